@@ -1,0 +1,1 @@
+//! Decisions of `cto` as pure functions over recorded facts.

@@ -1,0 +1,1 @@
+//! Jails that the kernel keeps, and the write set that they leave.

@@ -1,0 +1,144 @@
+//! What the harness saw during a run; the verdict is a pure function of it.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::facts::RepositoryState;
+use crate::verification::Verification;
+
+/// Everything that the verdict looks at besides contract, facts and write set.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Observations {
+    /// The engine; null when none was to be started.
+    pub engine: Option<EngineObservation>,
+    /// Whether a non-empty patch exists.
+    pub patch_exists: bool,
+    /// Why the patch does not reproduce the final tree; null when it does or none was made.
+    pub roundtrip_error: Option<String>,
+    /// The clean room; null when it was not reached.
+    pub verification: Option<Verification>,
+    /// The target afterwards; null when the mode has none.
+    pub target_after: Option<TargetAfter>,
+    /// Required artifacts that could not be written.
+    pub artifact_failures: Vec<ArtifactFailure>,
+    /// Secrets that would have entered an artifact.
+    pub secrets: Vec<SecretFinding>,
+    /// Whether the operator stopped the run.
+    pub cancelled: bool,
+    /// Whether the harness itself was stopped, and where.
+    pub interrupted: Option<String>,
+    /// A failure of the harness that left it ignorant, and where.
+    pub harness_error: Option<String>,
+    /// Required events that were written, in order.
+    pub events: Vec<String>,
+}
+
+/// The engine as the harness saw it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct EngineObservation {
+    /// Whether its process really started.
+    pub started: bool,
+    /// Why it could not be started.
+    pub start_error: Option<String>,
+    /// Exit code.
+    pub exit_code: Option<i32>,
+    /// The signal that ended it.
+    pub signal: Option<i32>,
+    /// Who ended it.
+    pub ended_by: EndedBy,
+    /// Processes that outlived it, escaped.
+    pub survivors: Vec<String>,
+    /// Limits that were hit.
+    pub limits_hit: Vec<LimitHit>,
+    /// What its stream says, as far as the manifest declares it.
+    pub stream: StreamFacts,
+    /// Forbidden actions that were attempted.
+    pub forbidden: Vec<ForbiddenAttempt>,
+    /// Wall time in milliseconds.
+    pub duration_ms: u64,
+}
+
+/// Who ended the engine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum EndedBy {
+    /// It ended by itself.
+    #[default]
+    Itself,
+    /// The wall-clock limit.
+    Timeout,
+    /// The idle limit.
+    IdleTimeout,
+    /// The operator.
+    Cancelled,
+    /// A resource limit.
+    ResourceLimit,
+    /// Lifecycle supervision, after the work was done.
+    Lifecycle,
+}
+
+/// What an engine's stream says, as far as its manifest declares a meaning.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct StreamFacts {
+    /// The final event that the manifest declares; null when it declares none.
+    pub final_event: Option<String>,
+    /// Whether it was seen.
+    pub final_event_seen: bool,
+    /// A failure that the stream states, escaped.
+    pub failure: Option<String>,
+    /// A rejection by the engine's own reviewer, escaped.
+    pub reviewer_rejection: Option<String>,
+    /// Why the result envelope could not be read.
+    pub protocol_error: Option<String>,
+    /// Whether the stream claims success.
+    pub claims_success: bool,
+}
+
+/// A limit that was hit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LimitHit {
+    /// `memory`, `processes`, `disk`, `files`, `file_size` or `output`.
+    pub limit: String,
+    /// What was seen.
+    pub detail: String,
+}
+
+/// A forbidden action that was attempted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ForbiddenAttempt {
+    /// One of the contract's forbidden actions, or `reach_other_host`.
+    pub action: String,
+    /// What was seen, escaped.
+    pub detail: String,
+}
+
+/// The target after a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TargetAfter {
+    /// The state afterwards; null when it could not be read.
+    pub state: Option<RepositoryState>,
+    /// Whether it equals the state before.
+    pub unchanged: bool,
+    /// What differs.
+    pub detail: String,
+}
+
+/// A required artifact that could not be written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ArtifactFailure {
+    /// Name in the bundle.
+    pub artifact: String,
+    /// The system's error.
+    pub error: String,
+}
+
+/// A secret that would have entered an artifact.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SecretFinding {
+    /// Name in the bundle.
+    pub artifact: String,
+    /// The rule that found it.
+    pub rule: String,
+    /// First 12 hex digits of the SHA-256 of the secret.
+    pub fingerprint: String,
+}

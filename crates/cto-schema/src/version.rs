@@ -1,0 +1,75 @@
+//! Schema identifiers: `cto/<name>/<major>.<minor>` in every document.
+
+/// The schema of one document type. The major refuses, the minor adds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SchemaId {
+    /// Document name, for example `report`.
+    pub name: &'static str,
+    /// Readers refuse any other major.
+    pub major: u32,
+    /// Readers tolerate any minor.
+    pub minor: u32,
+}
+
+impl SchemaId {
+    /// `contract.json` and contract files. 1.0: first version.
+    pub const CONTRACT: Self = Self::new("contract");
+    /// `decision.json`. 1.0: first version.
+    pub const DECISION: Self = Self::new("decision");
+    /// `enforcement.json`. 1.0: first version.
+    pub const ENFORCEMENT: Self = Self::new("enforcement");
+    /// `report.json`. 1.0: first version.
+    pub const REPORT: Self = Self::new("report");
+    /// `write-set.json`. 1.0: first version.
+    pub const WRITE_SET: Self = Self::new("write-set");
+    /// Records of `journal.jsonl`. 1.0: first version.
+    pub const JOURNAL: Self = Self::new("journal");
+    /// Part and stage proofs. 1.0: first version.
+    pub const PROOF: Self = Self::new("proof");
+    /// The predicate of `attestation.dsse.json`. 1.0: first version.
+    pub const RUN: Self = Self::new("run");
+    /// `case.yaml`. 1.0: first version.
+    pub const CASE: Self = Self::new("case");
+
+    const fn new(name: &'static str) -> Self {
+        Self { name, major: 1, minor: 0 }
+    }
+}
+
+impl std::fmt::Display for SchemaId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "cto/{}/{}.{}", self.name, self.major, self.minor)
+    }
+}
+
+/// A document that this reader must not interpret.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("schema '{found}' cannot be read as '{expected}'; use the version of cto that wrote it")]
+pub struct SchemaError {
+    /// What the document says.
+    pub found: String,
+    /// What this reader knows.
+    pub expected: String,
+}
+
+/// Checks a document's `schema` text against what the reader knows: same name, same major, any minor.
+pub fn check_schema(found: &str, expected: SchemaId) -> Result<(), SchemaError> {
+    let refuse = || SchemaError { found: found.chars().take(80).collect(), expected: expected.to_string() };
+    let rest = found.strip_prefix("cto/").and_then(|r| r.strip_prefix(expected.name)).and_then(|r| r.strip_prefix('/'));
+    let (major, minor) = rest.and_then(|version| version.split_once('.')).ok_or_else(refuse)?;
+    let known = major.parse() == Ok(expected.major) && minor.parse::<u32>().is_ok();
+    if known { Ok(()) } else { Err(refuse()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tolerates_a_new_minor_and_refuses_a_new_major() {
+        assert!(check_schema("cto/report/1.7", SchemaId::REPORT).is_ok());
+        for bad in ["cto/report/2.0", "cto/reports/1.0", "report/1.0", "cto/report/1", "", "cto/report/1.x"] {
+            assert!(check_schema(bad, SchemaId::REPORT).is_err(), "{bad}");
+        }
+    }
+}
