@@ -1,1 +1,19 @@
 //! Decisions of `cto` as pure functions over recorded facts.
+//!
+//! Nothing here reads a file, a clock or the environment, so every decision can be tested over its whole table and
+//! replayed by a stranger from the facts in a bundle.
+#![warn(clippy::wildcard_enum_match_arm)]
+
+mod completion;
+mod eligibility;
+mod gates;
+mod lifecycle;
+mod outcome;
+mod scope;
+
+pub use completion::missing_events;
+pub use eligibility::decide;
+pub use gates::{GATES, Gate, GateInput, Phase, Refusal};
+pub use lifecycle::{IllegalTransition, RunState};
+pub use outcome::{Evidence, conclude, failure_reason, status_of};
+pub use scope::{Scope, ScopeError, ScopeVerdict};

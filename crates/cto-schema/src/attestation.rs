@@ -38,7 +38,12 @@ pub struct EnvelopeSignature {
 
 /// Returns the bytes that DSSE signs: `DSSEv1 <len> <type> <len> <payload>`.
 pub fn pre_authentication_encoding(payload_type: &str, payload: &[u8]) -> Vec<u8> {
-    let mut encoded = format!("DSSEv1 {} {payload_type} {} ", payload_type.len(), payload.len()).into_bytes();
+    let mut encoded = format!(
+        "DSSEv1 {} {payload_type} {} ",
+        payload_type.len(),
+        payload.len()
+    )
+    .into_bytes();
     encoded.extend_from_slice(payload);
     encoded
 }
@@ -77,7 +82,12 @@ pub struct SubjectDigest {
 impl Subject {
     /// Returns the subject of a file with a digest.
     pub fn new(name: &str, digest: &Sha256Digest) -> Self {
-        Self { name: name.to_owned(), digest: SubjectDigest { sha256: digest.hex() } }
+        Self {
+            name: name.to_owned(),
+            digest: SubjectDigest {
+                sha256: digest.hex(),
+            },
+        }
     }
 }
 

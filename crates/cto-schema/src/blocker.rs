@@ -7,7 +7,9 @@ use strum::VariantArray as _;
 use crate::event::EventType;
 
 /// The verdict of a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
     /// Everything held.
@@ -41,7 +43,18 @@ pub struct StatusContext {
 /// Why a run failed closed. Names are stable; the table of spec 06 is [`BlockerCode::event`] and
 /// [`BlockerCode::status`].
 #[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema, strum::VariantArray,
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+    strum::VariantArray,
 )]
 #[serde(rename_all = "snake_case")]
 pub enum BlockerCode {
@@ -129,15 +142,19 @@ impl BlockerCode {
 
     /// Returns the code as written in documents.
     pub fn name(self) -> String {
-        serde_json::to_value(self).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default()
+        serde_json::to_value(self)
+            .ok()
+            .and_then(|v| v.as_str().map(str::to_owned))
+            .unwrap_or_default()
     }
 
     /// Returns the event at which this blocker becomes known (spec 06, column "Event").
     pub fn event(self, context: StatusContext) -> EventType {
         match self {
-            Self::NoDiff | Self::DisallowedFileChange | Self::UnsafeFile | Self::PatchRoundtripFailed => {
-                EventType::GitDiffChecked
-            }
+            Self::NoDiff
+            | Self::DisallowedFileChange
+            | Self::UnsafeFile
+            | Self::PatchRoundtripFailed => EventType::GitDiffChecked,
             Self::VerificationFailed | Self::ReviewerRejected | Self::VerificationUntrusted => {
                 EventType::VerificationCompleted
             }
@@ -277,7 +294,10 @@ mod tests {
         for code in BlockerCode::all() {
             for engine_started in [false, true] {
                 for patch_exists in [false, true] {
-                    let context = StatusContext { engine_started, patch_exists };
+                    let context = StatusContext {
+                        engine_started,
+                        patch_exists,
+                    };
                     assert_ne!(code.status(context), Status::Pass, "{code:?}");
                 }
             }

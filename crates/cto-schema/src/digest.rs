@@ -49,7 +49,9 @@ impl FromStr for Sha256Digest {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        text.strip_prefix("sha256:").and_then(Self::from_hex).ok_or("a digest is 'sha256:' and 64 lower-case hex digits")
+        text.strip_prefix("sha256:")
+            .and_then(Self::from_hex)
+            .ok_or("a digest is 'sha256:' and 64 lower-case hex digits")
     }
 }
 
@@ -61,7 +63,9 @@ impl Serialize for Sha256Digest {
 
 impl<'de> Deserialize<'de> for Sha256Digest {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Cow::<'de, str>::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+        Cow::<'de, str>::deserialize(deserializer)?
+            .parse()
+            .map_err(de::Error::custom)
     }
 }
 

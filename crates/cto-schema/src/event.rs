@@ -10,7 +10,18 @@ use crate::digest::Sha256Digest;
 /// The type of a normalized event. `engine.*` quotes the engine and is never read as state; everything else is
 /// written by the harness alone.
 #[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema, strum::VariantArray,
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+    strum::VariantArray,
 )]
 pub enum EventType {
     /// The run directory exists and the nonce is drawn.
@@ -84,7 +95,10 @@ pub enum EventType {
 impl EventType {
     /// Returns the name as written in documents.
     pub fn name(self) -> String {
-        serde_json::to_value(self).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default()
+        serde_json::to_value(self)
+            .ok()
+            .and_then(|v| v.as_str().map(str::to_owned))
+            .unwrap_or_default()
     }
 }
 

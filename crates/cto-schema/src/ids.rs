@@ -22,14 +22,26 @@ impl RunId {
         let mut case: String = case_id
             .chars()
             .map(|c| c.to_ascii_lowercase())
-            .map(|c| if c.is_ascii_lowercase() || c.is_ascii_digit() { c } else { '-' })
+            .map(|c| {
+                if c.is_ascii_lowercase() || c.is_ascii_digit() {
+                    c
+                } else {
+                    '-'
+                }
+            })
             .take(CASE_PART_MAX)
             .collect();
         if case.is_empty() {
             case.push_str("unreadable");
         }
-        let suffix = data_encoding::BASE32_NOPAD.encode(&random).to_ascii_lowercase();
-        Self(format!("{}-{case}-{}", compact_utc.to_ascii_lowercase(), &suffix[..10]))
+        let suffix = data_encoding::BASE32_NOPAD
+            .encode(&random)
+            .to_ascii_lowercase();
+        Self(format!(
+            "{}-{case}-{}",
+            compact_utc.to_ascii_lowercase(),
+            &suffix[..10]
+        ))
     }
 
     /// Returns the id as text.
@@ -48,8 +60,13 @@ impl FromStr for RunId {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let good = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-        let valid = (1..=64).contains(&text.len()) && text.bytes().all(good) && !text.starts_with('-');
-        if valid { Ok(Self(text.to_owned())) } else { Err(InvalidId) }
+        let valid =
+            (1..=64).contains(&text.len()) && text.bytes().all(good) && !text.starts_with('-');
+        if valid {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(InvalidId)
+        }
     }
 }
 
@@ -67,7 +84,9 @@ impl Serialize for RunId {
 
 impl<'de> Deserialize<'de> for RunId {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Cow::<'de, str>::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+        Cow::<'de, str>::deserialize(deserializer)?
+            .parse()
+            .map_err(de::Error::custom)
     }
 }
 

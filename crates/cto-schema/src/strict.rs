@@ -45,16 +45,29 @@ pub enum StrictError {
 impl From<serde_json::Error> for StrictError {
     fn from(error: serde_json::Error) -> Self {
         let text = error.to_string();
-        let reason = text.rsplit_once(" at line ").map_or(text.as_str(), |(head, _)| head).to_owned();
-        Self::Json { line: error.line(), column: error.column(), reason }
+        let reason = text
+            .rsplit_once(" at line ")
+            .map_or(text.as_str(), |(head, _)| head)
+            .to_owned();
+        Self::Json {
+            line: error.line(),
+            column: error.column(),
+            reason,
+        }
     }
 }
 
 /// Parses one JSON document: UTF-8 without BOM, no duplicate keys at any depth, at most 128 levels, no trailing
 /// data, no integer beyond 2^53 - 1, no NaN or infinity (I-JSON, RFC 7493).
-pub fn parse_strict<T: DeserializeOwned>(bytes: &[u8], limits: StrictLimits) -> Result<T, StrictError> {
+pub fn parse_strict<T: DeserializeOwned>(
+    bytes: &[u8],
+    limits: StrictLimits,
+) -> Result<T, StrictError> {
     if bytes.len() > limits.bytes {
-        return Err(StrictError::TooLarge { size: bytes.len(), limit: limits.bytes });
+        return Err(StrictError::TooLarge {
+            size: bytes.len(),
+            limit: limits.bytes,
+        });
     }
     let text = std::str::from_utf8(bytes).map_err(|_| StrictError::Encoding)?;
     if text.starts_with('\u{feff}') {
@@ -100,7 +113,9 @@ impl<'de> Visitor<'de> for StrictVisitor {
     }
 
     fn visit_f64<E: de::Error>(self, value: f64) -> Result<Value, E> {
-        Number::from_f64(value).map(Value::Number).ok_or_else(|| E::custom("not a finite number"))
+        Number::from_f64(value)
+            .map(Value::Number)
+            .ok_or_else(|| E::custom("not a finite number"))
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Value, E> {

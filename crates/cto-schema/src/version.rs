@@ -32,7 +32,11 @@ impl SchemaId {
     pub const CASE: Self = Self::new("case");
 
     const fn new(name: &'static str) -> Self {
-        Self { name, major: 1, minor: 0 }
+        Self {
+            name,
+            major: 1,
+            minor: 0,
+        }
     }
 }
 
@@ -54,9 +58,17 @@ pub struct SchemaError {
 
 /// Checks a document's `schema` text against what the reader knows: same name, same major, any minor.
 pub fn check_schema(found: &str, expected: SchemaId) -> Result<(), SchemaError> {
-    let refuse = || SchemaError { found: found.chars().take(80).collect(), expected: expected.to_string() };
-    let rest = found.strip_prefix("cto/").and_then(|r| r.strip_prefix(expected.name)).and_then(|r| r.strip_prefix('/'));
-    let (major, minor) = rest.and_then(|version| version.split_once('.')).ok_or_else(refuse)?;
+    let refuse = || SchemaError {
+        found: found.chars().take(80).collect(),
+        expected: expected.to_string(),
+    };
+    let rest = found
+        .strip_prefix("cto/")
+        .and_then(|r| r.strip_prefix(expected.name))
+        .and_then(|r| r.strip_prefix('/'));
+    let (major, minor) = rest
+        .and_then(|version| version.split_once('.'))
+        .ok_or_else(refuse)?;
     let known = major.parse() == Ok(expected.major) && minor.parse::<u32>().is_ok();
     if known { Ok(()) } else { Err(refuse()) }
 }
@@ -68,7 +80,14 @@ mod tests {
     #[test]
     fn tolerates_a_new_minor_and_refuses_a_new_major() {
         assert!(check_schema("cto/report/1.7", SchemaId::REPORT).is_ok());
-        for bad in ["cto/report/2.0", "cto/reports/1.0", "report/1.0", "cto/report/1", "", "cto/report/1.x"] {
+        for bad in [
+            "cto/report/2.0",
+            "cto/reports/1.0",
+            "report/1.0",
+            "cto/report/1",
+            "",
+            "cto/report/1.x",
+        ] {
             assert!(check_schema(bad, SchemaId::REPORT).is_err(), "{bad}");
         }
     }

@@ -35,7 +35,11 @@ pub const DEFAULT_FORBIDDEN_PATHS: [&str; 13] = [
 ];
 
 /// What honest test runs leave behind in Python and JavaScript, besides what the baseline's ignore rules name.
-pub const DEFAULT_SCRATCH_PATHS: [&str; 3] = ["**/__pycache__/", "**/.pytest_cache/", "**/node_modules/.cache/"];
+pub const DEFAULT_SCRATCH_PATHS: [&str; 3] = [
+    "**/__pycache__/",
+    "**/.pytest_cache/",
+    "**/node_modules/.cache/",
+];
 
 pub(super) fn schema() -> String {
     SchemaId::CONTRACT.to_string()
@@ -54,17 +58,32 @@ pub(super) fn yes() -> bool {
 }
 
 pub(super) fn scratch_paths() -> Vec<String> {
-    DEFAULT_SCRATCH_PATHS.iter().map(|p| (*p).to_owned()).collect()
+    DEFAULT_SCRATCH_PATHS
+        .iter()
+        .map(|p| (*p).to_owned())
+        .collect()
 }
 
 impl Default for Timeouts {
     fn default() -> Self {
-        Self { engine_seconds: 1800, idle_seconds: 600, verification_seconds: 600, grace_seconds: 10 }
+        Self {
+            engine_seconds: 1800,
+            idle_seconds: 600,
+            verification_seconds: 600,
+            grace_seconds: 10,
+        }
     }
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { processes: 512, memory_mib: 4096, disk_mib: 1024, files: 4000, file_mib: 8, output_mib: 16 }
+        Self {
+            processes: 512,
+            memory_mib: 4096,
+            disk_mib: 1024,
+            files: 4000,
+            file_mib: 8,
+            output_mib: 16,
+        }
     }
 }

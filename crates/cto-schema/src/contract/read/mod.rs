@@ -50,15 +50,24 @@ pub fn parse_contract(bytes: &[u8]) -> Result<TaskContract, ContractError> {
     let contract: TaskContract = serde_saphyr::from_str_with_options(text, options)
         .map_err(|error| ContractError::Syntax(multiline(&error.to_string())))?;
     check(&contract).map_err(|(field, reason)| {
-        let line = text.lines().position(|l| l.trim_start().trim_start_matches('"').starts_with(field));
-        ContractError::Field { line: line.map(|l| l + 1), field: field.to_owned(), reason }
+        let line = text
+            .lines()
+            .position(|l| l.trim_start().trim_start_matches('"').starts_with(field));
+        ContractError::Field {
+            line: line.map(|l| l + 1),
+            field: field.to_owned(),
+            reason,
+        }
     })?;
     Ok(contract)
 }
 
 /// Keeps the parser's snippet lines but no control character of the file.
 fn multiline(text: &str) -> String {
-    let lines: Vec<String> = text.lines().map(|line| escape(line.as_bytes(), 400)).collect();
+    let lines: Vec<String> = text
+        .lines()
+        .map(|line| escape(line.as_bytes(), 400))
+        .collect();
     lines.join("\n")
 }
 
@@ -67,8 +76,14 @@ type FieldError = (&'static str, String);
 fn check(contract: &TaskContract) -> Result<(), FieldError> {
     check_schema(&contract.schema, SchemaId::CONTRACT).map_err(|e| ("schema", e.to_string()))?;
     let id_ok = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
-    if contract.task_id.is_empty() || contract.task_id.len() > 64 || !contract.task_id.bytes().all(id_ok) {
-        return Err(("task_id", "use 1 to 64 characters of A-Z, a-z, 0-9, '.', '_' and '-'".to_owned()));
+    if contract.task_id.is_empty()
+        || contract.task_id.len() > 64
+        || !contract.task_id.bytes().all(id_ok)
+    {
+        return Err((
+            "task_id",
+            "use 1 to 64 characters of A-Z, a-z, 0-9, '.', '_' and '-'".to_owned(),
+        ));
     }
     for (field, text) in [("title", &contract.title), ("brief", &contract.brief)] {
         if text.trim().is_empty() {
@@ -76,13 +91,26 @@ fn check(contract: &TaskContract) -> Result<(), FieldError> {
         }
     }
     if contract.allowed_paths.is_empty() {
-        return Err(("allowed_paths", "it is empty; name at least one path that may change".to_owned()));
+        return Err((
+            "allowed_paths",
+            "it is empty; name at least one path that may change".to_owned(),
+        ));
     }
     if contract.forbidden_actions.is_empty() {
-        return Err(("forbidden_actions", "it is empty; list at least 'push' (all ten of the defaults hold)".to_owned()));
+        return Err((
+            "forbidden_actions",
+            "it is empty; list at least 'push' (all ten of the defaults hold)".to_owned(),
+        ));
     }
-    if contract.success_criteria.iter().all(|c| c.trim().is_empty()) {
-        return Err(("success_criteria", "it is empty; say what must be true afterwards".to_owned()));
+    if contract
+        .success_criteria
+        .iter()
+        .all(|c| c.trim().is_empty())
+    {
+        return Err((
+            "success_criteria",
+            "it is empty; say what must be true afterwards".to_owned(),
+        ));
     }
     for (field, patterns) in [
         ("allowed_paths", &contract.allowed_paths),
@@ -130,14 +158,20 @@ fn check_pattern(pattern: &str) -> Result<(), String> {
     if body.len() > 1024 {
         return say("is longer than 1024 bytes");
     }
-    globset::GlobBuilder::new(body).literal_separator(true).build().map_err(|e| format!("'{shown}': {}", e.kind()))?;
+    globset::GlobBuilder::new(body)
+        .literal_separator(true)
+        .build()
+        .map_err(|e| format!("'{shown}': {}", e.kind()))?;
     Ok(())
 }
 
 fn check_commands(contract: &TaskContract) -> Result<(), FieldError> {
     for argv in &contract.verification_commands {
         if argv.first().is_none_or(String::is_empty) {
-            return Err(("verification_commands", "a command is empty; write it as [program, argument, …]".to_owned()));
+            return Err((
+                "verification_commands",
+                "a command is empty; write it as [program, argument, …]".to_owned(),
+            ));
         }
         if argv.len() == 1 && argv[0].contains(char::is_whitespace) {
             let reason = format!(
@@ -147,14 +181,20 @@ fn check_commands(contract: &TaskContract) -> Result<(), FieldError> {
             return Err(("verification_commands", reason));
         }
         if argv.iter().any(|word| word.contains('\0')) {
-            return Err(("verification_commands", "a word holds a NUL character".to_owned()));
+            return Err((
+                "verification_commands",
+                "a word holds a NUL character".to_owned(),
+            ));
         }
     }
     match &contract.no_test_rationale {
-        Some(_) if !contract.verification_commands.is_empty() => {
-            Err(("no_test_rationale", "it stands beside verification_commands; keep one of the two".to_owned()))
+        Some(_) if !contract.verification_commands.is_empty() => Err((
+            "no_test_rationale",
+            "it stands beside verification_commands; keep one of the two".to_owned(),
+        )),
+        Some(text) if text.trim().is_empty() => {
+            Err(("no_test_rationale", "it is empty; say why".to_owned()))
         }
-        Some(text) if text.trim().is_empty() => Err(("no_test_rationale", "it is empty; say why".to_owned())),
         _ => Ok(()),
     }
 }
@@ -165,13 +205,19 @@ fn check_exceptions(contract: &TaskContract) -> Result<(), FieldError> {
         let path = &exception.path;
         let shown = escape(path.as_bytes(), 120);
         if !super::DEFAULT_FORBIDDEN_PATHS.contains(&path.as_str()) {
-            return Err((FIELD, format!("'{shown}' is not one of the default forbidden paths")));
+            return Err((
+                FIELD,
+                format!("'{shown}' is not one of the default forbidden paths"),
+            ));
         }
         if path == ".git/" {
             return Err((FIELD, "'.git/' can never be excepted".to_owned()));
         }
         if !contract.allowed_paths.contains(path) {
-            return Err((FIELD, format!("'{shown}' must also be named in allowed_paths, letter by letter")));
+            return Err((
+                FIELD,
+                format!("'{shown}' must also be named in allowed_paths, letter by letter"),
+            ));
         }
         if exception.reason.trim().is_empty() {
             return Err((FIELD, format!("'{shown}' has no reason")));
@@ -183,12 +229,27 @@ fn check_exceptions(contract: &TaskContract) -> Result<(), FieldError> {
 fn check_layers(contract: &TaskContract) -> Result<(), FieldError> {
     use std::path::Component;
     for layer in &contract.dependency_layers {
-        let clean = layer.mount.components().skip(1).all(|c| matches!(c, Component::Normal(_)));
+        let clean = layer
+            .mount
+            .components()
+            .skip(1)
+            .all(|c| matches!(c, Component::Normal(_)));
         if !layer.mount.is_absolute() || !clean || layer.mount.components().count() < 2 {
-            return Err(("dependency_layers", format!("layer '{}': mount must be an absolute path", escape(layer.name.as_bytes(), 60))));
+            return Err((
+                "dependency_layers",
+                format!(
+                    "layer '{}': mount must be an absolute path",
+                    escape(layer.name.as_bytes(), 60)
+                ),
+            ));
         }
-        if layer.mount.starts_with("/workspace/.git") || layer.mount == std::path::Path::new("/workspace") {
-            return Err(("dependency_layers", "a layer cannot cover the workspace or its .git".to_owned()));
+        if layer.mount.starts_with("/workspace/.git")
+            || layer.mount == std::path::Path::new("/workspace")
+        {
+            return Err((
+                "dependency_layers",
+                "a layer cannot cover the workspace or its .git".to_owned(),
+            ));
         }
     }
     Ok(())
@@ -197,10 +258,25 @@ fn check_layers(contract: &TaskContract) -> Result<(), FieldError> {
 fn check_numbers(contract: &TaskContract) -> Result<(), FieldError> {
     let (t, l) = (&contract.timeouts, &contract.limits);
     if t.engine_seconds == 0 || t.verification_seconds == 0 {
-        return Err(("timeouts", "a limit of 0 seconds stops everything; give at least 1".to_owned()));
+        return Err((
+            "timeouts",
+            "a limit of 0 seconds stops everything; give at least 1".to_owned(),
+        ));
     }
-    if [l.processes, l.memory_mib, l.disk_mib, l.files, l.file_mib, l.output_mib].contains(&0) {
-        return Err(("limits", "a limit of 0 stops everything; give at least 1".to_owned()));
+    if [
+        l.processes,
+        l.memory_mib,
+        l.disk_mib,
+        l.files,
+        l.file_mib,
+        l.output_mib,
+    ]
+    .contains(&0)
+    {
+        return Err((
+            "limits",
+            "a limit of 0 stops everything; give at least 1".to_owned(),
+        ));
     }
     Ok(())
 }

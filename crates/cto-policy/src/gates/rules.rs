@@ -1,0 +1,237 @@
+//! The gates themselves: each refuses unless its fact is on record and says yes.
+
+use cto_schema::{BlockerCode, LimitName, MutationMode};
+
+use super::{GateInput, Refusal};
+use crate::scope::Scope;
+
+/// The highest stage that this version can prove the gates of.
+const HIGHEST_STAGE: u8 = 3;
+
+pub(super) fn contract(input: &GateInput<'_>) -> Option<Refusal> {
+    match input.contract {
+        Err(reason) => Some((BlockerCode::ContractInvalid, reason.to_owned())),
+        Ok(contract) => Scope::of(contract)
+            .err()
+            .map(|e| (BlockerCode::ContractInvalid, e.to_string())),
+    }
+}
+
+pub(super) fn mutation_mode(input: &GateInput<'_>) -> Option<Refusal> {
+    let contract = input.contract.ok()?;
+    let mode = contract.mutation_mode;
+    let invalid = |reason: &str| Some((BlockerCode::ContractInvalid, reason.to_owned()));
+    match mode {
+        MutationMode::None => Some((
+            BlockerCode::GateMissing,
+            "mutation_mode none belongs to stage 1, where nothing is run".to_owned(),
+        )),
+        MutationMode::CopiedFixture if contract.target_repository.is_some() => invalid(
+            "mutation_mode copied-fixture works on a case's fixture, but target_repository is set; use copied-repo",
+        ),
+        MutationMode::CopiedRepo if contract.target_repository.is_none() => invalid(
+            "mutation_mode copied-repo needs target_repository: the path of a local git repository",
+        ),
+        mode if mode.stage() > HIGHEST_STAGE => Some((
+            BlockerCode::GateMissing,
+            format!(
+                "mutation_mode {} belongs to stage {}, whose approvals and admissions cannot be proven by this version",
+                mode.word(),
+                mode.stage()
+            ),
+        )),
+        MutationMode::CopiedFixture
+        | MutationMode::CopiedRepo
+        | MutationMode::SandboxRepo
+        | MutationMode::OwnedNoncriticalRepo
+        | MutationMode::CandidateDefault => None,
+    }
+}
+
+pub(super) fn engine_registered(input: &GateInput<'_>) -> Option<Refusal> {
+    let engine = &input.facts.engine;
+    (!engine.registered).then(|| {
+        (
+            BlockerCode::ProviderUnavailable,
+            format!(
+                "no engine named '{}' is registered; see cto engines",
+                engine.name
+            ),
+        )
+    })
+}
+
+/// True where the engine needs no gate of its own: `fake` and `command` on copies.
+fn ungated(input: &GateInput<'_>) -> bool {
+    let stage = input
+        .contract
+        .map_or(u8::MAX, |contract| contract.mutation_mode.stage());
+    let engine = &input.facts.engine;
+    !engine.gated && stage <= engine.ungated_up_to_stage
+}
+
+pub(super) fn engine_allow(input: &GateInput<'_>) -> Option<Refusal> {
+    let engine = &input.facts.engine;
+    if input.contract.is_err() || !engine.registered || ungated(input) || engine.allow_gate_set {
+        return None;
+    }
+    let gate = engine.allow_gate.as_deref().unwrap_or("its allow gate");
+    Some((
+        BlockerCode::GateMissing,
+        format!(
+            "engine '{}' is denied by default; set {gate}=1 to allow it",
+            engine.name
+        ),
+    ))
+}
+
+pub(super) fn engine_stage(input: &GateInput<'_>) -> Option<Refusal> {
+    let engine = &input.facts.engine;
+    let stage = input.contract.ok()?.mutation_mode.stage();
+    if !engine.registered
+        || ungated(input)
+        || engine.stage_gate_value.as_deref() == Some(&stage.to_string())
+    {
+        return None;
+    }
+    let gate = engine.stage_gate.as_deref().unwrap_or("its stage gate");
+    Some((
+        BlockerCode::GateMissing,
+        format!("{gate} must be exactly {stage} for this contract's mutation mode"),
+    ))
+}
+
+pub(super) fn engine_program(input: &GateInput<'_>) -> Option<Refusal> {
+    let engine = &input.facts.engine;
+    (engine.registered && engine.program_found == Some(false)).then(|| {
+        (
+            BlockerCode::ProviderUnavailable,
+            format!(
+                "program '{}' is not in the sandbox's view; give an absolute path below /usr, or map its directory with --toolchain",
+                engine.program
+            ),
+        )
+    })
+}
+
+pub(super) fn approval(input: &GateInput<'_>) -> Option<Refusal> {
+    input.contract.ok()?.approval_required.then(|| {
+        (
+            BlockerCode::ApprovalDenied,
+            "the contract requires an approval and none was granted".to_owned(),
+        )
+    })
+}
+
+pub(super) fn verification(input: &GateInput<'_>) -> Option<Refusal> {
+    let contract = input.contract.ok()?;
+    (contract.verification_commands.is_empty() && contract.no_test_rationale.is_none()).then(|| {
+        (
+            BlockerCode::MissingTestCommand,
+            "the contract names no verification command; add verification_commands, or no_test_rationale with the reason".to_owned(),
+        )
+    })
+}
+
+pub(super) fn evidence(input: &GateInput<'_>) -> Option<Refusal> {
+    let root = &input.facts.runs_root;
+    if !root.writable {
+        return Some((
+            BlockerCode::ArtifactWriteFailure,
+            "the runs root is not writable".to_owned(),
+        ));
+    }
+    root.inside_target.then(|| {
+        (
+            BlockerCode::ContractInvalid,
+            "the evidence directory lies inside the target repository; set CTO_HOME to a directory outside it".to_owned(),
+        )
+    })
+}
+
+pub(super) fn sandbox(input: &GateInput<'_>) -> Option<Refusal> {
+    let contract = input.contract.ok()?;
+    let sandbox = &input.facts.sandbox;
+    let refuse = |detail: String| Some((BlockerCode::SandboxUnavailable, detail));
+    if sandbox.provider == "none" {
+        let accepted = input.facts.engine.name.split(':').next() == Some("fake")
+            || contract.accept_unsandboxed.is_some();
+        return match (accepted, contract.mutation_mode.stage()) {
+            (true, ..=2) => None,
+            (true, stage) => refuse(format!("sandbox provider 'none' is never allowed above stage 2; this is stage {stage}")),
+            (false, _) => refuse(
+                "sandbox provider 'none' bounds nothing; use 'native', or state the reason in accept_unsandboxed".to_owned(),
+            ),
+        };
+    }
+    if sandbox.self_test_passed {
+        None
+    } else {
+        refuse(sandbox.detail.clone())
+    }
+}
+
+pub(super) fn limits(input: &GateInput<'_>) -> Option<Refusal> {
+    let contract = input.contract.ok()?;
+    let missing: Vec<&str> = contract
+        .limits_required
+        .iter()
+        .map(|limit| match limit {
+            LimitName::Memory => "memory_limit",
+            LimitName::Processes => "process_limit",
+            LimitName::Disk => "disk_limit",
+        })
+        .filter(|bound| !input.facts.sandbox.enforced.iter().any(|e| e == bound))
+        .collect();
+    (!missing.is_empty()).then(|| {
+        let detail = format!(
+            "the contract insists on limits that this machine cannot keep: {}; see cto doctor",
+            missing.join(", ")
+        );
+        (BlockerCode::SandboxUnavailable, detail)
+    })
+}
+
+pub(super) fn target(input: &GateInput<'_>) -> Option<Refusal> {
+    let target = &input.facts.target;
+    if let Some(problem) = &target.problem {
+        return Some((BlockerCode::ContractInvalid, problem.clone()));
+    }
+    (target.commit.is_none() && !target.busy).then(|| {
+        (
+            BlockerCode::ContractInvalid,
+            "the target's commit is not known".to_owned(),
+        )
+    })
+}
+
+pub(super) fn target_free(input: &GateInput<'_>) -> Option<Refusal> {
+    input.facts.target.busy.then(|| {
+        (
+            BlockerCode::TargetBusy,
+            "another run holds the target repository; wait for it to end (cto runs --live)"
+                .to_owned(),
+        )
+    })
+}
+
+pub(super) fn clean_start(input: &GateInput<'_>) -> Option<Refusal> {
+    let target = &input.facts.target;
+    if !target.clean_start_required {
+        return None;
+    }
+    match target.dirty_paths.as_deref() {
+        Some([]) => None,
+        Some(paths) => Some((
+            BlockerCode::DirtyStartingTree,
+            format!(
+                "the target has uncommitted changes: {}; commit or stash them",
+                paths.join(", ")
+            ),
+        )),
+        None => Some((
+            BlockerCode::DirtyStartingTree,
+            "whether the target is clean could not be told".to_owned(),
+        )),
+    }
+}

@@ -1,0 +1,143 @@
+//! The decision table: the admitted world with one change is refused by exactly one gate.
+
+use cto_schema::{BlockerCode as C, Facts, LimitName, MutationMode, TaskContract};
+
+use crate::eligibility::decide;
+use crate::eligibility::tests::{contract, facts};
+
+type Mutate = fn(&mut TaskContract, &mut Facts);
+
+const TABLE: &[(&str, C, Mutate)] = &[
+    ("contract", C::ContractInvalid, |c, _| {
+        c.allowed_paths = vec!["[".to_owned()]
+    }),
+    ("mutation-mode", C::GateMissing, |c, _| {
+        c.mutation_mode = MutationMode::None
+    }),
+    ("mutation-mode", C::ContractInvalid, |c, _| {
+        c.target_repository = Some("/x".to_owned())
+    }),
+    ("mutation-mode", C::ContractInvalid, |c, _| {
+        c.mutation_mode = MutationMode::CopiedRepo
+    }),
+    ("engine-registered", C::ProviderUnavailable, |_, f| {
+        f.engine.registered = false
+    }),
+    ("engine-program", C::ProviderUnavailable, |_, f| {
+        f.engine.program_found = Some(false)
+    }),
+    ("approval", C::ApprovalDenied, |c, _| {
+        c.approval_required = true
+    }),
+    ("verification", C::MissingTestCommand, |c, _| {
+        c.verification_commands.clear()
+    }),
+    ("evidence", C::ArtifactWriteFailure, |_, f| {
+        f.runs_root.writable = false
+    }),
+    ("evidence", C::ContractInvalid, |_, f| {
+        f.runs_root.inside_target = true
+    }),
+    ("sandbox", C::SandboxUnavailable, |_, f| {
+        f.sandbox.self_test_passed = false
+    }),
+    ("sandbox", C::SandboxUnavailable, |_, f| {
+        f.sandbox.provider = "none".to_owned();
+        f.engine.name = "command".to_owned();
+    }),
+    ("limits", C::SandboxUnavailable, |c, _| {
+        c.limits_required = vec![LimitName::Memory]
+    }),
+    ("target", C::ContractInvalid, |_, f| {
+        f.target.problem = Some("gone".to_owned())
+    }),
+    ("target", C::ContractInvalid, |_, f| f.target.commit = None),
+    ("target-free", C::TargetBusy, |_, f| f.target.busy = true),
+    ("clean-start", C::DirtyStartingTree, |_, f| {
+        f.target.clean_start_required = true
+    }),
+    ("clean-start", C::DirtyStartingTree, |_, f| {
+        f.target.clean_start_required = true;
+        f.target.dirty_paths = Some(vec!["a".to_owned()]);
+    }),
+];
+
+#[test]
+fn each_missing_condition_is_refused_by_its_gate_and_no_other() {
+    for (index, (gate, code, mutate)) in TABLE.iter().enumerate() {
+        let (mut contract, mut facts) = (contract(), facts());
+        mutate(&mut contract, &mut facts);
+        let decision = decide(Ok(&contract), &facts);
+        let refusals: Vec<_> = decision
+            .gates
+            .iter()
+            .filter_map(|g| g.refusal.as_ref().map(|r| (&*g.gate, r.code)))
+            .collect();
+        assert_eq!(refusals, [(*gate, *code)], "row {index}");
+        assert_eq!(decision.selected_backend, "none");
+        assert_eq!(decision.allowed_mutation_mode, None);
+    }
+}
+
+#[test]
+fn the_world_without_a_change_is_admitted() {
+    let decision = decide(Ok(&contract()), &facts());
+    assert_eq!(decision.missing_gates, Vec::<String>::new());
+    assert_eq!(decision.selected_backend, "fake");
+}
+
+#[test]
+fn facts_that_nobody_gathered_admit_nothing() {
+    let decision = decide(Ok(&contract()), &Facts::default());
+    assert_eq!(decision.selected_backend, "none");
+}
+
+#[test]
+fn every_reason_is_reported_at_once() {
+    let mut contract = contract();
+    contract.verification_commands.clear();
+    contract.approval_required = true;
+    let mut facts = facts();
+    facts.sandbox.self_test_passed = false;
+    assert_eq!(
+        decide(Ok(&contract), &facts).missing_gates,
+        ["approval", "verification", "sandbox"]
+    );
+}
+
+#[test]
+fn a_gated_engine_needs_its_allow_gate_and_the_exact_stage() {
+    let mut facts = facts();
+    facts.engine.name = "codex".to_owned();
+    facts.engine.gated = true;
+    facts.engine.allow_gate = Some("CTO_HARNESS_ALLOW_CODEX".to_owned());
+    facts.engine.stage_gate = Some("CTO_HARNESS_CODEX_STAGE".to_owned());
+    assert_eq!(
+        decide(Ok(&contract()), &facts).missing_gates,
+        ["engine-allow", "engine-stage"]
+    );
+    facts.engine.allow_gate_set = true;
+    for wrong in ["3", "02", "2 ", ""] {
+        facts.engine.stage_gate_value = Some(wrong.to_owned());
+        assert_eq!(
+            decide(Ok(&contract()), &facts).missing_gates,
+            ["engine-stage"],
+            "{wrong:?}"
+        );
+    }
+    facts.engine.stage_gate_value = Some("2".to_owned());
+    assert_eq!(decide(Ok(&contract()), &facts).selected_backend, "codex");
+}
+
+#[test]
+fn no_target_fact_is_asked_for_while_the_environment_refuses() {
+    let mut facts = facts();
+    facts.engine.registered = false;
+    let decision = decide(Ok(&contract()), &facts);
+    assert!(
+        decision
+            .gates
+            .iter()
+            .all(|gate| !gate.gate.starts_with("target") && gate.gate != "clean-start")
+    );
+}

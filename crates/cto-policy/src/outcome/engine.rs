@@ -1,0 +1,91 @@
+//! What the engine's end says.
+
+use cto_schema::{BlockerCode, EndedBy, EngineObservation};
+
+use super::Reasons;
+
+pub(super) fn judge(engine: &EngineObservation, reasons: &mut Reasons) {
+    if let Some(error) = &engine.start_error {
+        reasons.add(BlockerCode::ProviderUnavailable, error.clone());
+    }
+    for attempt in &engine.forbidden {
+        reasons.add(
+            BlockerCode::ForbiddenAction,
+            format!("{}: {}", attempt.action, attempt.detail),
+        );
+    }
+    for hit in &engine.limits_hit {
+        reasons.add(
+            BlockerCode::ResourceLimit,
+            format!("{}: {}", hit.limit, hit.detail),
+        );
+    }
+    if let Some(text) = &engine.stream.reviewer_rejection {
+        reasons.add(BlockerCode::ReviewerRejected, text.clone());
+    }
+    if let Some(text) = &engine.stream.protocol_error {
+        reasons.add(BlockerCode::AgentProtocol, text.clone());
+    }
+    match engine.ended_by {
+        EndedBy::Timeout => reasons.add(
+            BlockerCode::Timeout,
+            "the engine exceeded its wall-clock limit",
+        ),
+        EndedBy::IdleTimeout => reasons.add(
+            BlockerCode::Timeout,
+            "the engine was silent for longer than its idle limit",
+        ),
+        // The operator's stop is on record by itself; the other two carry their own reasons.
+        EndedBy::Cancelled | EndedBy::ResourceLimit | EndedBy::Lifecycle => {}
+        EndedBy::Itself => judge_own_end(engine, reasons),
+    }
+}
+
+/// An engine that ended by itself answers for its exit, its stream and what it left running.
+fn judge_own_end(engine: &EngineObservation, reasons: &mut Reasons) {
+    if !engine.survivors.is_empty() {
+        let detail = format!(
+            "still running after the engine had ended: {}",
+            engine.survivors.join(", ")
+        );
+        reasons.add(BlockerCode::SurvivingProcess, detail);
+    }
+    if !engine.started || explains_its_end(reasons) {
+        return;
+    }
+    let stream = &engine.stream;
+    if let Some(failure) = &stream.failure {
+        reasons.add(BlockerCode::EngineFailed, failure.clone());
+    } else if let Some(code) = engine.exit_code.filter(|code| *code != 0) {
+        reasons.add(BlockerCode::EngineFailed, format!("exit code {code}"));
+    } else if let Some(signal) = engine.signal {
+        reasons.add(
+            BlockerCode::EngineFailed,
+            format!("ended by signal {signal}"),
+        );
+    } else if let Some(name) = stream
+        .final_event
+        .as_ref()
+        .filter(|_| !stream.final_event_seen)
+    {
+        reasons.add(
+            BlockerCode::MissingRequiredEvent,
+            format!("the engine's final event '{name}' is missing"),
+        );
+    }
+}
+
+/// True when a non-zero exit or a stream that stops early is only a consequence.
+fn explains_its_end(reasons: &Reasons) -> bool {
+    use BlockerCode as C;
+    [
+        C::ProviderUnavailable,
+        C::ResourceLimit,
+        C::ReviewerRejected,
+        C::AgentProtocol,
+        C::Cancelled,
+        C::HarnessInterrupted,
+    ]
+    .into_iter()
+    .any(|code| reasons.has(code))
+}

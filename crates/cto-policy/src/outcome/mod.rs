@@ -1,0 +1,249 @@
+//! The verdict: a pure function of what was observed, called by the run and by everyone who checks it.
+
+mod change;
+mod checks;
+mod engine;
+
+use std::collections::BTreeMap;
+
+use cto_schema::{
+    Blocker, BlockerCode, EligibilityDecision, Observations, Status, StatusContext, TaskContract,
+    WriteSet,
+};
+
+/// What the verdict looks at.
+#[derive(Clone, Copy, Debug)]
+pub struct Evidence<'a> {
+    /// The contract, when it could be read.
+    pub contract: Option<&'a TaskContract>,
+    /// The eligibility decision.
+    pub decision: &'a EligibilityDecision,
+    /// The write set, when one was collected.
+    pub write_set: Option<&'a WriteSet>,
+    /// Everything else.
+    pub observations: &'a Observations,
+}
+
+impl Evidence<'_> {
+    /// Returns what decides a blocker's status and event.
+    pub fn context(&self) -> StatusContext {
+        StatusContext {
+            engine_started: self
+                .observations
+                .engine
+                .as_ref()
+                .is_some_and(|engine| engine.started),
+            patch_exists: self.observations.patch_exists,
+        }
+    }
+}
+
+/// Reasons by code; one blocker a code, its details joined.
+#[derive(Debug, Default)]
+struct Reasons(BTreeMap<BlockerCode, Vec<String>>);
+
+impl Reasons {
+    fn add(&mut self, code: BlockerCode, detail: impl Into<String>) {
+        self.0.entry(code).or_default().push(detail.into());
+    }
+
+    fn has(&self, code: BlockerCode) -> bool {
+        self.0.contains_key(&code)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// Returns every reason why a run is not a pass, in the order of the failure matrix; empty means accepted.
+///
+/// A cause that the harness knows suppresses its consequences: a run that was cancelled is not also one without a
+/// diff. Nothing suppresses a violation.
+pub fn conclude(evidence: &Evidence<'_>) -> Vec<Blocker> {
+    let mut reasons = Reasons::default();
+    let observed = evidence.observations;
+    for refusal in evidence
+        .decision
+        .gates
+        .iter()
+        .filter_map(|gate| gate.refusal.as_ref())
+    {
+        reasons.add(refusal.code, refusal.detail.clone());
+    }
+    for failure in &observed.artifact_failures {
+        reasons.add(
+            BlockerCode::ArtifactWriteFailure,
+            format!("{}: {}", failure.artifact, failure.error),
+        );
+    }
+    for secret in &observed.secrets {
+        let detail = format!(
+            "{} in {} (sha256 {}…), redacted",
+            secret.rule, secret.artifact, secret.fingerprint
+        );
+        reasons.add(BlockerCode::SecretDetected, detail);
+    }
+    if let Some(after) = observed
+        .target_after
+        .as_ref()
+        .filter(|after| !after.unchanged)
+    {
+        reasons.add(BlockerCode::TargetModified, after.detail.clone());
+    }
+    if observed.cancelled {
+        reasons.add(BlockerCode::Cancelled, "the operator stopped the run");
+    }
+    if let Some(place) = observed
+        .interrupted
+        .as_ref()
+        .or(observed.harness_error.as_ref())
+    {
+        reasons.add(BlockerCode::HarnessInterrupted, place.clone());
+    }
+    if let Some(engine) = &observed.engine {
+        engine::judge(engine, &mut reasons);
+    }
+    let engine_cause = cause_known(&reasons);
+    if let (Some(write_set), Some(contract)) = (evidence.write_set, evidence.contract) {
+        change::judge(contract, write_set, observed, engine_cause, &mut reasons);
+    }
+    if let (Some(verification), Some(contract)) = (&observed.verification, evidence.contract) {
+        checks::judge(contract, verification, engine_cause, &mut reasons);
+    }
+    completeness(evidence, &mut reasons);
+    let context = evidence.context();
+    let blocker = |(code, details): (BlockerCode, Vec<String>)| Blocker {
+        code,
+        detail: details.join("; "),
+        event: code.event(context),
+    };
+    reasons.0.into_iter().map(blocker).collect()
+}
+
+/// True when something already explains why there is no diff, no green test or no event.
+fn cause_known(reasons: &Reasons) -> bool {
+    use BlockerCode as C;
+    [
+        C::Cancelled,
+        C::HarnessInterrupted,
+        C::ArtifactWriteFailure,
+        C::Timeout,
+        C::ResourceLimit,
+        C::ProviderUnavailable,
+        C::ReviewerRejected,
+        C::AgentProtocol,
+        C::MissingRequiredEvent,
+        C::ForbiddenAction,
+        C::EngineFailed,
+    ]
+    .into_iter()
+    .any(|code| reasons.has(code))
+}
+
+/// Whatever was not observed cannot pass.
+fn completeness(evidence: &Evidence<'_>, reasons: &mut Reasons) {
+    if !reasons.is_empty() {
+        return;
+    }
+    let observed = evidence.observations;
+    let gaps: Vec<&str> = [
+        (evidence.contract.is_none(), "contract"),
+        (
+            !observed
+                .engine
+                .as_ref()
+                .is_some_and(|engine| engine.started),
+            "engine",
+        ),
+        (evidence.write_set.is_none(), "write set"),
+        (observed.verification.is_none(), "verification"),
+        (observed.target_after.is_none(), "target after the run"),
+    ]
+    .into_iter()
+    .filter_map(|(gap, name)| gap.then_some(name))
+    .collect();
+    if !gaps.is_empty() {
+        reasons.add(
+            BlockerCode::HarnessInterrupted,
+            format!("not observed: {}", gaps.join(", ")),
+        );
+        return;
+    }
+    let approval = evidence
+        .contract
+        .is_some_and(|contract| contract.approval_required);
+    let missing = crate::completion::missing_events(&observed.events, approval);
+    if !missing.is_empty() {
+        reasons.add(BlockerCode::MissingRequiredEvent, missing.join(", "));
+    }
+}
+
+/// Returns the status that follows from blockers: none is a pass, `fail` outranks `blocked`.
+pub fn status_of(blockers: &[Blocker], context: StatusContext) -> Status {
+    blockers
+        .iter()
+        .map(|blocker| blocker.code.status(context))
+        .max()
+        .unwrap_or(Status::Pass)
+}
+
+/// Returns the short stable phrase of `failure_reason`; `None` for a pass.
+pub fn failure_reason(
+    blockers: &[Blocker],
+    backend: &str,
+    exit_code: Option<i32>,
+) -> Option<String> {
+    use BlockerCode as C;
+    let first = blockers
+        .iter()
+        .find(|b| b.code == C::EngineFailed)
+        .or_else(|| blockers.first())?;
+    let phrase = match first.code {
+        C::ProviderUnavailable | C::ProviderLocalConfigUnavailable => {
+            "provider unavailable".to_owned()
+        }
+        C::ProviderResponseShape => "provider response shape unavailable".to_owned(),
+        C::AgentProtocol => "case agent result protocol failed".to_owned(),
+        C::EngineFailed => match exit_code {
+            Some(code) if code != 0 => format!("{backend} engine failed with exit code {code}"),
+            _ => format!("{backend} engine failed"),
+        },
+        C::NoDiff
+        | C::DisallowedFileChange
+        | C::VerificationFailed
+        | C::MissingTestCommand
+        | C::MissingRequiredEvent
+        | C::ReviewerRejected
+        | C::ApprovalDenied
+        | C::Timeout
+        | C::DirtyStartingTree
+        | C::DirtyEndingTree
+        | C::ArtifactWriteFailure
+        | C::TargetNotAdmitted
+        | C::MissingOperatorOutcome
+        | C::ModelNotAdmitted
+        | C::ProviderAuthUnavailable
+        | C::ForbiddenAction
+        | C::GateMissing
+        | C::SourceNotAdmitted
+        | C::BuildMismatch
+        | C::SandboxUnavailable
+        | C::ContractInvalid
+        | C::TargetBusy
+        | C::TargetModified
+        | C::UnsafeFile
+        | C::PatchRoundtripFailed
+        | C::Cancelled
+        | C::SecretDetected
+        | C::VerificationUntrusted
+        | C::SurvivingProcess
+        | C::ResourceLimit
+        | C::HarnessInterrupted
+        | C::ApprovalStale => first.code.name().replace('_', " "),
+    };
+    Some(phrase)
+}
+
+#[cfg(test)]
+mod tests;

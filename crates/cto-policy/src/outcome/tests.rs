@@ -1,0 +1,331 @@
+//! The accepted observation with one change gives exactly one blocker.
+
+use cto_schema::*;
+
+use super::*;
+use crate::eligibility::decide;
+use crate::eligibility::tests::{contract, facts};
+
+fn run(label: RunLabel, passed: bool) -> VerificationRun {
+    let command = CommandResult {
+        argv: vec!["x".to_owned()],
+        exit_code: Some(i32::from(!passed)),
+        signal: None,
+        duration_ms: 1,
+        timed_out: false,
+        passed,
+        start_error: None,
+    };
+    VerificationRun {
+        label,
+        cached: false,
+        commands: vec![command],
+    }
+}
+
+fn canary(state: CanaryState) -> CanaryOutcome {
+    CanaryOutcome {
+        command: 0,
+        runner: "pytest".to_owned(),
+        file: "t".to_owned(),
+        state,
+        detail: "d".to_owned(),
+    }
+}
+
+fn change(path: &str) -> Change {
+    let state = EntryState {
+        kind: EntryKind::File,
+        digest: Sha256Digest::of(b"x"),
+        size_bytes: 1,
+    };
+    Change {
+        path: PathText::new(path.as_bytes()),
+        kind: ChangeKind::Added,
+        before: None,
+        after: Some(state),
+    }
+}
+
+struct World {
+    contract: TaskContract,
+    write_set: WriteSet,
+    seen: Observations,
+}
+
+fn accepted() -> World {
+    let events = [
+        "run.started",
+        "task.contract.created",
+        "plan.updated",
+        "patch.applied",
+        "git.diff.checked",
+    ];
+    let verification = Verification {
+        runs: vec![run(RunLabel::Baseline, false), run(RunLabel::Patched, true)],
+        canaries: vec![canary(CanaryState::FailedAsItMust)],
+        ..Verification::default()
+    };
+    let seen = Observations {
+        engine: Some(EngineObservation {
+            started: true,
+            exit_code: Some(0),
+            ..EngineObservation::default()
+        }),
+        patch_exists: true,
+        verification: Some(verification),
+        target_after: Some(TargetAfter {
+            state: None,
+            unchanged: true,
+            detail: String::new(),
+        }),
+        events: events
+            .into_iter()
+            .chain(["verification.completed", "run.completed"])
+            .map(str::to_owned)
+            .collect(),
+        ..Observations::default()
+    };
+    let write_set = WriteSet {
+        schema: String::new(),
+        workspace: "overlay".to_owned(),
+        changes: vec![change("a")],
+        touched: vec![],
+        ignored: vec![],
+        unsafe_entries: vec![],
+        empty_directories: vec![],
+        git: vec![],
+        truncated: None,
+    };
+    World {
+        contract: contract(),
+        write_set,
+        seen,
+    }
+}
+
+fn codes(world: &World) -> (Vec<BlockerCode>, Status) {
+    let decision = decide(Ok(&world.contract), &facts());
+    let evidence = Evidence {
+        contract: Some(&world.contract),
+        decision: &decision,
+        write_set: Some(&world.write_set),
+        observations: &world.seen,
+    };
+    let blockers = conclude(&evidence);
+    let status = status_of(&blockers, evidence.context());
+    (blockers.into_iter().map(|b| b.code).collect(), status)
+}
+
+fn engine(world: &mut World) -> &mut EngineObservation {
+    world.seen.engine.as_mut().unwrap()
+}
+
+fn room(world: &mut World) -> &mut Verification {
+    world.seen.verification.as_mut().unwrap()
+}
+
+type Row = (BlockerCode, Status, fn(&mut World));
+
+const TABLE: &[Row] = &[
+    (BlockerCode::NoDiff, Status::Fail, |w| {
+        w.write_set.changes.clear()
+    }),
+    (BlockerCode::DisallowedFileChange, Status::Fail, |w| {
+        w.write_set.changes.push(change("b"))
+    }),
+    (BlockerCode::DisallowedFileChange, Status::Fail, |w| {
+        w.contract.allowed_paths = vec!["**".to_owned()];
+        w.write_set.changes.push(change("x/.env"));
+    }),
+    (BlockerCode::VerificationFailed, Status::Fail, |w| {
+        room(w).runs[1] = run(RunLabel::Patched, false)
+    }),
+    (BlockerCode::MissingRequiredEvent, Status::Fail, |w| {
+        drop(w.seen.events.remove(3))
+    }),
+    (BlockerCode::MissingRequiredEvent, Status::Fail, |w| {
+        engine(w).stream.final_event = Some("turn.completed".to_owned())
+    }),
+    (BlockerCode::ReviewerRejected, Status::Blocked, |w| {
+        engine(w).stream.reviewer_rejection = Some("no".to_owned())
+    }),
+    (BlockerCode::Timeout, Status::Fail, |w| {
+        engine(w).ended_by = EndedBy::Timeout
+    }),
+    (BlockerCode::Timeout, Status::Blocked, |w| {
+        engine(w).ended_by = EndedBy::IdleTimeout;
+        w.write_set.changes.clear();
+        w.seen.patch_exists = false;
+        room(w).runs.clear();
+    }),
+    (BlockerCode::Timeout, Status::Fail, |w| {
+        room(w).runs[1] = run(RunLabel::Patched, false);
+        room(w).runs[1].commands[0].timed_out = true;
+    }),
+    (BlockerCode::DirtyEndingTree, Status::Fail, |w| {
+        room(w).left_behind.push("b".to_owned())
+    }),
+    (BlockerCode::ArtifactWriteFailure, Status::Fail, |w| {
+        w.seen.artifact_failures.push(ArtifactFailure {
+            artifact: "x".to_owned(),
+            error: "full".to_owned(),
+        });
+    }),
+    (BlockerCode::ProviderUnavailable, Status::Blocked, |w| {
+        engine(w).start_error = Some("ENOENT".to_owned());
+        engine(w).started = false;
+        engine(w).exit_code = None;
+        w.write_set.changes.clear();
+    }),
+    (BlockerCode::AgentProtocol, Status::Fail, |w| {
+        engine(w).stream.protocol_error = Some("no envelope".to_owned())
+    }),
+    (BlockerCode::ForbiddenAction, Status::Fail, |w| {
+        engine(w).forbidden.push(ForbiddenAttempt {
+            action: "push".to_owned(),
+            detail: "git push".to_owned(),
+        });
+        engine(w).exit_code = Some(128);
+    }),
+    (BlockerCode::TargetModified, Status::Fail, |w| {
+        w.seen.target_after.as_mut().unwrap().unchanged = false
+    }),
+    (BlockerCode::UnsafeFile, Status::Fail, |w| {
+        let entry = UnsafeEntry {
+            path: PathText::new(b"f"),
+            reason: "special_file".to_owned(),
+        };
+        w.write_set.unsafe_entries.push(entry);
+    }),
+    (BlockerCode::PatchRoundtripFailed, Status::Fail, |w| {
+        w.seen.roundtrip_error = Some("differs".to_owned())
+    }),
+    (BlockerCode::Cancelled, Status::Blocked, |w| {
+        w.seen.cancelled = true;
+        engine(w).ended_by = EndedBy::Cancelled;
+        engine(w).signal = Some(15);
+        w.write_set.changes.clear();
+        w.seen.verification = None;
+    }),
+    (BlockerCode::SecretDetected, Status::Fail, |w| {
+        let finding = SecretFinding {
+            artifact: "a".to_owned(),
+            rule: "r".to_owned(),
+            fingerprint: "0".to_owned(),
+        };
+        w.seen.secrets.push(finding);
+    }),
+    (BlockerCode::VerificationUntrusted, Status::Fail, |w| {
+        room(w).canaries[0] = canary(CanaryState::Passed)
+    }),
+    (BlockerCode::VerificationUntrusted, Status::Fail, |w| {
+        room(w).canaries[0] = canary(CanaryState::NotGenerated)
+    }),
+    (BlockerCode::VerificationUntrusted, Status::Fail, |w| {
+        room(w).canaries[0] = canary(CanaryState::Unusable)
+    }),
+    (BlockerCode::VerificationUntrusted, Status::Fail, |w| {
+        room(w).canaries.clear()
+    }),
+    (BlockerCode::VerificationUntrusted, Status::Fail, |w| {
+        drop(room(w).runs.remove(0))
+    }),
+    (BlockerCode::VerificationUntrusted, Status::Fail, |w| {
+        drop(room(w).runs.remove(1))
+    }),
+    (BlockerCode::VerificationUntrusted, Status::Fail, |w| {
+        w.contract.verification_inputs = vec!["t".to_owned()]
+    }),
+    (BlockerCode::VerificationUntrusted, Status::Fail, |w| {
+        w.contract.verification_inputs = vec!["t".to_owned()];
+        room(w).runs.push(run(RunLabel::RestoredInputs, false));
+    }),
+    (BlockerCode::VerificationUntrusted, Status::Fail, |w| {
+        w.contract.baseline_expectation = BaselineExpectation::Green;
+        room(w).runs[0] = run(RunLabel::Baseline, false);
+    }),
+    (BlockerCode::VerificationUntrusted, Status::Fail, |w| {
+        w.contract.baseline_expectation = BaselineExpectation::Red;
+        room(w).runs[0] = run(RunLabel::Baseline, true);
+    }),
+    (BlockerCode::VerificationUntrusted, Status::Fail, |w| {
+        room(w).runs[1] = run(RunLabel::Patched, false);
+        room(w).passes_in_engine_tree = Some(true);
+    }),
+    (BlockerCode::SurvivingProcess, Status::Fail, |w| {
+        engine(w).survivors.push("sleep".to_owned())
+    }),
+    (BlockerCode::ResourceLimit, Status::Blocked, |w| {
+        engine(w).limits_hit.push(LimitHit {
+            limit: "disk".to_owned(),
+            detail: "full".to_owned(),
+        });
+        engine(w).exit_code = Some(1);
+        w.write_set.changes.clear();
+    }),
+    (BlockerCode::ResourceLimit, Status::Blocked, |w| {
+        w.write_set.truncated = Some("files".to_owned())
+    }),
+    (BlockerCode::HarnessInterrupted, Status::Blocked, |w| {
+        w.seen.interrupted = Some("after collected".to_owned())
+    }),
+    (BlockerCode::HarnessInterrupted, Status::Blocked, |w| {
+        w.seen.harness_error = Some("mount".to_owned())
+    }),
+    (BlockerCode::HarnessInterrupted, Status::Blocked, |w| {
+        w.seen.verification = None
+    }),
+    (BlockerCode::HarnessInterrupted, Status::Blocked, |w| {
+        w.seen.engine = None
+    }),
+    (BlockerCode::HarnessInterrupted, Status::Blocked, |w| {
+        w.seen.target_after = None
+    }),
+    (BlockerCode::EngineFailed, Status::Fail, |w| {
+        engine(w).exit_code = Some(3)
+    }),
+    (BlockerCode::EngineFailed, Status::Fail, |w| {
+        engine(w).signal = Some(11);
+        engine(w).exit_code = None;
+        w.write_set.changes.clear();
+    }),
+    (BlockerCode::EngineFailed, Status::Fail, |w| {
+        engine(w).stream.failure = Some("turn.failed".to_owned())
+    }),
+];
+
+#[test]
+fn the_accepted_world_passes() {
+    assert_eq!(codes(&accepted()), (vec![], Status::Pass));
+}
+
+#[test]
+fn one_change_gives_exactly_its_own_blocker() {
+    for (index, (code, status, mutate)) in TABLE.iter().enumerate() {
+        let mut world = accepted();
+        mutate(&mut world);
+        assert_eq!(codes(&world), (vec![*code], *status), "row {index}");
+    }
+}
+
+#[test]
+fn no_pair_of_changes_gives_a_pass() {
+    for (_, _, first) in TABLE {
+        for (_, _, second) in TABLE {
+            let mut world = accepted();
+            first(&mut world);
+            // The second change may need what the first took away; then the first stands alone.
+            let applied =
+                std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| second(&mut world)));
+            assert_ne!(codes(&world).1, Status::Pass, "{applied:?}");
+        }
+    }
+}
+
+#[test]
+fn nothing_observed_is_never_a_pass() {
+    let mut world = accepted();
+    world.seen = Observations::default();
+    assert_ne!(codes(&world).1, Status::Pass);
+}
