@@ -9,52 +9,52 @@ type Mutate = fn(&mut TaskContract, &mut Facts);
 
 const TABLE: &[(&str, C, Mutate)] = &[
     ("contract", C::ContractInvalid, |c, _| {
-        c.allowed_paths = vec!["[".to_owned()]
+        c.allowed_paths = vec!["[".to_owned()];
     }),
     ("mutation-mode", C::GateMissing, |c, _| {
-        c.mutation_mode = MutationMode::None
+        c.mutation_mode = MutationMode::None;
     }),
     ("mutation-mode", C::ContractInvalid, |c, _| {
-        c.target_repository = Some("/x".to_owned())
+        c.target_repository = Some("/x".to_owned());
     }),
     ("mutation-mode", C::ContractInvalid, |c, _| {
-        c.mutation_mode = MutationMode::CopiedRepo
+        c.mutation_mode = MutationMode::CopiedRepo;
     }),
     ("engine-registered", C::ProviderUnavailable, |_, f| {
-        f.engine.registered = false
+        f.engine.registered = false;
     }),
     ("engine-program", C::ProviderUnavailable, |_, f| {
-        f.engine.program_found = Some(false)
+        f.engine.program_found = Some(false);
     }),
     ("approval", C::ApprovalDenied, |c, _| {
-        c.approval_required = true
+        c.approval_required = true;
     }),
     ("verification", C::MissingTestCommand, |c, _| {
-        c.verification_commands.clear()
+        c.verification_commands.clear();
     }),
     ("evidence", C::ArtifactWriteFailure, |_, f| {
-        f.runs_root.writable = false
+        f.runs_root.writable = false;
     }),
     ("evidence", C::ContractInvalid, |_, f| {
-        f.runs_root.inside_target = true
+        f.runs_root.inside_target = true;
     }),
     ("sandbox", C::SandboxUnavailable, |_, f| {
-        f.sandbox.self_test_passed = false
+        f.sandbox.self_test_passed = false;
     }),
     ("sandbox", C::SandboxUnavailable, |_, f| {
         f.sandbox.provider = "none".to_owned();
         f.engine.name = "command".to_owned();
     }),
     ("limits", C::SandboxUnavailable, |c, _| {
-        c.limits_required = vec![LimitName::Memory]
+        c.limits_required = vec![LimitName::Memory];
     }),
     ("target", C::ContractInvalid, |_, f| {
-        f.target.problem = Some("gone".to_owned())
+        f.target.problem = Some("gone".to_owned());
     }),
     ("target", C::ContractInvalid, |_, f| f.target.commit = None),
     ("target-free", C::TargetBusy, |_, f| f.target.busy = true),
     ("clean-start", C::DirtyStartingTree, |_, f| {
-        f.target.clean_start_required = true
+        f.target.clean_start_required = true;
     }),
     ("clean-start", C::DirtyStartingTree, |_, f| {
         f.target.clean_start_required = true;

@@ -132,7 +132,7 @@ fn judge_success(contract: &TaskContract, verification: &Verification, reasons: 
                 canary.detail
             )),
             CanaryState::Unusable => {
-                distrust(format!("the canary could not be used: {}", canary.detail))
+                distrust(format!("the canary could not be used: {}", canary.detail));
             }
         }
     }

@@ -83,6 +83,7 @@ fn explains_its_end(reasons: &Reasons) -> bool {
         C::ResourceLimit,
         C::ReviewerRejected,
         C::AgentProtocol,
+        C::ForbiddenAction,
         C::Cancelled,
         C::HarnessInterrupted,
     ]

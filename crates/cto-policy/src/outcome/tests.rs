@@ -129,29 +129,29 @@ type Row = (BlockerCode, Status, fn(&mut World));
 
 const TABLE: &[Row] = &[
     (BlockerCode::NoDiff, Status::Fail, |w| {
-        w.write_set.changes.clear()
+        w.write_set.changes.clear();
     }),
     (BlockerCode::DisallowedFileChange, Status::Fail, |w| {
-        w.write_set.changes.push(change("b"))
+        w.write_set.changes.push(change("b"));
     }),
     (BlockerCode::DisallowedFileChange, Status::Fail, |w| {
         w.contract.allowed_paths = vec!["**".to_owned()];
         w.write_set.changes.push(change("x/.env"));
     }),
     (BlockerCode::VerificationFailed, Status::Fail, |w| {
-        room(w).runs[1] = run(RunLabel::Patched, false)
+        room(w).runs[1] = run(RunLabel::Patched, false);
     }),
     (BlockerCode::MissingRequiredEvent, Status::Fail, |w| {
-        drop(w.seen.events.remove(3))
+        drop(w.seen.events.remove(3));
     }),
     (BlockerCode::MissingRequiredEvent, Status::Fail, |w| {
-        engine(w).stream.final_event = Some("turn.completed".to_owned())
+        engine(w).stream.final_event = Some("turn.completed".to_owned());
     }),
     (BlockerCode::ReviewerRejected, Status::Blocked, |w| {
-        engine(w).stream.reviewer_rejection = Some("no".to_owned())
+        engine(w).stream.reviewer_rejection = Some("no".to_owned());
     }),
     (BlockerCode::Timeout, Status::Fail, |w| {
-        engine(w).ended_by = EndedBy::Timeout
+        engine(w).ended_by = EndedBy::Timeout;
     }),
     (BlockerCode::Timeout, Status::Blocked, |w| {
         engine(w).ended_by = EndedBy::IdleTimeout;
@@ -164,7 +164,7 @@ const TABLE: &[Row] = &[
         room(w).runs[1].commands[0].timed_out = true;
     }),
     (BlockerCode::DirtyEndingTree, Status::Fail, |w| {
-        room(w).left_behind.push("b".to_owned())
+        room(w).left_behind.push("b".to_owned());
     }),
     (BlockerCode::ArtifactWriteFailure, Status::Fail, |w| {
         w.seen.artifact_failures.push(ArtifactFailure {
@@ -179,7 +179,7 @@ const TABLE: &[Row] = &[
         w.write_set.changes.clear();
     }),
     (BlockerCode::AgentProtocol, Status::Fail, |w| {
-        engine(w).stream.protocol_error = Some("no envelope".to_owned())
+        engine(w).stream.protocol_error = Some("no envelope".to_owned());
     }),
     (BlockerCode::ForbiddenAction, Status::Fail, |w| {
         engine(w).forbidden.push(ForbiddenAttempt {
@@ -189,7 +189,7 @@ const TABLE: &[Row] = &[
         engine(w).exit_code = Some(128);
     }),
     (BlockerCode::TargetModified, Status::Fail, |w| {
-        w.seen.target_after.as_mut().unwrap().unchanged = false
+        w.seen.target_after.as_mut().unwrap().unchanged = false;
     }),
     (BlockerCode::UnsafeFile, Status::Fail, |w| {
         let entry = UnsafeEntry {
@@ -199,7 +199,7 @@ const TABLE: &[Row] = &[
         w.write_set.unsafe_entries.push(entry);
     }),
     (BlockerCode::PatchRoundtripFailed, Status::Fail, |w| {
-        w.seen.roundtrip_error = Some("differs".to_owned())
+        w.seen.roundtrip_error = Some("differs".to_owned());
     }),
     (BlockerCode::Cancelled, Status::Blocked, |w| {
         w.seen.cancelled = true;
@@ -217,25 +217,25 @@ const TABLE: &[Row] = &[
         w.seen.secrets.push(finding);
     }),
     (BlockerCode::VerificationUntrusted, Status::Fail, |w| {
-        room(w).canaries[0] = canary(CanaryState::Passed)
+        room(w).canaries[0] = canary(CanaryState::Passed);
     }),
     (BlockerCode::VerificationUntrusted, Status::Fail, |w| {
-        room(w).canaries[0] = canary(CanaryState::NotGenerated)
+        room(w).canaries[0] = canary(CanaryState::NotGenerated);
     }),
     (BlockerCode::VerificationUntrusted, Status::Fail, |w| {
-        room(w).canaries[0] = canary(CanaryState::Unusable)
+        room(w).canaries[0] = canary(CanaryState::Unusable);
     }),
     (BlockerCode::VerificationUntrusted, Status::Fail, |w| {
-        room(w).canaries.clear()
+        room(w).canaries.clear();
     }),
     (BlockerCode::VerificationUntrusted, Status::Fail, |w| {
-        drop(room(w).runs.remove(0))
+        drop(room(w).runs.remove(0));
     }),
     (BlockerCode::VerificationUntrusted, Status::Fail, |w| {
-        drop(room(w).runs.remove(1))
+        drop(room(w).runs.remove(1));
     }),
     (BlockerCode::VerificationUntrusted, Status::Fail, |w| {
-        w.contract.verification_inputs = vec!["t".to_owned()]
+        w.contract.verification_inputs = vec!["t".to_owned()];
     }),
     (BlockerCode::VerificationUntrusted, Status::Fail, |w| {
         w.contract.verification_inputs = vec!["t".to_owned()];
@@ -254,7 +254,7 @@ const TABLE: &[Row] = &[
         room(w).passes_in_engine_tree = Some(true);
     }),
     (BlockerCode::SurvivingProcess, Status::Fail, |w| {
-        engine(w).survivors.push("sleep".to_owned())
+        engine(w).survivors.push("sleep".to_owned());
     }),
     (BlockerCode::ResourceLimit, Status::Blocked, |w| {
         engine(w).limits_hit.push(LimitHit {
@@ -265,25 +265,25 @@ const TABLE: &[Row] = &[
         w.write_set.changes.clear();
     }),
     (BlockerCode::ResourceLimit, Status::Blocked, |w| {
-        w.write_set.truncated = Some("files".to_owned())
+        w.write_set.truncated = Some("files".to_owned());
     }),
     (BlockerCode::HarnessInterrupted, Status::Blocked, |w| {
-        w.seen.interrupted = Some("after collected".to_owned())
+        w.seen.interrupted = Some("after collected".to_owned());
     }),
     (BlockerCode::HarnessInterrupted, Status::Blocked, |w| {
-        w.seen.harness_error = Some("mount".to_owned())
+        w.seen.harness_error = Some("mount".to_owned());
     }),
     (BlockerCode::HarnessInterrupted, Status::Blocked, |w| {
-        w.seen.verification = None
+        w.seen.verification = None;
     }),
     (BlockerCode::HarnessInterrupted, Status::Blocked, |w| {
-        w.seen.engine = None
+        w.seen.engine = None;
     }),
     (BlockerCode::HarnessInterrupted, Status::Blocked, |w| {
-        w.seen.target_after = None
+        w.seen.target_after = None;
     }),
     (BlockerCode::EngineFailed, Status::Fail, |w| {
-        engine(w).exit_code = Some(3)
+        engine(w).exit_code = Some(3);
     }),
     (BlockerCode::EngineFailed, Status::Fail, |w| {
         engine(w).signal = Some(11);
@@ -291,7 +291,7 @@ const TABLE: &[Row] = &[
         w.write_set.changes.clear();
     }),
     (BlockerCode::EngineFailed, Status::Fail, |w| {
-        engine(w).stream.failure = Some("turn.failed".to_owned())
+        engine(w).stream.failure = Some("turn.failed".to_owned());
     }),
 ];
 
