@@ -1,3 +1,48 @@
 //! Run directory, journal, seal, verification and ledger: the only writer of evidence.
 //!
 //! No other crate may write in a run directory, and this one never overwrites a file in it.
+
+mod bundle;
+mod clock;
+mod durable;
+mod export;
+mod home;
+mod keys;
+mod ledger;
+mod live;
+mod manifest;
+mod redact;
+mod render;
+mod reopen;
+mod run_dir;
+mod seal;
+#[cfg(test)]
+mod test_child;
+#[cfg(test)]
+mod test_support;
+mod timeline;
+mod verify;
+
+pub use bundle::{Bundle, BundleError, BundleFile, ReadLimits};
+pub use clock::{ClockError, RunClock, boot_id, canonical_time, rfc3339, wall_now};
+pub use export::{ExportError, Exported, export};
+pub use home::{Home, HomeError};
+pub use keys::{KeyError, Keys, Signer, TrustedKey, public_key};
+pub use ledger::{Ledger, LedgerEntry, LedgerError, LedgerFilter, LedgerHead, NewEntry};
+pub use live::{
+    LiveError, LiveMarker, MarkerInfo, OpenedInfo, is_live, unfinished, unfinished_run,
+};
+pub use manifest::ManifestError;
+pub use redact::{KnownSecret, Redactor};
+pub use render::{ReportView, html, markdown, mend};
+pub use reopen::{Interrupted, ReopenError, Reopened, reopen};
+pub use run_dir::{
+    Artifact, RunDir, RunDirError, StreamDigests, StreamSummary, StreamWriter, fresh_run_id,
+};
+pub use seal::{SealError, Sealed};
+pub use timeline::{Lane, Timeline, TimelineRow, duration_text, timeline};
+pub use verify::{
+    Check, CheckState, KnownKey, LedgerLine, LedgerSnapshot, LedgerView, PatchScan, PatchedPath,
+    SnapshotError, TrustedKeys, VerificationOutcome, Verified, keyid_of, verify_bundle,
+    verify_many,
+};

@@ -1,1 +1,80 @@
 //! One governed run end to end: facts, workspace, engine, supervision, collection, clean room, recovery.
+//!
+//! The crate never prints and never exits; what it has to say is in the values that it returns.
+
+mod baseline;
+mod cache;
+mod cage;
+mod capture;
+mod cases;
+mod choice;
+mod clean_room;
+mod closing;
+mod collect;
+mod engine;
+mod facts;
+mod fixture;
+mod harness;
+mod keep;
+mod layers;
+mod matrix;
+mod nearest;
+mod patch;
+mod recover;
+mod refusals;
+mod request;
+mod run;
+mod sandbox_facts;
+mod settings;
+mod source;
+mod supervise;
+mod sweep;
+mod tool;
+mod toolchains;
+mod watch;
+mod write_set;
+
+pub use baseline::{
+    Baseline, BaselineError, BaselineKey, BaselineStore, GarbageReport, ObjectFormat, ObjectSource,
+    TreeCheck,
+};
+pub use cases::{
+    CaseError, CaseFile, CaseFileKind, CaseOrigin, EmbeddedCase, LoadedCase, check as check_case,
+    embedded as embedded_cases, find as find_case, load as load_case,
+};
+pub use closing::CloseError;
+pub use cto_sandbox::{Ability, INNER_ARGUMENT, MachineReport, probe_machine};
+pub use engine::{
+    ENGINES, Engine, EngineError, EngineManifest, EngineTask, Invocation, Normalized, PLAYS, Play,
+    find_engine,
+};
+pub use facts::decide_only;
+pub use fixture::{FixtureBaseline, FixtureError, FixtureFile, FixtureSource};
+pub use layers::{
+    FreezeRequest, Frozen, LayerError, StoredLayer, check as check_layer, freeze as freeze_layer,
+    list as list_layers,
+};
+pub use matrix::{Played, ROWS, Row, find_row, play};
+pub use patch::{PatchError, RoundTrip, TreeChange, TreeEntry, make_patch, round_trip};
+pub use recover::{RecoverError, Recovered, RecoveryOutcome, recover};
+pub use request::{Harness, RunOutcome, RunRequest, Task};
+pub use run::{OpenError, RunError, Watch, run};
+pub use sandbox_facts::{CageTest, DEFAULT_PROVIDER, cage_test, find_provider};
+pub use settings::{SandboxSettings, Settings, SettingsError, WorkspaceKind};
+pub use source::{DirtyPaths, SourceError, SourceLock, SourceRepository};
+pub use supervise::SuperviseError;
+pub use sweep::{SweepError, Swept, sweep};
+pub use tool::{GIT_DIRECTORIES, Git, GitError, OLDEST_GIT};
+pub use toolchains::{Toolchain, discover as discover_toolchains};
+pub use watch::{RunObserver, Stage, Stop, Unwatched};
+pub use write_set::{
+    CollectLimits, CollectOptions, Collected, FinalContent, WorkspaceView, WriteSetError, collect,
+};
+
+/// Runs the inner stage of a sandbox; `main` calls it when the first argument is [`INNER_ARGUMENT`].
+pub fn inner_stage() -> std::process::ExitCode {
+    cto_sandbox::inner_main(&[cto_sandbox::Embedded {
+        name: "fake",
+        run: engine::play_fake,
+    }])
+}

@@ -123,6 +123,8 @@ pub(crate) struct Order {
     /// `NAME=value`.
     pub(crate) env: Vec<Bytes>,
     pub(crate) limits: Limits,
+    /// Where the inner stage writes `0` to join its control groups.
+    pub(crate) cgroup_files: Vec<Bytes>,
     /// Set where no cgroup counts the processes.
     pub(crate) limit_processes: bool,
     pub(crate) observe: bool,
@@ -138,7 +140,9 @@ pub(crate) struct Order {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Command {
     /// The order is in the attached memfd; its JSON has this length.
-    Order { length: u64 },
+    Order {
+        length: u64,
+    },
     Go,
     Terminate,
     Kill,
@@ -155,16 +159,9 @@ pub struct Survivor {
     pub argv: String,
 }
 
-/// What the kernel shows of the locked-down child, read by itself after the last lock.
+/// What only the locked-down child can see; the harness reads the rest in `/proc` itself.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Facts {
-    pub(crate) status: String,
-    pub(crate) uid_map: String,
-    pub(crate) limits: String,
-    /// `(name, "user:[4026531837]")`.
-    pub(crate) namespaces: Vec<(String, String)>,
-    pub(crate) interfaces: Vec<String>,
-    pub(crate) mounts: String,
     /// Numbers of descriptors that an exec keeps.
     pub(crate) descriptors: Vec<i32>,
     pub(crate) landlock_abi: i32,
@@ -179,12 +176,23 @@ pub(crate) struct Facts {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Report {
     /// The jail could not be made.
-    Refused { step: String, errno: i32, detail: String },
+    Refused {
+        step: String,
+        errno: i32,
+        detail: String,
+    },
     /// Upper directory (overlay only), workspace root and home are attached, in this order.
-    Exports { upper: bool, created: Vec<Bytes> },
+    Exports {
+        upper: bool,
+        created: Vec<Bytes>,
+    },
     /// The child waits for `Go`; the listener is attached where it was asked for.
-    Ready { facts: Box<Facts>, pid: i32 },
-    ExecFailed { errno: i32 },
+    Ready {
+        facts: Facts,
+    },
+    ExecFailed {
+        errno: i32,
+    },
     Exited {
         code: Option<i32>,
         signal: Option<i32>,
@@ -195,7 +203,10 @@ pub(crate) enum Report {
         max_rss_bytes: u64,
     },
     /// Init is reaped, so nothing of the jail runs any more.
-    Empty { init_code: Option<i32>, init_signal: Option<i32> },
+    Empty {
+        init_code: Option<i32>,
+        init_signal: Option<i32>,
+    },
 }
 
 #[cfg(test)]

@@ -27,7 +27,7 @@ pub struct JailSpec {
     pub binds: Vec<Bind>,
     /// What runs.
     pub program: Program,
-    /// The complete environment: nothing is inherited.
+    /// The complete environment: nothing is inherited. An embedded function has none at all.
     pub env: Vec<(OsString, OsString)>,
     /// What may be used up.
     pub limits: Limits,
@@ -141,7 +141,10 @@ pub struct Embedded {
 
 impl std::fmt::Debug for Embedded {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Embedded").field("name", &self.name).finish_non_exhaustive()
+        formatter
+            .debug_struct("Embedded")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
     }
 }
 
@@ -191,7 +194,9 @@ pub struct Reexec {
 impl Reexec {
     /// The running binary.
     pub fn current() -> Self {
-        Self { program: PathBuf::from("/proc/self/exe") }
+        Self {
+            program: PathBuf::from("/proc/self/exe"),
+        }
     }
 }
 

@@ -41,10 +41,10 @@ pub(crate) fn unshare(flags: c_int) -> Result<(), Errno> {
     check(c_long::from(unsafe { libc::unshare(flags) })).map(drop)
 }
 
-/// Closes every descriptor from `first` on; none of them is owned by a Rust value yet.
-pub(crate) fn close_from(first: u32) -> Result<(), Errno> {
+/// Closes a range of descriptors; none of them is owned by a Rust value yet.
+pub(crate) fn close_range(first: u32, last: u32) -> Result<(), Errno> {
     // SAFETY: called first thing in the inner stage, before any owned descriptor exists there.
-    check(unsafe { libc::syscall(libc::SYS_close_range, first, c_uint::MAX, 0) }).map(drop)
+    check(unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) }).map(drop)
 }
 
 /// Takes the ownership of a descriptor that the parent passed by number.
@@ -78,7 +78,12 @@ pub(crate) fn mount_setattr(
     set: u64,
     propagation: u64,
 ) -> Result<(), Errno> {
-    let attributes = MountAttributes { set, clear: 0, propagation, userns_fd: 0 };
+    let attributes = MountAttributes {
+        set,
+        clear: 0,
+        propagation,
+        userns_fd: 0,
+    };
     let flags = libc::AT_EMPTY_PATH | if recursive { libc::AT_RECURSIVE } else { 0 };
     // SAFETY: the path is a C string, and the attributes outlive the call, which gets their size.
     check(unsafe {
@@ -114,7 +119,12 @@ pub(crate) fn landlock_abi() -> i32 {
     let attributes: *const u8 = ptr::null();
     // SAFETY: with the version flag the attributes must be null with size 0.
     let abi = unsafe {
-        libc::syscall(libc::SYS_landlock_create_ruleset, attributes, 0usize, VERSION)
+        libc::syscall(
+            libc::SYS_landlock_create_ruleset,
+            attributes,
+            0usize,
+            VERSION,
+        )
     };
     i32::try_from(abi).unwrap_or(0).max(0)
 }
@@ -138,7 +148,10 @@ pub(crate) fn seccomp_install(
     listener: bool,
 ) -> Result<Option<OwnedFd>, Errno> {
     let length = u16::try_from(program.len()).map_err(|_| Errno::INVAL)?;
-    let program = libc::sock_fprog { len: length, filter: program.as_ptr().cast_mut() };
+    let program = libc::sock_fprog {
+        len: length,
+        filter: program.as_ptr().cast_mut(),
+    };
     let install = |flags: c_ulong| {
         // SAFETY: the program and its instructions outlive the call, which copies them.
         check(unsafe {
@@ -153,8 +166,8 @@ pub(crate) fn seccomp_install(
     if !listener {
         return install(0).map(|_| None);
     }
-    let killable = libc::SECCOMP_FILTER_FLAG_NEW_LISTENER
-        | libc::SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
+    let killable =
+        libc::SECCOMP_FILTER_FLAG_NEW_LISTENER | libc::SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
     let number = match install(killable) {
         // Before 5.19 a waiting call can be interrupted by a signal: weaker, but not unsafe.
         Err(Errno::INVAL) => install(libc::SECCOMP_FILTER_FLAG_NEW_LISTENER)?,
@@ -170,7 +183,7 @@ pub(crate) fn seccomp_install(
 pub(crate) struct Notification {
     pub(crate) id: u64,
     pub(crate) pid: u32,
-    pub(crate) number: i64,
+    pub(crate) number: c_long,
     pub(crate) arguments: [u64; 6],
 }
 
@@ -180,12 +193,16 @@ pub(crate) fn notification_receive(listener: BorrowedFd<'_>) -> Result<Notificat
     let mut raw: libc::seccomp_notif = unsafe { std::mem::zeroed() };
     // SAFETY: the structure is writable and of the size that the request number carries.
     check(c_long::from(unsafe {
-        libc::ioctl(listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_RECV, &raw mut raw)
+        libc::ioctl(
+            listener.as_raw_fd(),
+            libc::SECCOMP_IOCTL_NOTIF_RECV,
+            &raw mut raw,
+        )
     }))?;
     Ok(Notification {
         id: raw.id,
         pid: raw.pid,
-        number: i64::from(raw.data.nr),
+        number: c_long::from(raw.data.nr),
         arguments: raw.data.args,
     })
 }
@@ -196,7 +213,10 @@ pub(crate) fn notification_answer(
     id: u64,
     refuse_with: Option<c_int>,
 ) -> Result<(), Errno> {
-    #[expect(clippy::cast_possible_truncation, reason = "the flag is 1; only its type is wide")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the flag is 1; only its type is wide"
+    )]
     let go_on = libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE as u32;
     let mut response = libc::seccomp_notif_resp {
         id,
@@ -206,7 +226,11 @@ pub(crate) fn notification_answer(
     };
     // SAFETY: the structure outlives the call and has the size that the request number carries.
     check(c_long::from(unsafe {
-        libc::ioctl(listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_SEND, &raw mut response)
+        libc::ioctl(
+            listener.as_raw_fd(),
+            libc::SECCOMP_IOCTL_NOTIF_SEND,
+            &raw mut response,
+        )
     }))
     .map(drop)
 }
@@ -215,7 +239,11 @@ pub(crate) fn notification_answer(
 pub(crate) fn notification_is_valid(listener: BorrowedFd<'_>, id: u64) -> bool {
     // SAFETY: the identifier outlives the call, which only reads it.
     unsafe {
-        libc::ioctl(listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_ID_VALID, &raw const id) == 0
+        libc::ioctl(
+            listener.as_raw_fd(),
+            libc::SECCOMP_IOCTL_NOTIF_ID_VALID,
+            &raw const id,
+        ) == 0
     }
 }
 
@@ -230,9 +258,8 @@ pub(crate) fn watch_children() -> Result<OwnedFd, Errno> {
     // SAFETY: the set is initialised, and the old mask is not asked for.
     unsafe { libc::sigprocmask(libc::SIG_BLOCK, &raw const set, ptr::null_mut()) };
     // SAFETY: the set is initialised; -1 asks for a new descriptor.
-    let number = unsafe {
-        libc::signalfd(-1, &raw const set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK)
-    };
+    let number =
+        unsafe { libc::signalfd(-1, &raw const set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK) };
     check(c_long::from(number))?;
     // SAFETY: the kernel has just returned this descriptor to us.
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
@@ -253,7 +280,11 @@ pub(crate) fn reset_signals() {
 /// Replaces the process; returns only the reason why it could not.
 pub(crate) fn execute(path: &CStr, argv: &[&CStr], environment: &[&CStr]) -> Errno {
     let pointers = |strings: &[&CStr]| -> Vec<*const c_char> {
-        strings.iter().map(|string| string.as_ptr()).chain([ptr::null()]).collect()
+        strings
+            .iter()
+            .map(|string| string.as_ptr())
+            .chain([ptr::null()])
+            .collect()
     };
     let argv = pointers(argv);
     let environment = pointers(environment);
@@ -269,7 +300,8 @@ pub(crate) fn children_usage() -> (u64, u64, u64) {
     // SAFETY: the structure is writable.
     unsafe { libc::getrusage(libc::RUSAGE_CHILDREN, &raw mut usage) };
     let micros = |time: libc::timeval| {
-        u64::try_from(time.tv_sec).unwrap_or(0) * 1_000_000 + u64::try_from(time.tv_usec).unwrap_or(0)
+        u64::try_from(time.tv_sec).unwrap_or(0) * 1_000_000
+            + u64::try_from(time.tv_usec).unwrap_or(0)
     };
     (
         micros(usage.ru_utime),
@@ -298,5 +330,6 @@ pub(crate) fn loopback_up(socket: BorrowedFd<'_>) -> Result<(), Errno> {
 pub(crate) fn attempt(number: c_long, arguments: [c_ulong; 3]) -> Result<(), Errno> {
     let [first, second, third] = arguments;
     // SAFETY: the self-test passes null pointers and zero sizes only: the kernel refuses them.
-    check(unsafe { libc::syscall(number, first, second, third, 0 as c_ulong) }).map(drop)
+    check(unsafe { libc::syscall(number, first, second, third, 0 as c_ulong, 0 as c_ulong) })
+        .map(drop)
 }

@@ -14,6 +14,8 @@ pub struct Facts {
     pub runs_root: RunsRootFacts,
     /// The sandbox.
     pub sandbox: SandboxFacts,
+    /// The verification commands.
+    pub verification: VerificationFacts,
     /// The target, unless a gate that needs no target refused first.
     pub target: TargetFacts,
 }
@@ -52,6 +54,13 @@ pub struct RunsRootFacts {
     pub writable: bool,
     /// Whether it lies inside the target repository.
     pub inside_target: bool,
+}
+
+/// Facts about the verification commands.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct VerificationFacts {
+    /// Programs of verification commands that the sandbox's view will not show, escaped.
+    pub missing_programs: Vec<String>,
 }
 
 /// Facts about the sandbox.

@@ -40,7 +40,10 @@ pub use decision::{BackendDenial, EligibilityDecision, Escalation, GateOutcome};
 pub use digest::Sha256Digest;
 pub use enforcement::{Bound, BoundState, Enforcement};
 pub use event::{Event, EventType};
-pub use facts::{EngineFacts, Facts, RepositoryState, RunsRootFacts, SandboxFacts, TargetFacts};
+pub use facts::{
+    EngineFacts, Facts, RepositoryState, RunsRootFacts, SandboxFacts, TargetFacts,
+    VerificationFacts,
+};
 pub use ids::{InvalidId, RunId};
 pub use journal::{JournalEvent, JournalRecord};
 pub use observation::{

@@ -87,6 +87,11 @@ pub const GATES: &[Gate] = &[
         judge: rules::verification,
     },
     Gate {
+        name: "verification-program",
+        phase: Phase::Environment,
+        judge: rules::verification_program,
+    },
+    Gate {
         name: "evidence",
         phase: Phase::Environment,
         judge: rules::evidence,

@@ -133,6 +133,17 @@ pub(super) fn verification(input: &GateInput<'_>) -> Option<Refusal> {
     })
 }
 
+pub(super) fn verification_program(input: &GateInput<'_>) -> Option<Refusal> {
+    let missing = &input.facts.verification.missing_programs;
+    (!missing.is_empty()).then(|| {
+        let detail = format!(
+            "verification needs programs that the sandbox's view does not show: {}; install them below /usr, or map their directory with --toolchain (cto doctor lists what it found)",
+            missing.join(", ")
+        );
+        (BlockerCode::ProviderUnavailable, detail)
+    })
+}
+
 pub(super) fn evidence(input: &GateInput<'_>) -> Option<Refusal> {
     let root = &input.facts.runs_root;
     if !root.writable {
@@ -209,15 +220,15 @@ pub(super) fn target_free(input: &GateInput<'_>) -> Option<Refusal> {
     input.facts.target.busy.then(|| {
         (
             BlockerCode::TargetBusy,
-            "another run holds the target repository; wait for it to end (cto runs --live)"
-                .to_owned(),
+            "another run holds the target repository; wait for it to end".to_owned(),
         )
     })
 }
 
 pub(super) fn clean_start(input: &GateInput<'_>) -> Option<Refusal> {
     let target = &input.facts.target;
-    if !target.clean_start_required {
+    // A target that could not be looked at is refused by its own gate; that is the cause.
+    if !target.clean_start_required || target.busy || target.problem.is_some() {
         return None;
     }
     match target.dirty_paths.as_deref() {

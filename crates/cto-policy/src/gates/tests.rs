@@ -32,6 +32,9 @@ const TABLE: &[(&str, C, Mutate)] = &[
     ("verification", C::MissingTestCommand, |c, _| {
         c.verification_commands.clear();
     }),
+    ("verification-program", C::ProviderUnavailable, |_, f| {
+        f.verification.missing_programs.push("pytest".to_owned());
+    }),
     ("evidence", C::ArtifactWriteFailure, |_, f| {
         f.runs_root.writable = false;
     }),

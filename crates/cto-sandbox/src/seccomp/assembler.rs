@@ -22,7 +22,12 @@ impl Assembler {
     fn push(&mut self, code: u32, when_true: u8, when_false: u8, k: u32) {
         // All opcodes above fit in eight bits.
         let code = u16::try_from(code).unwrap_or(u16::MAX);
-        self.code.push(sock_filter { code, jt: when_true, jf: when_false, k });
+        self.code.push(sock_filter {
+            code,
+            jt: when_true,
+            jf: when_false,
+            k,
+        });
     }
 
     pub(crate) fn load_number(&mut self) {

@@ -46,7 +46,9 @@ pub(crate) fn refusal(rule: Rule) -> i32 {
 pub(crate) fn filter(observe: bool, control: u32) -> Vec<sock_filter> {
     let mut code = Assembler::default();
     code.load_architecture();
-    code.if_not_equal(ARCHITECTURE, |code| code.give(libc::SECCOMP_RET_KILL_PROCESS));
+    code.if_not_equal(ARCHITECTURE, |code| {
+        code.give(libc::SECCOMP_RET_KILL_PROCESS);
+    });
     code.load_number();
     #[cfg(target_arch = "x86_64")]
     code.if_at_least(X32, |code| code.give(libc::SECCOMP_RET_ERRNO | ENOSYS));
@@ -60,9 +62,15 @@ pub(crate) fn filter(observe: bool, control: u32) -> Vec<sock_filter> {
 }
 
 fn add(code: &mut Assembler, row: &Row, observe: bool, control: u32) {
-    let Ok(number) = u32::try_from(row.number) else { return };
+    let Ok(number) = u32::try_from(row.number) else {
+        return;
+    };
     let deny = |errno: u32| {
-        if observe { libc::SECCOMP_RET_USER_NOTIF } else { libc::SECCOMP_RET_ERRNO | errno }
+        if observe {
+            libc::SECCOMP_RET_USER_NOTIF
+        } else {
+            libc::SECCOMP_RET_ERRNO | errno
+        }
     };
     let allow = |code: &mut Assembler| code.give(libc::SECCOMP_RET_ALLOW);
     let report = |code: &mut Assembler| code.give(libc::SECCOMP_RET_USER_NOTIF);
@@ -154,8 +162,17 @@ mod tests {
     }
 
     fn judge(observe: bool, name: &str, arguments: [u64; 6]) -> u32 {
-        let row = COMMON.iter().chain(NATIVE).find(|row| row.name == name).unwrap();
-        run(&filter(observe, 77), u32::try_from(row.number).unwrap(), ARCHITECTURE, arguments)
+        let row = COMMON
+            .iter()
+            .chain(NATIVE)
+            .find(|row| row.name == name)
+            .unwrap();
+        run(
+            &filter(observe, 77),
+            u32::try_from(row.number).unwrap(),
+            ARCHITECTURE,
+            arguments,
+        )
     }
 
     const ALLOW: u32 = libc::SECCOMP_RET_ALLOW;
@@ -163,8 +180,15 @@ mod tests {
 
     #[test]
     fn denies_every_listed_call_with_or_without_an_observer() {
-        for row in COMMON.iter().chain(NATIVE).filter(|row| row.rule == Rule::Deny) {
-            assert_eq!(judge(false, row.name, [0; 6]), libc::SECCOMP_RET_ERRNO | EPERM);
+        for row in COMMON
+            .iter()
+            .chain(NATIVE)
+            .filter(|row| row.rule == Rule::Deny)
+        {
+            assert_eq!(
+                judge(false, row.name, [0; 6]),
+                libc::SECCOMP_RET_ERRNO | EPERM
+            );
             assert_eq!(judge(true, row.name, [0; 6]), NOTIFY, "{}", row.name);
         }
     }
@@ -172,25 +196,52 @@ mod tests {
     #[test]
     fn kills_a_foreign_architecture_and_refuses_x32() {
         let code = filter(false, 77);
-        assert_eq!(run(&code, 0, 0x4000_0003, [0; 6]), libc::SECCOMP_RET_KILL_PROCESS);
+        assert_eq!(
+            run(&code, 0, 0x4000_0003, [0; 6]),
+            libc::SECCOMP_RET_KILL_PROCESS
+        );
         #[cfg(target_arch = "x86_64")]
-        assert_eq!(run(&code, X32 + 1, ARCHITECTURE, [0; 6]), libc::SECCOMP_RET_ERRNO | ENOSYS);
+        assert_eq!(
+            run(&code, X32 + 1, ARCHITECTURE, [0; 6]),
+            libc::SECCOMP_RET_ERRNO | ENOSYS
+        );
     }
 
     #[test]
     fn allows_only_plain_socket_families() {
         for family in 0..64 {
             let verdict = judge(false, "socket", [family, 1, 0, 0, 0, 0]);
-            assert_eq!(verdict == ALLOW, matches!(family, 1 | 2 | 10 | 16), "family {family}");
+            assert_eq!(
+                verdict == ALLOW,
+                matches!(family, 1 | 2 | 10 | 16),
+                "family {family}"
+            );
         }
-        assert_ne!(judge(false, "socket", [16, 3, 9, 0, 0, 0]), ALLOW, "audit netlink");
+        assert_ne!(
+            judge(false, "socket", [16, 3, 9, 0, 0, 0]),
+            ALLOW,
+            "audit netlink"
+        );
     }
 
     #[test]
     fn allows_a_thread_but_no_namespace() {
         assert_eq!(judge(false, "clone", [0x003d_0f00, 0, 0, 0, 0, 0]), ALLOW);
-        for bit in [0x80, 0x0002_0000, 0x0200_0000, 0x0400_0000, 0x0800_0000, 0x1000_0000, 0x2000_0000, 0x4000_0000] {
-            assert_ne!(judge(false, "clone", [bit, 0, 0, 0, 0, 0]), ALLOW, "{bit:#x}");
+        for bit in [
+            0x80,
+            0x0002_0000,
+            0x0200_0000,
+            0x0400_0000,
+            0x0800_0000,
+            0x1000_0000,
+            0x2000_0000,
+            0x4000_0000,
+        ] {
+            assert_ne!(
+                judge(false, "clone", [bit, 0, 0, 0, 0, 0]),
+                ALLOW,
+                "{bit:#x}"
+            );
         }
     }
 

@@ -54,7 +54,7 @@ const fn row(name: &'static str, number: c_long, rule: Rule) -> Row {
 
 // Newer than the constants of libc; the same on every architecture.
 const OPEN_TREE_ATTR: c_long = 467;
-const LSM_SET_SELF_ATTR: c_long = 459;
+const LSM_SET_SELF_ATTR: c_long = 460;
 
 /// Calls that every supported architecture has.
 pub(crate) const COMMON: &[Row] = &[
@@ -144,9 +144,6 @@ pub(crate) const NATIVE: &[Row] = &[
     row("modify_ldt", libc::SYS_modify_ldt, Rule::Deny),
     row("uselib", libc::SYS_uselib, Rule::Deny),
     row("_sysctl", libc::SYS__sysctl, Rule::Deny),
-    row("create_module", libc::SYS_create_module, Rule::Deny),
-    row("get_kernel_syms", libc::SYS_get_kernel_syms, Rule::Deny),
-    row("query_module", libc::SYS_query_module, Rule::Deny),
     row("ustat", libc::SYS_ustat, Rule::Deny),
     row("creat", libc::SYS_creat, Rule::Observe),
     row("mkdir", libc::SYS_mkdir, Rule::Observe),
@@ -161,11 +158,9 @@ pub(crate) const NATIVE: &[Row] = &[
 
 /// Calls of this architecture only.
 #[cfg(target_arch = "aarch64")]
-pub(crate) const NATIVE: &[Row] = &[
-    row("renameat", libc::SYS_renameat, Rule::Observe),
-];
+pub(crate) const NATIVE: &[Row] = &[row("renameat", libc::SYS_renameat, Rule::Observe)];
 
 /// Finds a row by the number of its call.
-pub(crate) fn find(number: i64) -> Option<&'static Row> {
-    COMMON.iter().chain(NATIVE).find(|row| i64::from(row.number) == number)
+pub(crate) fn find(number: c_long) -> Option<&'static Row> {
+    COMMON.iter().chain(NATIVE).find(|row| row.number == number)
 }

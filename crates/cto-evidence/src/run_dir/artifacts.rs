@@ -1,0 +1,217 @@
+//! Artifacts of a run directory: whole files, redacted files and streams.
+
+use std::io;
+use std::os::fd::OwnedFd;
+
+use cto_schema::{SecretFinding, Sha256Digest};
+
+use crate::durable;
+use crate::redact::KnownSecret;
+use crate::run_dir::name::{ArtifactName, is_reserved, parse};
+use crate::run_dir::stream::{StreamSummary, StreamWriter};
+use crate::run_dir::{Artifact, RunDir, RunDirError};
+
+impl RunDir {
+    /// Writes an artifact: temporary name, write, fsync, rename that refuses an existing name, fsync of the
+    /// directory. Returns the digest of its bytes.
+    pub fn write(&mut self, name: &str, bytes: &[u8]) -> Result<Sha256Digest, RunDirError> {
+        let parsed = checked(name)?;
+        if let Err(source) = self.try_write(parsed, bytes) {
+            return Err(self.failed(name, source));
+        }
+        Ok(self.wrote(name, Sha256Digest::of(bytes)))
+    }
+
+    /// Writes several artifacts of the top directory like [`RunDir::write`], but with one fsync of the directory for
+    /// all of them: on a disk that costs half. After a failure none of them counts as written.
+    pub fn write_together(
+        &mut self,
+        files: &[(&str, &[u8])],
+    ) -> Result<Vec<Sha256Digest>, RunDirError> {
+        for (name, _) in files {
+            if !checked(name)?.parent.is_empty() {
+                return Err(RunDirError::Name {
+                    artifact: (*name).to_owned(),
+                });
+            }
+        }
+        match durable::write_new_together(&self.dir, files) {
+            Ok(()) => Ok(files
+                .iter()
+                .map(|(name, bytes)| self.wrote(name, Sha256Digest::of(bytes)))
+                .collect()),
+            Err((at, source)) => Err(self.failed(files.get(at).map_or("", |file| file.0), source)),
+        }
+    }
+
+    /// Writes an artifact after replacing every secret in it by `[redacted sha256:<12 hex>]`.
+    pub fn write_redacted(
+        &mut self,
+        name: &str,
+        bytes: &[u8],
+    ) -> Result<(Sha256Digest, Vec<SecretFinding>), RunDirError> {
+        let (bytes, findings) = self.redactor.redact(name, bytes);
+        self.secrets.extend(findings.iter().cloned());
+        Ok((self.write(name, &bytes)?, findings))
+    }
+
+    /// Returns the secrets in bytes that would become an artifact.
+    pub fn scan(&self, name: &str, bytes: &[u8]) -> Vec<SecretFinding> {
+        self.redactor.scan(name, bytes)
+    }
+
+    /// Makes exact secrets known, in addition to the rules: values that the gateway injects, canaries.
+    pub fn know_secrets(&mut self, secrets: &[KnownSecret]) {
+        self.redactor = crate::redact::Redactor::with_known(secrets);
+    }
+
+    /// Opens an artifact that grows while something happens, capped at `cap_bytes`.
+    pub fn create_stream(
+        &mut self,
+        name: &str,
+        cap_bytes: u64,
+    ) -> Result<StreamWriter, RunDirError> {
+        let parsed = checked(name)?;
+        match self.try_create(parsed) {
+            Ok(file) => Ok(StreamWriter::new(name, file, cap_bytes)),
+            Err(source) => Err(self.failed(name, source)),
+        }
+    }
+
+    /// Closes a stream: tail, fsync, and secrets replaced as in [`RunDir::write_redacted`].
+    pub fn close_stream(&mut self, mut stream: StreamWriter) -> Result<StreamSummary, RunDirError> {
+        let name = std::mem::take(&mut stream.name);
+        let finished = stream.finish().and_then(|(seen, cut)| {
+            let (digest, secrets) = self.redact_in_place(&name)?;
+            Ok(StreamSummary {
+                digest,
+                bytes_seen: seen,
+                bytes_cut: cut,
+                secrets,
+            })
+        });
+        match finished {
+            Ok(summary) => {
+                self.wrote(&name, summary.digest);
+                self.secrets.extend(summary.secrets.iter().cloned());
+                Ok(summary)
+            }
+            Err(source) => Err(self.failed(&name, source)),
+        }
+    }
+
+    /// Returns whether an artifact of this name exists; also one that a recovery found.
+    pub fn exists(&self, name: &str) -> bool {
+        self.artifacts.contains_key(name)
+    }
+
+    /// Reads an artifact back; `None` when there is none.
+    pub fn read(&self, name: &str) -> Result<Option<Vec<u8>>, RunDirError> {
+        if !self.exists(name) {
+            return Ok(None);
+        }
+        let parsed = parse(name).ok_or_else(|| RunDirError::Name {
+            artifact: name.to_owned(),
+        })?;
+        let mut dir = None;
+        let found = parsed
+            .parent
+            .split('/')
+            .filter(|part| !part.is_empty())
+            .try_for_each(|part| {
+                dir = Some(durable::open_dir_at(
+                    dir.as_ref().unwrap_or(&self.dir),
+                    part,
+                )?);
+                Ok(())
+            });
+        let read =
+            found.and_then(|()| durable::read_at(dir.as_ref().unwrap_or(&self.dir), parsed.file));
+        read.map(Some).map_err(|source| RunDirError::ArtifactRead {
+            artifact: name.to_owned(),
+            source,
+        })
+    }
+
+    fn wrote(&mut self, name: &str, digest: Sha256Digest) -> Sha256Digest {
+        self.artifacts.insert(
+            name.to_owned(),
+            Artifact {
+                digest,
+                mono_ns: self.clock.mono_ns(),
+            },
+        );
+        digest
+    }
+
+    fn try_write(&mut self, name: ArtifactName<'_>, bytes: &[u8]) -> io::Result<()> {
+        self.with_dir(name.parent, |dir| durable::write_new(dir, name.file, bytes))
+    }
+
+    fn try_create(&mut self, name: ArtifactName<'_>) -> io::Result<std::fs::File> {
+        self.with_dir(name.parent, |dir| {
+            let file = durable::create_at(dir, name.file)?;
+            durable::sync_dir(dir)?;
+            Ok(file)
+        })
+    }
+
+    /// Replaces the secrets of a stream that was just finished. The one place where a name in the directory gets
+    /// new content: the old content holds what must not be kept.
+    fn redact_in_place(&mut self, name: &str) -> io::Result<(Sha256Digest, Vec<SecretFinding>)> {
+        let parsed = parse(name).ok_or(io::ErrorKind::InvalidInput)?;
+        let bytes = self.with_dir(parsed.parent, |dir| durable::read_at(dir, parsed.file))?;
+        let (clean, findings) = self.redactor.redact(name, &bytes);
+        let digest = Sha256Digest::of(&clean);
+        if !findings.is_empty() {
+            let clean = clean.into_owned();
+            self.with_dir(parsed.parent, |dir| {
+                durable::write_replacing(dir, parsed.file, &clean)
+            })?;
+        }
+        Ok((digest, findings))
+    }
+
+    /// Runs `act` on the handle of a directory below the run directory, made when it is missing.
+    fn with_dir<T>(
+        &mut self,
+        parent: &str,
+        act: impl FnOnce(&OwnedFd) -> io::Result<T>,
+    ) -> io::Result<T> {
+        let mut above = String::new();
+        for part in parent.split('/').filter(|part| !part.is_empty()) {
+            let path = if above.is_empty() {
+                part.to_owned()
+            } else {
+                format!("{above}/{part}")
+            };
+            if !self.subdirs.contains_key(&path) {
+                let opened = enter(self.subdirs.get(&above).unwrap_or(&self.dir), part)?;
+                self.subdirs.insert(path.clone(), opened);
+            }
+            above = path;
+        }
+        act(self.subdirs.get(&above).unwrap_or(&self.dir))
+    }
+}
+
+/// Opens a directory, made durably when it is missing.
+pub(crate) fn enter(dir: &OwnedFd, name: &str) -> io::Result<OwnedFd> {
+    match durable::open_dir_at(dir, name) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            durable::make_dir_at(dir, name)?;
+            durable::sync_dir(dir)?;
+            durable::open_dir_at(dir, name)
+        }
+        other => other,
+    }
+}
+
+fn checked(name: &str) -> Result<ArtifactName<'_>, RunDirError> {
+    match parse(name) {
+        Some(parsed) if !is_reserved(name) => Ok(parsed),
+        _ => Err(RunDirError::Name {
+            artifact: name.to_owned(),
+        }),
+    }
+}

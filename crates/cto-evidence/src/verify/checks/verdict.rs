@@ -1,0 +1,326 @@
+//! Checks of the verdict: decided again from the recorded facts by the functions that decided it.
+
+use cto_policy::{Evidence, conclude, decide, failure_reason, status_of};
+use cto_schema::{
+    ApprovalStatus, Blocker, ClaimBasis, EligibilityDecision, Escalation, EventType, Facts,
+    JournalEvent, RunLabel, Status, StatusContext, VerificationLine,
+};
+
+use super::documents::differing;
+use crate::verify::{Context, Finding, not_applicable, yes};
+
+/// The verdict as it follows from the bundle's facts.
+struct Recomputed {
+    blockers: Vec<Blocker>,
+    context: StatusContext,
+    status: Status,
+}
+
+fn recompute(context: &Context<'_>) -> Result<Recomputed, String> {
+    // A run that ended before any gate was asked has no decision; it cannot be a pass for want of an engine.
+    let none = EligibilityDecision {
+        schema: String::new(),
+        decision_id: String::new(),
+        task_id: None,
+        contract_digest: None,
+        selected_backend: String::new(),
+        denied_backends: vec![],
+        risk_class: None,
+        required_gates: vec![],
+        passed_gates: vec![],
+        missing_gates: vec![],
+        gates: vec![],
+        allowed_mutation_mode: None,
+        approval_required: false,
+        reasons: vec![],
+        escalation_path: Escalation::Operator,
+    };
+    let evidence = Evidence {
+        contract: context.contract()?,
+        decision: context.decision()?.unwrap_or(&none),
+        write_set: context.write_set()?,
+        observations: context.observations()?,
+    };
+    let blockers = conclude(&evidence);
+    let context = evidence.context();
+    let status = status_of(&blockers, context);
+    Ok(Recomputed {
+        blockers,
+        context,
+        status,
+    })
+}
+
+pub(in crate::verify) fn recomputed_status(context: &Context<'_>) -> Option<Status> {
+    recompute(context).ok().map(|recomputed| recomputed.status)
+}
+
+/// True when this very version made the bundle, so that every word must be reproduced.
+fn same_version(context: &Context<'_>) -> Result<bool, String> {
+    Ok(context.report()?.harness_version.split(['+', ' ']).next()
+        == Some(env!("CARGO_PKG_VERSION")))
+}
+
+/// The eligibility decision follows from contract and facts.
+pub(super) fn decision(context: &Context<'_>) -> Finding {
+    let Some(decision) = context.decision()? else {
+        return not_applicable("the run ended before it was decided");
+    };
+    let Some(facts) = facts(context)? else {
+        return Err("decision.json is there and the journal has no facts".to_owned());
+    };
+    let refusal = decision.gates.iter().find_map(|gate| {
+        gate.refusal
+            .as_ref()
+            .filter(|_| gate.gate == "contract")
+            .map(|refusal| refusal.detail.as_str())
+    });
+    let contract = match context.contract()? {
+        Some(contract) => Ok(contract),
+        None => Err(refusal.ok_or("the contract is missing and the decision does not say why")?),
+    };
+    let again = decide(contract, facts);
+    if again == *decision {
+        return yes(format!(
+            "{} gates asked again, the same answers",
+            decision.gates.len()
+        ));
+    }
+    if same_version(context)? {
+        return Err("the gates, asked again with the recorded facts, decide otherwise".to_owned());
+    }
+    // Another version may ask more gates; those that both know must agree.
+    let known = |gate: &&cto_schema::GateOutcome| decision.required_gates.contains(&gate.gate);
+    let codes =
+        |gate: &cto_schema::GateOutcome| (gate.gate.clone(), gate.refusal.as_ref().map(|r| r.code));
+    if again
+        .gates
+        .iter()
+        .filter(known)
+        .map(codes)
+        .ne(decision.gates.iter().map(codes))
+    {
+        return Err("the gates, asked again with the recorded facts, decide otherwise".to_owned());
+    }
+    yes(format!(
+        "{} gates of another version asked again, the same answers",
+        decision.gates.len()
+    ))
+}
+
+fn facts<'a>(context: &'a Context<'_>) -> Result<Option<&'a Facts>, String> {
+    Ok(context
+        .journal_events()?
+        .rev()
+        .find_map(|event| match event {
+            JournalEvent::FactsGathered { facts } => Some(facts.as_ref()),
+            _ => None,
+        }))
+}
+
+/// Approval status, contract and events agree.
+pub(super) fn approval(context: &Context<'_>) -> Finding {
+    let report = context.report()?;
+    let has = |kind| -> Result<bool, String> {
+        Ok(context
+            .events()?
+            .iter()
+            .any(|(event, _)| event.kind == kind))
+    };
+    let required = context
+        .contract()?
+        .is_some_and(|contract| contract.approval_required);
+    let granted = has(EventType::ApprovalGranted)?;
+    let denied = has(EventType::ApprovalDenied)?;
+    let holds = match report.approval_status {
+        ApprovalStatus::NotRequired => !required && !granted && !denied,
+        ApprovalStatus::Requested => required && !granted && !denied,
+        ApprovalStatus::Granted => granted && !denied,
+        ApprovalStatus::Denied => required && !granted,
+    };
+    if !holds {
+        return Err("approval_status does not follow from contract and events".to_owned());
+    }
+    if !required && !granted {
+        return not_applicable("the contract requires no approval");
+    }
+    yes("it follows from contract and events")
+}
+
+/// Blockers and status follow from decision, contract, write set and observations.
+pub(super) fn verdict(context: &Context<'_>) -> Finding {
+    let report = context.report()?;
+    let again = recompute(context)?;
+    let words = same_version(context)? && context.observations()?.secrets.is_empty();
+    let same = if words {
+        again.blockers == report.blockers
+    } else {
+        let key = |b: &Blocker| (b.code, b.event);
+        again
+            .blockers
+            .iter()
+            .map(key)
+            .eq(report.blockers.iter().map(key))
+    };
+    if again.status != report.status || !same {
+        let codes: Vec<String> = again.blockers.iter().map(|b| b.code.name()).collect();
+        return Err(format!(
+            "the recorded facts give '{}' ({}) and the report says '{}'",
+            again.status.word(),
+            if codes.is_empty() {
+                "no blocker".to_owned()
+            } else {
+                codes.join(", ")
+            },
+            report.status.word()
+        ));
+    }
+    if report
+        .blockers
+        .iter()
+        .any(|b| b.event != b.code.event(again.context))
+    {
+        return Err("a blocker names another event than its own".to_owned());
+    }
+    let reason = failure_reason(&again.blockers, &report.backend, report.backend_exit_code);
+    if reason != report.failure_reason {
+        return Err("failure_reason does not follow from the blockers".to_owned());
+    }
+    yes(format!("recomputed: {}", again.status.word()))
+}
+
+/// Journal, report and last event say one verdict; the statement is compared by its own check.
+pub(super) fn agreement(context: &Context<'_>) -> Finding {
+    let report = context.report()?;
+    let concluded = context
+        .journal_events()?
+        .rev()
+        .find_map(|event| match event {
+            JournalEvent::Concluded { status, blockers } => Some((*status, blockers)),
+            _ => None,
+        });
+    let (status, blockers) = concluded.ok_or("the journal has no verdict")?;
+    let last = context.events()?.last().ok_or("there are no events")?;
+    let told = last.0.data.get("status").and_then(|v| v.as_str());
+    differing(&[
+        ("journal status", status == report.status),
+        ("journal blockers", *blockers == report.blockers),
+        (
+            "status of run.completed",
+            told == Some(report.status.word()),
+        ),
+        (
+            "statement status",
+            context.statement()?.predicate.status == report.status,
+        ),
+    ])?;
+    yes(format!(
+        "'{}' in journal, events, report and statement",
+        report.status.word()
+    ))
+}
+
+/// The report repeats what was observed, no more and no less.
+pub(super) fn observations(context: &Context<'_>) -> Finding {
+    let (report, seen) = (context.report()?, context.observations()?);
+    let engine = seen.engine.as_ref();
+    let patched = seen
+        .verification
+        .as_ref()
+        .and_then(|v| v.run(RunLabel::Patched));
+    let lines: Vec<VerificationLine> = patched
+        .map(|run| run.commands.as_slice())
+        .unwrap_or_default()
+        .iter()
+        .map(|command| VerificationLine {
+            argv: command.argv.clone(),
+            exit_code: command.exit_code,
+            duration_ms: command.duration_ms,
+            passed: command.passed,
+        })
+        .collect();
+    let tests = match (patched, report.tests_passed) {
+        (None, stated) => stated != Some(true),
+        (Some(run), Some(true)) => run.passed(),
+        (Some(_), _) => report.status != Status::Pass,
+    };
+    let no_attempts = Vec::new();
+    differing(&[
+        (
+            "case_process_started",
+            report.case_process_started == engine.is_some_and(|e| e.started),
+        ),
+        (
+            "backend_exit_code",
+            report.backend_exit_code == engine.and_then(|e| e.exit_code),
+        ),
+        (
+            "forbidden_actions_attempted",
+            report.forbidden_actions_attempted == *engine.map_or(&no_attempts, |e| &e.forbidden),
+        ),
+        ("verification", report.verification == lines),
+        ("clean_room", report.clean_room == seen.verification),
+        ("tests_passed", tests),
+        (
+            "enforcement",
+            report.enforcement.as_ref() == context.enforcement()?,
+        ),
+        (
+            "source_repository_mutated",
+            report.source_repository_mutated.is_none_or(|mutated| {
+                seen.target_after
+                    .as_ref()
+                    .is_some_and(|after| mutated != after.unchanged)
+            }),
+        ),
+    ])?;
+    yes("the report repeats what the journal observed")
+}
+
+/// Every claim says what it rests on, and what it rests on is there.
+pub(super) fn claims(context: &Context<'_>) -> Finding {
+    let (report, bundle) = (context.report()?, context.bundle);
+    for claim in &report.claims {
+        let name = &claim.claim;
+        if name.is_empty() || claim.statement.is_empty() {
+            return Err("a claim has no name or no statement".to_owned());
+        }
+        if claim.basis == ClaimBasis::Verified && claim.evidence.is_empty() {
+            return Err(format!(
+                "claim '{name}' says verified and names no evidence"
+            ));
+        }
+        let gone = claim.evidence.iter().find(|artifact| {
+            let file = artifact.split('#').next().unwrap_or_default();
+            !bundle.files().contains_key(file)
+        });
+        if let Some(artifact) = gone {
+            return Err(format!(
+                "claim '{name}' rests on '{artifact}', which is not there"
+            ));
+        }
+    }
+    if report.claims.is_empty() {
+        return Err("the report claims nothing and says no basis".to_owned());
+    }
+    yes(format!(
+        "{} claims, each with its basis",
+        report.claims.len()
+    ))
+}
+
+/// Nothing was activated or promoted.
+pub(super) fn no_promotion(context: &Context<'_>) -> Finding {
+    let report = context.report()?;
+    differing(&[
+        (
+            "runtime_default_activation: false",
+            !report.runtime_default_activation,
+        ),
+        (
+            "core_promotion_status: not-promoted",
+            report.core_promotion_status == "not-promoted",
+        ),
+    ])?;
+    yes("no runtime default, no promotion")
+}

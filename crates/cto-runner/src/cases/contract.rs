@@ -1,0 +1,56 @@
+//! The task contract that a case stands for.
+
+use cto_schema::{
+    Budget, DEFAULT_SCRATCH_PATHS, Enforce, FORBIDDEN_ACTIONS, History, Limits, MutationMode,
+    RiskClass, SchemaId, TaskContract, Timeouts,
+};
+
+use super::LoadedCase;
+
+/// Returns the contract of a case with one of its verification commands, chosen by index; none out of range.
+pub fn contract_for(loaded: &LoadedCase, verification: usize) -> TaskContract {
+    let case = &loaded.case;
+    let command = case.verification.get(verification);
+    let shown = command.map(|argv| argv.join(" ")).unwrap_or_default();
+    TaskContract {
+        schema: SchemaId::CONTRACT.to_string(),
+        task_id: case.case_id.clone(),
+        title: case.title.clone(),
+        brief: case.task.clone(),
+        target_repository: None,
+        authority_basis: format!("case {}", case.case_id),
+        risk_class: RiskClass::Low,
+        allowed_paths: case.allowed_writes.clone(),
+        forbidden_paths: Vec::new(),
+        forbidden_path_exceptions: Vec::new(),
+        forbidden_actions: FORBIDDEN_ACTIONS.iter().map(|action| (*action).to_owned()).collect(),
+        mutation_mode: MutationMode::CopiedFixture,
+        approval_required: false,
+        success_criteria: vec![
+            format!("'{shown}' exits 0 on the patch in a clean room, and its canary fails"),
+            format!("the change touches {} and nothing else", case.expected_change.join(", ")),
+        ],
+        architecture_notes: String::new(),
+        verification_commands: command.into_iter().cloned().collect(),
+        no_test_rationale: None,
+        evidence_expectations: vec![
+            "the baseline's own result, the patched result and the result with the baseline's tests".to_owned(),
+        ],
+        timeouts: Timeouts::default(),
+        budget: Budget::default(),
+        rollback_expectation: "none: the fixture is a copy".to_owned(),
+        allowed_network_class: "none".to_owned(),
+        requires_diff: true,
+        limits: Limits::default(),
+        limits_required: Vec::new(),
+        scratch_paths: DEFAULT_SCRATCH_PATHS.iter().map(|path| (*path).to_owned()).collect(),
+        verification_inputs: case.verification_inputs.clone(),
+        canary_patch: None,
+        enforce: Enforce::Judge,
+        history: History::Baseline,
+        dependency_layers: Vec::new(),
+        allow_gitlinks: false,
+        accept_unsandboxed: None,
+        baseline_expectation: case.baseline_expectation,
+    }
+}

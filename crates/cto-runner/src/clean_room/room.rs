@@ -1,0 +1,167 @@
+//! One run of the verification commands over one tree, each command in a cage of its own.
+
+use std::ffi::OsString;
+use std::time::Duration;
+
+use cto_sandbox::{Change, JailError, PreparedJail, Program, Provider, Reexec, prepare};
+use cto_schema::{CommandResult, EndedBy, RunLabel, VerificationRun};
+
+use crate::cage::{Cage, CagePlan};
+use crate::supervise::{Deadlines, Output, SuperviseError, Supervised, supervise};
+use crate::watch::{RunObserver, Stop};
+
+/// Most output of one command that `test.log` keeps.
+const OUTPUT_BYTES: u64 = 1 << 20;
+
+/// Where commands are verified: fresh cages over the same frozen baseline.
+#[derive(Clone, Copy)]
+pub(crate) struct Room<'a> {
+    pub(crate) plan: &'a CagePlan<'a>,
+    pub(crate) provider: &'a dyn Provider,
+    pub(crate) reexec: &'a Reexec,
+    pub(crate) stop: &'a Stop,
+    pub(crate) observer: &'a dyn RunObserver,
+}
+
+/// The clean room failed, not what was verified in it.
+#[derive(Debug, thiserror::Error)]
+pub enum RoomError {
+    /// A cage could not be made.
+    #[error("make a cage for verification")]
+    Jail(#[from] JailError),
+    /// A cage could not be followed.
+    #[error("follow a verification command")]
+    Supervise(#[from] SuperviseError),
+    /// The operator stopped the run.
+    #[error("finish verification: the operator stopped the run")]
+    Stopped,
+}
+
+/// One command's result with its output and what it left.
+#[derive(Debug)]
+pub(crate) struct Performed {
+    pub(crate) result: CommandResult,
+    pub(crate) output: Vec<u8>,
+    pub(crate) supervised: Supervised,
+}
+
+impl Room<'_> {
+    /// Runs one command over the baseline with changes applied.
+    pub(crate) fn perform(
+        &self,
+        name: &str,
+        argv: &[String],
+        changes: Vec<Change>,
+    ) -> Result<Performed, RoomError> {
+        if self.stop.asked() {
+            return Err(RoomError::Stopped);
+        }
+        self.observer.activity(&format!(
+            "{name}: {}",
+            cto_schema::escape(argv.join(" ").as_bytes(), 100)
+        ));
+        let words = argv.iter().map(OsString::from).collect();
+        let cage = Cage {
+            suffix: name.to_owned(),
+            program: Program::Argv(words),
+            env: vec![],
+            changes,
+            observe: false,
+        };
+        let jail: PreparedJail = prepare(self.provider, &self.plan.spec(cage), self.reexec)?;
+        let timeouts = &self.plan.contract.timeouts;
+        let deadlines = Deadlines {
+            wall: Duration::from_secs(timeouts.verification_seconds.into()),
+            idle: None,
+            grace: Duration::from_secs(timeouts.grace_seconds.into()).min(Duration::from_secs(2)),
+            output: Output {
+                keep_bytes: OUTPUT_BYTES,
+                limit_bytes: None,
+            },
+        };
+        let supervised = supervise(jail.start()?, deadlines, self.stop, self.observer)?;
+        if supervised.ended_by == EndedBy::Cancelled {
+            return Err(RoomError::Stopped);
+        }
+        Ok(performed(argv, supervised))
+    }
+
+    /// Runs every command over the same tree; appends to the log.
+    pub(crate) fn perform_all(
+        &self,
+        label: RunLabel,
+        commands: &[Vec<String>],
+        changes: &[Change],
+        log: &mut Vec<u8>,
+    ) -> Result<(VerificationRun, Vec<Supervised>), RoomError> {
+        let mut results = Vec::new();
+        let mut ends = Vec::new();
+        log.extend_from_slice(format!("== {} ==\n", label.word()).as_bytes());
+        for (index, argv) in commands.iter().enumerate() {
+            let name = format!("{}{index}", label.word().replace('_', "-"));
+            let done = self.perform(&name, argv, changes.to_vec())?;
+            append(log, &done);
+            results.push(done.result);
+            ends.push(done.supervised);
+        }
+        Ok((
+            VerificationRun {
+                label,
+                cached: false,
+                commands: results,
+            },
+            ends,
+        ))
+    }
+}
+
+fn performed(argv: &[String], supervised: Supervised) -> Performed {
+    let exited = &supervised.exited;
+    let timed_out = supervised.ended_by == EndedBy::Timeout;
+    let start_error = exited.exec_failed.map(|errno| {
+        format!(
+            "'{}': {}",
+            cto_schema::escape(argv[0].as_bytes(), 100),
+            std::io::Error::from_raw_os_error(errno)
+        )
+    });
+    let lost = exited.init_lost.then(|| "the sandbox was lost".to_owned());
+    let start_error = start_error.or(lost);
+    let result = CommandResult {
+        argv: argv.to_vec(),
+        exit_code: exited.code.filter(|_| start_error.is_none()),
+        signal: exited.signal,
+        duration_ms: u32::try_from(supervised.duration.as_millis()).unwrap_or(u32::MAX),
+        timed_out,
+        passed: exited.code == Some(0) && !timed_out && start_error.is_none(),
+        start_error,
+    };
+    let mut output = supervised.stdout.bytes();
+    output.extend(supervised.stderr.bytes());
+    Performed {
+        result,
+        output,
+        supervised,
+    }
+}
+
+fn append(log: &mut Vec<u8>, done: &Performed) {
+    let result = &done.result;
+    let end = match (
+        &result.start_error,
+        result.timed_out,
+        result.exit_code,
+        result.signal,
+    ) {
+        (Some(error), ..) => format!("could not be started: {error}"),
+        (None, true, ..) => "stopped: time limit exceeded".to_owned(),
+        (None, false, Some(code), _) => format!("exit {code}"),
+        (None, false, None, signal) => format!("ended by signal {}", signal.unwrap_or(0)),
+    };
+    let argv = cto_schema::escape(result.argv.join(" ").as_bytes(), 400);
+    log.extend_from_slice(format!("$ {argv}\n[{end}, {} ms]\n", result.duration_ms).as_bytes());
+    log.extend_from_slice(&done.output);
+    if !done.output.ends_with(b"\n") {
+        log.push(b'\n');
+    }
+}

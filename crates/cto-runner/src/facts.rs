@@ -1,0 +1,310 @@
+//! Facts about engine, installation, sandbox and target, gathered one source at a time and stored as read.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+use cto_policy::{GATES, Phase, decide};
+use cto_sandbox::Provider;
+use cto_schema::{
+    EligibilityDecision, EngineFacts, Facts, MutationMode, RunsRootFacts, TargetFacts,
+    TaskContract, VerificationFacts, escape,
+};
+
+use crate::baseline::ObjectSource;
+use crate::cases::LoadedCase;
+use crate::engine::{Engine, EngineError, EngineTask, find_engine};
+use crate::request::{Harness, RunRequest, Task};
+use crate::run::chain;
+use crate::sandbox_facts::{CageTest, DEFAULT_PROVIDER, cage_test, find_provider};
+use crate::source::{SourceError, SourceLock, SourceRepository};
+
+/// Directories of programs that every cage shows.
+const SYSTEM_PROGRAMS: [&str; 6] = [
+    "/usr/local/bin",
+    "/usr/bin",
+    "/bin",
+    "/usr/local/sbin",
+    "/usr/sbin",
+    "/sbin",
+];
+
+/// What was gathered for one run, and the things themselves where the run goes on to use them.
+pub(crate) struct Gathering {
+    pub(crate) facts: Facts,
+    pub(crate) engine: Result<(&'static dyn Engine, Option<String>), EngineError>,
+    pub(crate) provider: Option<&'static dyn Provider>,
+    pub(crate) cage_test: Option<CageTest>,
+    /// Held, so that the repository that was looked at is the one that is used.
+    pub(crate) source: Option<SourceRepository>,
+    pub(crate) lock: Option<SourceLock>,
+    pub(crate) target: Option<(ObjectSource, String)>,
+}
+
+/// Gathers what the gates look at. No repository fact is read before the environment has said yes.
+pub(crate) fn gather(
+    harness: &Harness,
+    request: &RunRequest,
+    contract: Result<&TaskContract, &str>,
+) -> Gathering {
+    let engine =
+        find_engine(&request.engine).map(|(engine, variant)| (engine, variant.map(str::to_owned)));
+    let name = provider_name(harness, request);
+    let provider = find_provider(&name);
+    let cage_test = provider.map(|provider| {
+        cage_test(
+            provider,
+            &harness.settings.sandbox,
+            &harness.reexec,
+            &harness.home.cache(),
+            &harness.home.work(),
+        )
+    });
+    let mut gathering = Gathering {
+        facts: Facts::default(),
+        engine,
+        provider,
+        cage_test,
+        source: None,
+        lock: None,
+        target: None,
+    };
+    gathering.facts.engine = engine_facts(harness, request, contract.ok(), &gathering.engine);
+    gathering.facts.verification = verification_facts(harness, request, contract.ok());
+    gathering.facts.runs_root = RunsRootFacts {
+        writable: true,
+        inside_target: home_inside_target(harness, contract.ok()),
+    };
+    match &gathering.cage_test {
+        Some(test) => gathering.facts.sandbox = test.facts(),
+        None => {
+            let shown = escape(name.as_bytes(), 60);
+            gathering.facts.sandbox.detail =
+                format!("sandbox provider '{shown}' is not one of native, bwrap, none");
+            gathering.facts.sandbox.provider = shown;
+        }
+    }
+    let early = decide(contract, &gathering.facts);
+    let environment_refuses = early.gates.iter().any(|outcome| {
+        let environment = GATES
+            .iter()
+            .any(|gate| gate.name == outcome.gate && gate.phase == Phase::Environment);
+        environment && outcome.refusal.is_some()
+    });
+    if let (false, Ok(contract)) = (environment_refuses, contract) {
+        gathering.gather_target(harness, request, contract);
+    }
+    gathering
+}
+
+/// Decides whether one engine may run a contract, and runs nothing.
+pub fn decide_only(harness: &Harness, request: &RunRequest) -> EligibilityDecision {
+    let (_, contract) = crate::run::read_task(request);
+    let contract = contract.as_ref().map_err(String::as_str);
+    let gathering = gather(harness, request, contract);
+    decide(contract, &gathering.facts)
+}
+
+fn provider_name(harness: &Harness, request: &RunRequest) -> String {
+    let settings = &harness.settings.sandbox.provider;
+    request
+        .provider
+        .as_ref()
+        .or(settings.as_ref())
+        .map_or(DEFAULT_PROVIDER, String::as_str)
+        .to_owned()
+}
+
+fn case(request: &RunRequest) -> Option<&LoadedCase> {
+    match &request.task {
+        Task::Case(case) => Some(case),
+        Task::Contract { .. } => None,
+    }
+}
+
+fn engine_facts(
+    harness: &Harness,
+    request: &RunRequest,
+    contract: Option<&TaskContract>,
+    engine: &Result<(&'static dyn Engine, Option<String>), EngineError>,
+) -> EngineFacts {
+    let Ok((engine, variant)) = engine else {
+        return EngineFacts {
+            name: escape(request.engine.as_bytes(), 80),
+            ..EngineFacts::default()
+        };
+    };
+    let manifest = engine.manifest();
+    let (allow, stage) = (manifest.allow_gate(), manifest.stage_gate());
+    let program = contract.and_then(|contract| {
+        let task = EngineTask {
+            contract,
+            case: case(request),
+            variant: variant.as_deref(),
+            command: &request.command,
+        };
+        engine.program(&task)
+    });
+    EngineFacts {
+        name: manifest.name.to_owned(),
+        registered: true,
+        gated: manifest.gated,
+        allow_gate_set: harness
+            .environment
+            .get(&allow)
+            .is_some_and(|value| value == "1"),
+        stage_gate_value: harness.environment.get(&stage).cloned(),
+        allow_gate: Some(allow),
+        stage_gate: Some(stage),
+        program_found: program
+            .as_ref()
+            .map(|program| program_in_view(program, &toolchains(harness, request))),
+        program: program
+            .map(|p| escape(p.as_encoded_bytes(), 200))
+            .unwrap_or_default(),
+        program_digest: None,
+        ungated_up_to_stage: manifest.ungated_up_to_stage,
+    }
+}
+
+fn verification_facts(
+    harness: &Harness,
+    request: &RunRequest,
+    contract: Option<&TaskContract>,
+) -> VerificationFacts {
+    let toolchains = toolchains(harness, request);
+    let commands = contract
+        .map(|contract| contract.verification_commands.as_slice())
+        .unwrap_or_default();
+    let layers = contract
+        .map(|contract| contract.dependency_layers.as_slice())
+        .unwrap_or_default();
+    let in_layer = |program: &str| {
+        layers
+            .iter()
+            .any(|layer| Path::new(program).starts_with(&layer.mount))
+    };
+    // A layer's programs are known only once it is mounted; its bin is on the search path.
+    let maybe_in_layer = |program: &str| !layers.is_empty() && !program.contains('/');
+    let mut missing: Vec<String> = commands
+        .iter()
+        .filter_map(|argv| argv.first())
+        .filter(|program| !in_layer(program) && !maybe_in_layer(program))
+        .filter(|program| !program_in_view(OsStr::new(program.as_str()), &toolchains))
+        .map(|program| escape(program.as_bytes(), 200))
+        .collect();
+    missing.dedup();
+    VerificationFacts {
+        missing_programs: missing,
+    }
+}
+
+/// Returns every toolchain directory that the operator maps into the cages.
+pub(crate) fn toolchains(harness: &Harness, request: &RunRequest) -> Vec<PathBuf> {
+    let mut all = request.toolchains.clone();
+    all.extend(
+        harness
+            .settings
+            .toolchains
+            .iter()
+            .filter(|path| !request.toolchains.contains(path))
+            .cloned(),
+    );
+    all
+}
+
+/// Tells whether a cage's view will show a program: below /usr, in a toolchain, or in the workspace itself.
+pub(crate) fn program_in_view(program: &OsStr, toolchains: &[PathBuf]) -> bool {
+    let path = Path::new(program);
+    if program.is_empty() {
+        return false;
+    }
+    if path.is_absolute() {
+        let shown = ["/usr", "/bin", "/sbin", "/lib", "/lib64"]
+            .iter()
+            .any(|root| path.starts_with(root));
+        let mapped = toolchains.iter().any(|root| path.starts_with(root));
+        // What lies in the workspace exists only later.
+        return path.starts_with(cto_sandbox::WORKSPACE) || ((shown || mapped) && path.exists());
+    }
+    if path.components().count() > 1 {
+        return true;
+    }
+    let bins = toolchains
+        .iter()
+        .flat_map(|root| crate::toolchains::from_root(root).bin);
+    let places = bins.chain(SYSTEM_PROGRAMS.iter().map(PathBuf::from));
+    places.into_iter().any(|place| place.join(path).exists())
+}
+
+fn home_inside_target(harness: &Harness, contract: Option<&TaskContract>) -> bool {
+    let real = |path: &Path| std::fs::canonicalize(path).ok();
+    let target = contract.and_then(|contract| contract.target_repository.as_ref());
+    match (
+        target.and_then(|target| real(Path::new(target))),
+        real(harness.home.root()),
+    ) {
+        (Some(target), Some(home)) => home.starts_with(target),
+        _ => false,
+    }
+}
+
+impl Gathering {
+    /// Gathers what the mode's target is; what cannot be used becomes a fact that refuses.
+    fn gather_target(&mut self, harness: &Harness, request: &RunRequest, contract: &TaskContract) {
+        let gathered = match (&request.task, contract.mutation_mode, &contract.target_repository) {
+            (Task::Case(case), MutationMode::CopiedFixture, _) => {
+                self.facts.target.kind = "fixture".to_owned();
+                harness.fixture(case)
+            }
+            (_, MutationMode::CopiedRepo, Some(path)) => {
+                self.facts.target.kind = "repository".to_owned();
+                self.facts.target.clean_start_required = request.clean_start;
+                self.read_repository(harness, Path::new(path))
+            }
+            _ => Err("mutation_mode copied-fixture needs a case (cto run CASE); for a repository use copied-repo".to_owned()),
+        };
+        match gathered {
+            Ok((objects, commit)) => {
+                self.facts.target.commit = Some(commit.clone());
+                self.target = Some((objects, commit));
+            }
+            Err(_) if self.facts.target.busy => {}
+            Err(problem) => self.facts.target.problem = Some(problem),
+        }
+    }
+
+    fn read_repository(
+        &mut self,
+        harness: &Harness,
+        path: &Path,
+    ) -> Result<(ObjectSource, String), String> {
+        let source = SourceRepository::open(path).map_err(|error| chain(&error))?;
+        match source.lock_shared() {
+            Ok(lock) => self.lock = Some(lock),
+            Err(error) => {
+                self.facts.target.busy = matches!(error, SourceError::Busy { .. });
+                return Err(chain(&error));
+            }
+        }
+        let facts: &mut TargetFacts = &mut self.facts.target;
+        let state = source.state().map_err(|error| chain(&error))?;
+        let commit = state.commit.clone();
+        facts.before = Some(state);
+        let objects = source.objects().map_err(|error| chain(&error))?;
+        if facts.clean_start_required {
+            let (device, inode) = source.identity();
+            let keep = harness
+                .home
+                .cache()
+                .join(format!("status-{device:x}-{inode:x}"));
+            std::fs::create_dir_all(&keep)
+                .map_err(|error| format!("failed to create {}: {error}", keep.display()))?;
+            let dirty = source
+                .dirty_paths(&harness.git, &keep)
+                .map_err(|error| chain(&error))?;
+            facts.dirty_paths = Some(dirty.shown);
+        }
+        self.source = Some(source);
+        Ok((objects, commit))
+    }
+}

@@ -1,0 +1,94 @@
+//! What an installation offers to its runs: the baseline store, fixtures, and canary patches.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use cto_evidence::Home;
+use cto_sandbox::{Change, DEFAULT_ENGINE_ID, Reexec};
+
+use crate::baseline::{Baseline, BaselineError, BaselineStore, ObjectSource};
+use crate::cases::{CaseFile, CaseFileKind, LoadedCase};
+use crate::collect::Collection;
+use crate::fixture::{FixtureFile, FixtureSource};
+use crate::request::Harness;
+use crate::run::chain;
+use crate::settings::Settings;
+use crate::tool::Git;
+
+impl Harness {
+    /// Puts an installation together; `environment` holds the gates.
+    pub fn new(
+        home: Home,
+        settings: Settings,
+        git: Git,
+        environment: BTreeMap<String, String>,
+    ) -> Self {
+        Self {
+            home,
+            settings,
+            git,
+            reexec: Reexec::current(),
+            environment,
+            secrets: vec![],
+        }
+    }
+
+    /// Opens the baseline store; baselines belong to the engine's uid where the harness is root.
+    pub fn baselines(&self) -> Result<BaselineStore, BaselineError> {
+        BaselineStore::open(&self.home.baselines(), self.engine_owner())
+    }
+
+    /// Returns whom baselines and layers belong to; `None` for an ordinary user, whose engines are the user.
+    pub fn engine_owner(&self) -> Option<(u32, u32)> {
+        let sandbox = &self.settings.sandbox;
+        let uid = sandbox.engine_uid.unwrap_or(DEFAULT_ENGINE_ID);
+        let gid = sandbox.engine_gid.unwrap_or(uid);
+        rustix::process::geteuid().is_root().then_some((uid, gid))
+    }
+
+    /// Returns the objects and the commit of a case's fixture, made once.
+    pub(crate) fn fixture(&self, case: &LoadedCase) -> Result<(ObjectSource, String), String> {
+        let file = |file: &CaseFile| match file.kind {
+            CaseFileKind::Link => Err("a fixture cannot hold symbolic links".to_owned()),
+            CaseFileKind::Plain | CaseFileKind::Executable => Ok(FixtureFile {
+                path: file.path.clone(),
+                content: file.bytes.clone(),
+                executable: file.kind == CaseFileKind::Executable,
+            }),
+        };
+        let files: Vec<FixtureFile> = case.files.iter().map(file).collect::<Result<_, _>>()?;
+        let store = self.baselines().map_err(|error| chain(&error))?;
+        let source = FixtureSource::new(files).map_err(|error| chain(&error))?;
+        let made = source
+            .ensure(&self.git, &store)
+            .map_err(|error| chain(&error))?;
+        Ok((made.objects, made.commit))
+    }
+}
+
+/// Applies the contract's canary patch on top of the collected change.
+pub(crate) fn apply_canary_patch(
+    git: &Git,
+    baseline: &Baseline,
+    patch: &str,
+    collection: &Collection,
+    scratch: &Path,
+) -> Result<Vec<Change>, String> {
+    let directory = scratch.join("canary-patch");
+    std::fs::create_dir(&directory).map_err(|error| error.to_string())?;
+    let applied = crate::patch::apply_on_top(
+        git,
+        baseline,
+        patch.as_bytes(),
+        &collection.tree.overrides,
+        &directory,
+    );
+    applied
+        .map(|changes| {
+            changes
+                .into_iter()
+                .map(crate::collect::sandbox_change)
+                .collect()
+        })
+        .map_err(|error| chain(&error))
+}

@@ -1,0 +1,46 @@
+//! The nearest known name, for errors that say what was probably meant.
+
+/// Returns the candidate closest to `name` by edit distance, if it is close enough to be a likely slip.
+pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    let limit = (name.chars().count() / 3).max(2);
+    candidates
+        .into_iter()
+        .map(|candidate| (distance(name, candidate), candidate))
+        .filter(|(distance, _)| *distance <= limit)
+        .min()
+        .map(|(_, candidate)| candidate.to_owned())
+}
+
+/// Levenshtein distance by one row of the usual table.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, from) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, to) in b.iter().enumerate() {
+            let replaced = diagonal + usize::from(from != *to);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn suggests_a_slip_and_not_a_stranger() {
+        assert_eq!(
+            nearest("fkae", ["fake", "command"]).as_deref(),
+            Some("fake")
+        );
+        assert_eq!(
+            nearest("commnd", ["fake", "command"]).as_deref(),
+            Some("command")
+        );
+        assert_eq!(nearest("postgres", ["fake", "command"]), None);
+    }
+}

@@ -1,0 +1,289 @@
+//! Recovery: runs that a dead harness left unfinished are closed as blocked, with what is known.
+
+use cto_evidence::{
+    Interrupted, KeyError, Keys, Ledger, LedgerError, LiveError, LiveMarker, ReopenError, Reopened,
+    Signer, reopen, unfinished,
+};
+use cto_policy::{RunState, decide};
+use cto_schema::{
+    EligibilityDecision, Enforcement, EngineObservation, EventType, Facts, JournalEvent,
+    JournalRecord, Observations, RunId, Status, TargetAfter, TaskContract, WriteSet,
+};
+use serde::de::DeserializeOwned;
+
+use crate::closing::{CloseError, Ending, close};
+use crate::request::Harness;
+use crate::run::chain;
+
+/// A run that recovery looked after.
+#[derive(Clone, Debug)]
+pub struct Recovered {
+    /// The run.
+    pub run_id: RunId,
+    /// What became of it.
+    pub outcome: RecoveryOutcome,
+}
+
+/// What became of an unfinished run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RecoveryOutcome {
+    /// There was a marker and no directory: nothing had begun.
+    NothingBegun,
+    /// The bundle was sealed already; only the ledger or the marker was missing.
+    WasSealed,
+    /// The run was closed now.
+    Closed(Status),
+    /// The run could not be closed; the next command tries again.
+    Failed(String),
+}
+
+/// Recovery as a whole could not be tried.
+#[derive(Debug, thiserror::Error)]
+pub enum RecoverError {
+    /// The live markers.
+    #[error("look for unfinished runs")]
+    Live(#[from] LiveError),
+    /// The signing key.
+    #[error("use the signing key")]
+    Keys(#[from] KeyError),
+    /// The ledger.
+    #[error("read the run ledger")]
+    Ledger(#[from] LedgerError),
+}
+
+/// Closes every run whose harness is dead. Safe to kill at any point and to call again.
+pub fn recover(harness: &Harness) -> Result<Vec<Recovered>, RecoverError> {
+    let markers = unfinished(&harness.home)?;
+    if markers.is_empty() {
+        return Ok(vec![]);
+    }
+    let keys = Keys::open(&harness.home)?;
+    let signer = keys.ensure_signing_key()?;
+    let ledger = Ledger::open(&harness.home)?;
+    Ok(markers
+        .into_iter()
+        .map(|marker| recover_one(harness, marker, &keys, &signer, &ledger))
+        .collect())
+}
+
+fn recover_one(
+    harness: &Harness,
+    marker: LiveMarker,
+    keys: &Keys,
+    signer: &Signer,
+    ledger: &Ledger,
+) -> Recovered {
+    let run_id = marker.run_id().clone();
+    let outcome = match sweep_and_close(harness, marker, keys, signer, ledger) {
+        Ok(outcome) => outcome,
+        Err(error) => RecoveryOutcome::Failed(chain(error.as_ref())),
+    };
+    Recovered { run_id, outcome }
+}
+
+type AnyError = Box<dyn std::error::Error>;
+
+fn sweep_and_close(
+    harness: &Harness,
+    marker: LiveMarker,
+    keys: &Keys,
+    signer: &Signer,
+    ledger: &Ledger,
+) -> Result<RecoveryOutcome, AnyError> {
+    // Whatever still runs must be gone before anything is written down about the run.
+    let prefix = marker
+        .info()
+        .map(|info| info.opened.cgroup_prefix.clone())
+        .unwrap_or_default();
+    if !prefix.is_empty() {
+        cto_sandbox::remove_leftover_cgroups(&prefix)?;
+    }
+    let scratch = harness.home.work().join(marker.run_id().as_str());
+    match std::fs::remove_dir_all(&scratch) {
+        Ok(()) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error.into()),
+    }
+    match reopen(&harness.home, marker, keys, ledger).map_err(Box::<ReopenError>::new)? {
+        Reopened::Nothing => Ok(RecoveryOutcome::NothingBegun),
+        Reopened::AlreadySealed(_) => Ok(RecoveryOutcome::WasSealed),
+        Reopened::Interrupted(interrupted) => {
+            let status =
+                close_interrupted(*interrupted, signer, ledger).map_err(Box::<CloseError>::new)?;
+            Ok(RecoveryOutcome::Closed(status))
+        }
+    }
+}
+
+fn close_interrupted(
+    interrupted: Interrupted,
+    signer: &Signer,
+    ledger: &Ledger,
+) -> Result<Status, CloseError> {
+    let Interrupted {
+        mut run_dir,
+        records,
+        rebooted,
+    } = interrupted;
+    let last = run_dir.last_record().to_owned();
+    run_dir.journal(JournalEvent::RecoveryIntent { last: last.clone() })?;
+    let known = Known::read(&mut run_dir, &records);
+    let observations = known.observations(&last, rebooted);
+    if !run_dir.exists("test.log") {
+        run_dir.write(
+            "test.log",
+            format!("no verification result: {}\n", place(&last)).as_bytes(),
+        )?;
+    }
+    if !run_dir.exists("patch.diff") {
+        run_dir.write("patch.diff", b"")?;
+    }
+    if !run_dir.exists("decision.json") {
+        let mut bytes = serde_json::to_vec_pretty(&known.decision)?;
+        bytes.push(b'\n');
+        run_dir.write("decision.json", &bytes)?;
+    }
+    if run_dir.required_events().first() != Some(&EventType::RunStarted) {
+        let nonce = run_dir.nonce_hex();
+        run_dir.event(
+            EventType::RunStarted,
+            serde_json::json!({ "nonce": nonce, "recovered": true }),
+        )?;
+    }
+    let opened = run_dir.opened().clone();
+    let patch = run_dir.read("patch.diff")?.unwrap_or_default();
+    let test_log = run_dir.read("test.log")?.unwrap_or_default();
+    let ending = Ending {
+        case_id: &opened.case_id,
+        backend: &opened.backend,
+        contract: known.contract.as_ref(),
+        decision: &known.decision,
+        write_set: known.write_set.as_ref(),
+        enforcement: known.enforcement.as_ref(),
+        baseline: known
+            .baseline
+            .as_ref()
+            .map(|(commit, tree)| (commit.as_str(), tree.as_str())),
+        patch: &patch,
+        test_log: &test_log,
+        spans: &[],
+        engine_output_bytes: 0,
+        observations,
+    };
+    Ok(close(run_dir, signer, ledger, ending)?.status)
+}
+
+fn place(last: &str) -> String {
+    format!("the harness was interrupted after the journal record '{last}'")
+}
+
+/// What the interrupted run left on record.
+struct Known {
+    contract: Option<TaskContract>,
+    decision: EligibilityDecision,
+    facts: Facts,
+    write_set: Option<WriteSet>,
+    enforcement: Option<Enforcement>,
+    baseline: Option<(String, String)>,
+    state: RunState,
+    exited: Option<(Option<i32>, Option<i32>)>,
+    earlier: Option<Observations>,
+    patch_exists: bool,
+}
+
+impl Known {
+    fn read(dir: &mut cto_evidence::RunDir, records: &[JournalRecord]) -> Self {
+        let contract: Option<TaskContract> = document(dir, "contract.json");
+        let mut known = Self {
+            decision: decide(
+                Err("the run was interrupted before its contract was on record"),
+                &Facts::default(),
+            ),
+            facts: Facts::default(),
+            write_set: document(dir, "write-set.json"),
+            enforcement: document(dir, "enforcement.json"),
+            baseline: None,
+            state: RunState::default(),
+            exited: None,
+            earlier: None,
+            patch_exists: dir
+                .read("patch.diff")
+                .ok()
+                .flatten()
+                .is_some_and(|patch| !patch.is_empty()),
+            contract,
+        };
+        for record in records {
+            known.take(&record.event);
+        }
+        known.decision = document(dir, "decision.json").unwrap_or_else(|| known.undecided());
+        known
+    }
+
+    fn take(&mut self, event: &JournalEvent) {
+        // Records were replayed when the journal was opened; an illegal one is not among them.
+        self.state = self.state.next(event).unwrap_or(self.state);
+        match event {
+            JournalEvent::FactsGathered { facts } => self.facts = (**facts).clone(),
+            JournalEvent::WorkspaceIntent { commit, tree, .. } => {
+                self.baseline = Some((commit.clone(), tree.clone()))
+            }
+            JournalEvent::EngineExited { exit_code, signal } => {
+                self.exited = Some((*exit_code, *signal))
+            }
+            JournalEvent::Observed { observations } => {
+                self.earlier = Some((**observations).clone())
+            }
+            _ => {}
+        }
+    }
+
+    /// A run that never reached its gates has no refusal; only the interruption stands.
+    fn undecided(&self) -> EligibilityDecision {
+        let mut decision = decide(self.contract.as_ref().ok_or("not on record"), &self.facts);
+        for gate in &mut decision.gates {
+            gate.refusal = None;
+        }
+        decision.passed_gates.clear();
+        decision.missing_gates = decision.required_gates.clone();
+        decision.selected_backend = "none".to_owned();
+        decision.denied_backends.clear();
+        decision.allowed_mutation_mode = None;
+        decision.reasons = vec!["the run was interrupted before the gates were asked".to_owned()];
+        decision
+    }
+
+    fn observations(&self, last: &str, rebooted: bool) -> Observations {
+        let mut seen = self.earlier.clone().unwrap_or_default();
+        let suffix = if rebooted {
+            "; the machine was restarted since"
+        } else {
+            ""
+        };
+        seen.interrupted = Some(format!("{}{suffix}", place(last)));
+        seen.patch_exists = self.patch_exists;
+        if seen.engine.is_none() && self.state.engine_may_have_started() {
+            let (exit_code, signal) = self.exited.unwrap_or_default();
+            seen.engine = Some(EngineObservation {
+                started: true,
+                exit_code,
+                signal,
+                ..EngineObservation::default()
+            });
+        }
+        if seen.target_after.is_none() && self.facts.target.kind == "fixture" {
+            let detail = "a fixture: there is no source repository".to_owned();
+            seen.target_after = Some(TargetAfter {
+                state: None,
+                unchanged: true,
+                detail,
+            });
+        }
+        seen
+    }
+}
+
+fn document<T: DeserializeOwned>(dir: &mut cto_evidence::RunDir, name: &str) -> Option<T> {
+    let bytes = dir.read(name).ok().flatten()?;
+    serde_json::from_slice(&bytes).ok()
+}

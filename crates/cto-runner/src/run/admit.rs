@@ -1,0 +1,156 @@
+//! Stops 4 and 5: put the facts on record and ask every gate.
+
+use cto_policy::decide;
+use cto_sandbox::Provider;
+use cto_schema::{EventType, JournalEvent, TaskContract};
+use serde_json::json;
+
+use super::{Halt, Journey};
+use crate::baseline::ObjectSource;
+use crate::engine::Engine;
+use crate::facts::gather;
+use crate::sandbox_facts::CageTest;
+use crate::watch::Stage;
+
+/// Proof that every gate said yes; only [`Journey::admit`] makes one.
+pub(super) struct Admitted {
+    pub(super) contract: TaskContract,
+    pub(super) engine: &'static dyn Engine,
+    pub(super) variant: Option<String>,
+    pub(super) provider: &'static dyn Provider,
+    pub(super) cage_test: CageTest,
+    pub(super) objects: ObjectSource,
+    pub(super) commit: String,
+}
+
+impl Journey<'_> {
+    /// Gathers facts and decides; `None` is a refusal, which is on record.
+    pub(super) fn admit(&mut self) -> Result<Option<Admitted>, Halt> {
+        self.stage(Stage::Gates);
+        let from = self.now();
+        let gathering = gather(
+            self.harness,
+            self.request,
+            self.contract.as_ref().map_err(String::as_str),
+        );
+        self.facts = gathering.facts;
+        self.source = gathering.source;
+        self.target_lock = gathering.lock;
+        if let Err(error) = &gathering.engine {
+            self.span("engine.find", from, &super::chain(error), "");
+        }
+        self.dir.journal(JournalEvent::FactsGathered {
+            facts: Box::new(self.facts.clone()),
+        })?;
+        let decision = decide(self.contract.as_ref().map_err(String::as_str), &self.facts);
+        let admitted = decision.selected_backend != "none";
+        let decision_digest = self.write_json("decision.json", &decision)?;
+        self.dir.journal(JournalEvent::Decided {
+            decision_digest,
+            admitted,
+        })?;
+        self.span(
+            "gates",
+            from,
+            if admitted { "ok" } else { "refused" },
+            &decision.reasons.join("; "),
+        );
+        self.decision = Some(decision);
+        if !admitted {
+            self.refuse()?;
+            return Ok(None);
+        }
+        let (
+            Ok((engine, variant)),
+            Some(provider),
+            Some(cage_test),
+            Some((objects, commit)),
+            Ok(contract),
+        ) = (
+            gathering.engine,
+            gathering.provider,
+            gathering.cage_test,
+            gathering.target,
+            &self.contract,
+        )
+        else {
+            return Err(Halt::Ignorant(
+                "the gates admitted a run whose facts are incomplete".to_owned(),
+            ));
+        };
+        let contract = contract.clone();
+        self.plan(&contract, &cage_test)?;
+        Ok(Some(Admitted {
+            contract,
+            engine,
+            variant,
+            provider,
+            cage_test,
+            objects,
+            commit,
+        }))
+    }
+
+    /// Records the harness's own plan of the run.
+    fn plan(&mut self, contract: &TaskContract, cage: &CageTest) -> Result<(), Halt> {
+        let workspace = cage.workspace(self.request.workspace.or(self.harness.settings.workspace));
+        self.dir.event(
+            EventType::PlanUpdated,
+            json!({
+                "steps": ["baseline", "workspace", "engine", "write set", "clean room", "seal"],
+                "sandbox": cage.provider,
+                "workspace": workspace.word(),
+                "verification_commands": contract.verification_commands,
+                "timeouts": contract.timeouts,
+            }),
+        )?;
+        let test = serde_json::to_value(cage).unwrap_or_default();
+        self.write_json("self-test.json", &test)?;
+        Ok(())
+    }
+
+    fn refuse(&mut self) -> Result<(), Halt> {
+        let Some(decision) = &self.decision else {
+            return Ok(());
+        };
+        let mode = self
+            .contract
+            .as_ref()
+            .ok()
+            .map(|contract| contract.mutation_mode);
+        let refused: Vec<(String, String)> = decision
+            .gates
+            .iter()
+            .filter_map(|gate| {
+                gate.refusal
+                    .as_ref()
+                    .map(|refusal| (gate.gate.clone(), refusal.detail.clone()))
+            })
+            .collect();
+        let log: String = refused
+            .iter()
+            .map(|(gate, reason)| format!("{gate}: {reason}\n"))
+            .collect();
+        for (gate, reason) in &refused {
+            self.dir.event(
+                EventType::BackendGateBlocked,
+                json!({
+                    "backend": self.request.engine,
+                    "gate": gate,
+                    "reason": reason,
+                    "mutation_mode": mode,
+                    "case_executed": false,
+                }),
+            )?;
+        }
+        let engine = self.request.engine.split(':').next().unwrap_or_default();
+        let safe: String = engine
+            .chars()
+            .filter(|c| c.is_ascii_alphanumeric())
+            .take(40)
+            .collect();
+        self.dir
+            .write(&format!("backend/{safe}-gate.log"), log.as_bytes())?;
+        Ok(())
+    }
+}

@@ -1,0 +1,323 @@
+//! Stop 13: read the write set, make the patch, prove it by applying it.
+
+use std::os::fd::AsFd as _;
+use std::path::{Path, PathBuf};
+
+use cto_policy::Scope;
+use cto_sandbox::Change;
+use cto_schema::{EventType, JournalEvent, SchemaId, WriteSet};
+use serde_json::json;
+
+use super::engine_run::Exited;
+use super::workspace::Workspace;
+use super::{Halt, Journey, chain};
+use crate::clean_room::integrity::{self, ChangedFile};
+use crate::collect::{Collection, patched_tree, sandbox_change};
+use crate::patch::{make_patch, round_trip};
+use crate::supervise::Supervised;
+use crate::watch::Stage;
+use crate::write_set::{
+    CollectLimits, CollectOptions, Collected, FinalContent, WorkspaceView, collect,
+};
+
+/// A change that is on record and can be verified; only [`Journey::collect`] makes one.
+pub(super) struct Gathered {
+    pub(super) workspace: Workspace,
+    pub(super) collection: Collection,
+    pub(super) staging: PathBuf,
+}
+
+impl Journey<'_> {
+    /// Reads the write set after every process is dead, and makes the patch.
+    pub(super) fn collect(&mut self, exited: Exited) -> Result<Gathered, Halt> {
+        self.stage(Stage::Collect);
+        let from = self.now();
+        let Exited {
+            workspace,
+            supervised,
+        } = exited;
+        self.dir.journal(JournalEvent::CollectIntent)?;
+        let staging = workspace.scratch.0.join("collected");
+        make_directory(&staging)?;
+        let collected = self.read_write_set(&workspace, &supervised, &staging)?;
+        self.keep_workspace(&supervised);
+        let patch = self.make_patch(&workspace, &collected)?;
+        let write_set_digest = self.write_json("write-set.json", &collected.write_set)?;
+        self.write_set = Some(collected.write_set.clone());
+        let (patch_digest, findings) = self.dir.write_redacted("patch.diff", &patch)?;
+        let redacted = !findings.is_empty();
+        self.seen.secrets.extend(findings);
+        self.dir.event(
+            EventType::PatchApplied,
+            json!({ "files": collected.write_set.changes.len(), "patch_bytes": patch.len(), "patch_digest": patch_digest }),
+        )?;
+        self.stage(Stage::Prove);
+        // What is verified is the artifact, read back; only a redacted one is not the engine's patch any more.
+        let written = if redacted {
+            patch
+        } else {
+            self.dir.read("patch.diff")?.unwrap_or_default()
+        };
+        let collection = self.prove_patch(&workspace, &collected, written, &supervised)?;
+        self.patch.clone_from(&collection.patch);
+        if redacted {
+            self.patch = self.dir.read("patch.diff")?.unwrap_or_default();
+        }
+        self.seen.patch_exists = !collection.patch.is_empty();
+        self.seen
+            .roundtrip_error
+            .clone_from(&collection.roundtrip_error);
+        self.check_diff(&workspace, &collection.write_set)?;
+        self.dir.journal(JournalEvent::Collected {
+            write_set_digest,
+            patch_digest,
+        })?;
+        self.span(
+            "collect",
+            from,
+            "ok",
+            &format!("{} changed paths", collection.write_set.changes.len()),
+        );
+        Ok(Gathered {
+            workspace,
+            collection,
+            staging,
+        })
+    }
+
+    fn read_write_set(
+        &mut self,
+        workspace: &Workspace,
+        supervised: &Supervised,
+        staging: &Path,
+    ) -> Result<Collected, Halt> {
+        let limits = &workspace.contract.limits;
+        let exports = &supervised.exports;
+        let view = WorkspaceView {
+            merged: exports.workspace.as_fd(),
+            upper: exports.upper.as_ref().map(|fd| fd.as_fd()),
+        };
+        let options = CollectOptions {
+            scratch_paths: &workspace.contract.scratch_paths,
+            limits: CollectLimits {
+                files: limits.files.into(),
+                file_bytes: u64::from(limits.file_mib) << 20,
+                ..CollectLimits::default()
+            },
+            staging,
+        };
+        let mut collected = collect(&self.harness.git, &workspace.baseline, view, &options)
+            .map_err(|error| Halt::Ignorant(chain(&error)))?;
+        debug_assert_eq!(collected.write_set.schema, SchemaId::WRITE_SET.to_string());
+        // Mount points of layers that the cage itself made are not the engine's work.
+        let created: Vec<Vec<u8>> = exports
+            .created
+            .iter()
+            .filter_map(|path| relative(path))
+            .collect();
+        collected
+            .write_set
+            .empty_directories
+            .retain(|path| !path.bytes().is_some_and(|bytes| created.contains(&bytes)));
+        Ok(collected)
+    }
+
+    fn make_patch(
+        &mut self,
+        workspace: &Workspace,
+        collected: &Collected,
+    ) -> Result<Vec<u8>, Halt> {
+        if collected.write_set.truncated.is_some() {
+            return Ok(Vec::new());
+        }
+        make_patch(
+            &self.harness.git,
+            &workspace.baseline,
+            collected,
+            &workspace.scratch.0,
+        )
+        .map_err(|error| Halt::Ignorant(chain(&error)))
+    }
+
+    fn prove_patch(
+        &mut self,
+        workspace: &Workspace,
+        collected: &Collected,
+        patch: Vec<u8>,
+        supervised: &Supervised,
+    ) -> Result<Collection, Halt> {
+        let directory = workspace.scratch.0.join("applied");
+        make_directory(&directory)?;
+        let truncated = collected.write_set.truncated.is_some();
+        let (changes, roundtrip_error) = if truncated {
+            (vec![], None)
+        } else {
+            let tripped = round_trip(
+                &self.harness.git,
+                &workspace.baseline,
+                &patch,
+                collected,
+                &directory,
+            )
+            .map_err(|error| Halt::Ignorant(chain(&error)))?;
+            (
+                tripped.changes.into_iter().map(sandbox_change).collect(),
+                tripped.mismatch,
+            )
+        };
+        let tree = patched_tree(workspace.baseline.files(), &changes);
+        let scope =
+            Scope::of(&workspace.contract).map_err(|error| Halt::Ignorant(chain(&error)))?;
+        let changed_paths: Vec<Vec<u8>> = collected
+            .write_set
+            .changes
+            .iter()
+            .filter_map(|change| change.path.bytes())
+            .collect();
+        Ok(Collection {
+            integrity: integrity_facts(workspace, collected, &scope),
+            ignored_changes: ignored_changes(&collected.write_set, supervised),
+            canary_patch: None,
+            write_set: collected.write_set.clone(),
+            patch,
+            roundtrip_error,
+            changes,
+            changed_paths,
+            tree,
+        })
+    }
+
+    fn check_diff(&mut self, workspace: &Workspace, write_set: &WriteSet) -> Result<(), Halt> {
+        let scope =
+            Scope::of(&workspace.contract).map_err(|error| Halt::Ignorant(chain(&error)))?;
+        let (outside, forbidden) = scope.violations(&write_set.changes);
+        let contract = &workspace.contract;
+        let proof = cto_schema::AllowedPathsProof {
+            schema: SchemaId::PROOF.to_string(),
+            proof: "allowed_paths".to_owned(),
+            holds: outside.is_empty() && forbidden.is_empty() && write_set.truncated.is_none(),
+            allowed_paths: contract.allowed_paths.clone(),
+            forbidden_paths: contract.effective_forbidden_paths(),
+            outside_allowed: outside.clone(),
+            inside_forbidden: forbidden.clone(),
+        };
+        self.write_json("allowed-paths.json", &proof)?;
+        self.dir.event(
+            EventType::GitDiffChecked,
+            json!({
+                "changed_files": write_set.changed_files(),
+                "outside_allowed": outside,
+                "inside_forbidden": forbidden,
+                "unsafe": write_set.unsafe_entries.iter().map(|e| e.path.shown()).collect::<Vec<_>>(),
+                "roundtrip": self.seen.roundtrip_error.as_deref().unwrap_or("baseline + patch = final tree"),
+            }),
+        )?;
+        Ok(())
+    }
+
+    /// Keeps a copy of the final workspace for people, outside the bundle, if that was asked for.
+    fn keep_workspace(&mut self, supervised: &Supervised) {
+        if !self.request.keep_workspace {
+            return;
+        }
+        let from = self.now();
+        let place = self
+            .harness
+            .home
+            .root()
+            .join("workspaces")
+            .join(self.dir.run_id().as_str());
+        let outcome = match crate::keep::keep(supervised.exports.workspace.as_fd(), &place) {
+            Ok(()) => {
+                self.kept_workspace = Some(place);
+                "ok".to_owned()
+            }
+            // A copy for convenience never decides about a run.
+            Err(error) => format!("failed to keep the workspace: {error}"),
+        };
+        self.span("workspace.keep", from, &outcome, "");
+    }
+}
+
+fn make_directory(path: &Path) -> Result<(), Halt> {
+    std::fs::create_dir(path)
+        .map_err(|error| Halt::Ignorant(format!("failed to create {}: {error}", path.display())))
+}
+
+fn relative(created: &Path) -> Option<Vec<u8>> {
+    let below = created.strip_prefix(cto_sandbox::WORKSPACE).ok()?;
+    Some(below.as_os_str().as_encoded_bytes().to_vec())
+}
+
+/// Facts about changed tests; content is read where a path is a test or its configuration.
+fn integrity_facts(
+    workspace: &Workspace,
+    collected: &Collected,
+    scope: &Scope,
+) -> Vec<cto_schema::IntegrityFact> {
+    let mut contents = Vec::new();
+    for change in &collected.write_set.changes {
+        let Some(path) = change
+            .path
+            .bytes()
+            .filter(|path| integrity::may_hold_tests(path))
+        else {
+            continue;
+        };
+        let before = change.before.as_ref().and_then(|_| {
+            let mut bytes = Vec::new();
+            let mut file = workspace.baseline.open(&path).ok()?;
+            std::io::Read::read_to_end(&mut file, &mut bytes)
+                .ok()
+                .map(|_| bytes)
+        });
+        let after = collected
+            .contents
+            .get(&path)
+            .and_then(|content| match content {
+                FinalContent::File { source, .. } => std::fs::read(source).ok(),
+                FinalContent::Symlink { target } => Some(target.clone()),
+            });
+        contents.push((path, before, after));
+    }
+    let files: Vec<ChangedFile<'_>> = contents
+        .iter()
+        .map(|(path, before, after)| ChangedFile {
+            path,
+            before: before.as_deref(),
+            after: after.as_deref(),
+        })
+        .collect();
+    integrity::facts(&files, &|path| {
+        let verdict = scope.judge(path);
+        verdict.allowed && verdict.forbidden_by.is_none()
+    })
+}
+
+/// Ignored files as the engine left them, read through the descriptor of its workspace.
+fn ignored_changes(write_set: &WriteSet, supervised: &Supervised) -> Vec<Change> {
+    use std::os::fd::AsRawFd as _;
+    use std::os::unix::ffi::OsStrExt as _;
+    let root = PathBuf::from(format!(
+        "/proc/self/fd/{}",
+        supervised.exports.workspace.as_raw_fd()
+    ));
+    let files = write_set
+        .ignored
+        .iter()
+        .filter(|artifact| artifact.digest.is_some());
+    files
+        .filter_map(|artifact| artifact.path.bytes())
+        .map(|bytes| PathBuf::from(std::ffi::OsStr::from_bytes(&bytes)))
+        .filter(|path| {
+            root.join(path)
+                .symlink_metadata()
+                .is_ok_and(|meta| meta.is_file())
+        })
+        .map(|path| Change::File {
+            source: root.join(&path),
+            path,
+            mode: 0o644,
+        })
+        .collect()
+}

@@ -1,0 +1,215 @@
+//! One governed run: the journey from a contract to a sealed bundle, as code.
+
+mod admit;
+mod collection;
+mod engine_run;
+mod open;
+mod target;
+mod verification;
+mod workspace;
+
+use cto_evidence::{Ledger, RunDir, RunDirError, Signer};
+use cto_schema::{
+    EligibilityDecision, Enforcement, Observations, RunId, Span, TaskContract, WriteSet,
+};
+
+use crate::closing::{self, CloseError, Ending};
+use crate::request::{Harness, RunOutcome, RunRequest};
+use crate::source::{SourceLock, SourceRepository};
+use crate::watch::{RunObserver, Stage, Stop};
+
+pub use open::OpenError;
+pub(crate) use open::read_task;
+
+/// A run that ended without a sealed bundle.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// No evidence directory could be had, so nothing was started.
+    #[error("open the run")]
+    Open(#[from] OpenError),
+    /// The bundle could not be closed; the run stays on record as unfinished.
+    #[error("close run {run_id}")]
+    Close {
+        /// The run.
+        run_id: RunId,
+        /// Why.
+        source: Box<CloseError>,
+    },
+}
+
+/// Who watches a run and may stop it.
+#[derive(Clone, Copy)]
+pub struct Watch<'a> {
+    /// Sees stages and activity.
+    pub observer: &'a dyn RunObserver,
+    /// May stop the run.
+    pub stop: &'a Stop,
+}
+
+/// Why a journey ends early. What was observed until then is on record all the same.
+#[derive(Debug)]
+enum Halt {
+    /// An artifact could not be written; the run directory holds the failure.
+    Unwritable,
+    /// The harness could not go on: where and why.
+    Ignorant(String),
+    /// The operator stopped the run.
+    Stopped,
+}
+
+impl From<RunDirError> for Halt {
+    fn from(error: RunDirError) -> Self {
+        match error {
+            RunDirError::ArtifactWrite { .. } => Self::Unwritable,
+            other => Self::Ignorant(chain(&other)),
+        }
+    }
+}
+
+/// Returns an error with its causes, escaped, as one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = format!("failed to {error}");
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text = format!("{text}: {cause}");
+        next = cause.source();
+    }
+    cto_schema::escape(text.as_bytes(), 2000)
+}
+
+/// A run in progress: its evidence and everything known so far.
+struct Journey<'a> {
+    harness: &'a Harness,
+    request: &'a RunRequest,
+    watch: Watch<'a>,
+    dir: RunDir,
+    signer: Signer,
+    ledger: Ledger,
+    case_id: String,
+    contract: Result<TaskContract, String>,
+    decision: Option<EligibilityDecision>,
+    source: Option<SourceRepository>,
+    /// Held to the end, so that no run that needs the target alone can begin.
+    target_lock: Option<SourceLock>,
+    facts: cto_schema::Facts,
+    baseline: Option<(String, String)>,
+    enforcement: Option<Enforcement>,
+    write_set: Option<WriteSet>,
+    patch: Vec<u8>,
+    test_log: Vec<u8>,
+    spans: Vec<Span>,
+    engine_output_bytes: u64,
+    seen: Observations,
+    kept_workspace: Option<std::path::PathBuf>,
+}
+
+/// Runs a task from contract to sealed bundle.
+///
+/// Whatever is asked for, the result is a sealed bundle; `Err` means that there is none (nothing was started), or
+/// that the run stays on record as unfinished until evidence can be written again.
+pub fn run(
+    harness: &Harness,
+    request: &RunRequest,
+    watch: Watch<'_>,
+) -> Result<RunOutcome, RunError> {
+    let mut journey = Journey::open(harness, request, watch)?;
+    let travelled = journey.travel();
+    journey.note(travelled);
+    journey.look_at_target();
+    journey.leave_required_artifacts();
+    journey.close()
+}
+
+impl Journey<'_> {
+    /// The stops in order. Each takes what only the stop before can make, so none can be skipped.
+    fn travel(&mut self) -> Result<(), Halt> {
+        self.announce()?;
+        let Some(admitted) = self.admit()? else {
+            return Ok(());
+        };
+        let workspace = self.prepare(admitted)?;
+        let caged = self.cage(workspace)?;
+        let exited = self.supervise(caged)?;
+        let collected = self.collect(exited)?;
+        self.verify(collected)
+    }
+
+    /// Puts on record why the journey ended early.
+    fn note(&mut self, travelled: Result<(), Halt>) {
+        match travelled {
+            Ok(()) | Err(Halt::Unwritable) => {}
+            Err(Halt::Ignorant(reason)) => self.seen.harness_error = Some(reason),
+            Err(Halt::Stopped) => self.seen.cancelled = true,
+        }
+        self.seen.cancelled |= self.watch.stop.asked();
+    }
+
+    fn stage(&self, stage: Stage) {
+        self.watch.observer.stage(stage, self.dir.path());
+    }
+
+    /// Records a span that ends now.
+    fn span(&mut self, name: &str, start_ns: u64, outcome: &str, detail: &str) {
+        self.spans.push(Span {
+            name: name.to_owned(),
+            start_ns: start_ns.to_string(),
+            end_ns: self.now().to_string(),
+            outcome: outcome.to_owned(),
+            detail: detail.to_owned(),
+        });
+        // A trace that cannot be written is on record as a failed artifact.
+        drop(self.dir.span(name, start_ns, outcome, detail));
+    }
+
+    fn now(&self) -> u64 {
+        self.dir.clock().mono_ns()
+    }
+
+    fn close(self) -> Result<RunOutcome, RunError> {
+        self.stage(Stage::Seal);
+        let run_id = self.dir.run_id().clone();
+        let bundle = self.dir.path().to_owned();
+        let fallback;
+        let decision = match &self.decision {
+            Some(decision) => decision,
+            None => {
+                fallback =
+                    cto_policy::decide(self.contract.as_ref().map_err(String::as_str), &self.facts);
+                &fallback
+            }
+        };
+        let ending = Ending {
+            case_id: &self.case_id,
+            backend: &self.request.engine,
+            contract: self.contract.as_ref().ok(),
+            decision,
+            write_set: self.write_set.as_ref(),
+            enforcement: self.enforcement.as_ref(),
+            baseline: self
+                .baseline
+                .as_ref()
+                .map(|(commit, tree)| (commit.as_str(), tree.as_str())),
+            patch: &self.patch,
+            test_log: &self.test_log,
+            spans: &self.spans,
+            engine_output_bytes: self.engine_output_bytes,
+            observations: self.seen,
+        };
+        let report =
+            closing::close(self.dir, &self.signer, &self.ledger, ending).map_err(|source| {
+                RunError::Close {
+                    run_id: run_id.clone(),
+                    source: Box::new(source),
+                }
+            })?;
+        Ok(RunOutcome {
+            run_id,
+            status: report.status,
+            blockers: report.blockers.clone(),
+            engine_started: report.case_process_started,
+            bundle,
+            report: Box::new(report),
+            kept_workspace: self.kept_workspace,
+        })
+    }
+}

@@ -1,0 +1,135 @@
+//! Stops 1 to 3: read the bytes, parse them, and open the evidence before any gate is asked.
+
+use cto_evidence::{
+    HomeError, KeyError, Keys, Ledger, LedgerError, OpenedInfo, RunClock, RunDir, RunDirError,
+    fresh_run_id,
+};
+use cto_schema::{EventType, Observations, RunId, TaskContract, parse_contract};
+use serde_json::json;
+
+use super::{Halt, Journey, Watch};
+use crate::request::{Harness, RunRequest, Task};
+use crate::watch::Stage;
+
+/// The evidence of a run could not be opened, so nothing was started.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The home directory.
+    #[error("use the home directory")]
+    Home(#[from] HomeError),
+    /// The signing key.
+    #[error("use the signing key")]
+    Keys(#[from] KeyError),
+    /// The ledger.
+    #[error("read the run ledger")]
+    Ledger(#[from] LedgerError),
+    /// The run directory.
+    #[error("create the run directory")]
+    RunDir(#[from] RunDirError),
+}
+
+/// Returns the part of a run id that no other run has; names of cages and cgroups start with it.
+pub(crate) fn unique_part(run_id: &RunId) -> &str {
+    let text = run_id.as_str();
+    text.rsplit('-').next().unwrap_or(text)
+}
+
+impl<'a> Journey<'a> {
+    /// Opens the run's evidence: marker, directory, journal, nonce.
+    pub(super) fn open(
+        harness: &'a Harness,
+        request: &'a RunRequest,
+        watch: Watch<'a>,
+    ) -> Result<Self, OpenError> {
+        let (case_id, contract) = read_task(request);
+        let clock = RunClock::start();
+        let signer = Keys::open(&harness.home)?.ensure_signing_key()?;
+        let ledger = Ledger::open(&harness.home)?;
+        let run_id = fresh_run_id(&clock, &case_id)?;
+        let opened = OpenedInfo {
+            case_id: case_id.clone(),
+            backend: request.engine.clone(),
+            harness_version: env!("CARGO_PKG_VERSION").to_owned(),
+            contract_digest: contract.as_ref().ok().map(TaskContract::digest),
+            ledger_head: ledger.head()?.map(|head| head.digest),
+            cgroup_prefix: unique_part(&run_id).to_owned(),
+        };
+        let dir = RunDir::create(&harness.home, run_id, opened, clock)?;
+        let journey = Self {
+            harness,
+            request,
+            watch,
+            dir,
+            signer,
+            ledger,
+            case_id,
+            contract,
+            decision: None,
+            source: None,
+            target_lock: None,
+            facts: cto_schema::Facts::default(),
+            baseline: None,
+            enforcement: None,
+            write_set: None,
+            patch: Vec::new(),
+            test_log: Vec::new(),
+            spans: Vec::new(),
+            engine_output_bytes: 0,
+            seen: Observations::default(),
+            kept_workspace: None,
+        };
+        journey.stage(Stage::Opened);
+        Ok(journey)
+    }
+
+    /// Writes the first events: the run exists, and this is its contract.
+    pub(super) fn announce(&mut self) -> Result<(), Halt> {
+        let nonce = self.dir.nonce_hex();
+        let started = json!({
+            "nonce": nonce,
+            "harness_version": env!("CARGO_PKG_VERSION"),
+            "backend": self.request.engine,
+            "case_id": self.case_id,
+        });
+        self.dir.event(EventType::RunStarted, started)?;
+        let data = match &self.contract {
+            Ok(contract) => {
+                self.dir.write("contract.json", &contract.canonical())?;
+                json!({
+                    "readable": true,
+                    "task_id": contract.task_id,
+                    "contract_digest": contract.digest(),
+                    "mutation_mode": contract.mutation_mode,
+                    "allowed_paths": contract.allowed_paths,
+                })
+            }
+            Err(reason) => json!({ "readable": false, "reason": reason }),
+        };
+        self.dir.event(EventType::TaskContractCreated, data)?;
+        Ok(())
+    }
+}
+
+/// Returns the case id and the contract as executed, or why it cannot be read.
+pub(crate) fn read_task(request: &RunRequest) -> (String, Result<TaskContract, String>) {
+    let (case_id, contract) = match &request.task {
+        Task::Case(case) => (
+            case.case.case_id.clone(),
+            Ok(crate::choice::contract_in_view(case, &request.toolchains)),
+        ),
+        Task::Contract { path, bytes } => match parse_contract(bytes) {
+            Ok(contract) => (contract.task_id.clone(), Ok(contract)),
+            Err(error) => {
+                let name = cto_schema::escape(path.as_os_str().as_encoded_bytes(), 400);
+                ("unreadable".to_owned(), Err(format!("{name}: {error}")))
+            }
+        },
+    };
+    let contract = contract.map(|mut contract| {
+        if let Some(seconds) = request.timeout_seconds {
+            contract.timeouts.engine_seconds = seconds;
+        }
+        contract
+    });
+    (case_id, contract)
+}

@@ -1,0 +1,258 @@
+//! The target after the run, and the proofs that every run leaves.
+
+use cto_schema::{
+    ForbiddenActionsProof, MutationMode, NoTargetInspection, SchemaId, Sha256Digest,
+    SourceNonMutation, TargetAfter, TreeProof,
+};
+use serde::Serialize;
+
+use super::{Halt, Journey, chain};
+
+impl Journey<'_> {
+    /// Reads the target again and compares; a fixture has none.
+    pub(super) fn look_at_target(&mut self) {
+        let before = self.facts.target.before.clone();
+        let after = match (&self.source, &before) {
+            (Some(source), Some(before)) => match source.state() {
+                Ok(state) => {
+                    let unchanged = state == *before;
+                    let detail = if unchanged {
+                        "unchanged".to_owned()
+                    } else {
+                        difference(before, &state)
+                    };
+                    TargetAfter {
+                        unchanged,
+                        state: Some(state),
+                        detail,
+                    }
+                }
+                Err(error) => TargetAfter {
+                    state: None,
+                    unchanged: false,
+                    detail: chain(&error),
+                },
+            },
+            _ if self.facts.target.kind == "fixture" => TargetAfter {
+                state: None,
+                unchanged: true,
+                detail: "a fixture: there is no source repository".to_owned(),
+            },
+            _ => return,
+        };
+        self.seen.target_after = Some(after);
+    }
+
+    /// Writes what every run has besides its journey; failures are on record as failed artifacts.
+    pub(super) fn leave_required_artifacts(&mut self) {
+        // Each artifact stands for itself: one that fails must not keep the others away.
+        drop(self.leave_logs());
+        drop(self.leave_proofs());
+    }
+
+    fn leave_logs(&mut self) -> Result<(), Halt> {
+        if self.seen.verification.is_none() && !self.dir.artifacts().contains_key("test.log") {
+            let reason = match (
+                &self.seen.harness_error,
+                self.seen.cancelled,
+                &self.decision,
+            ) {
+                (Some(error), ..) => error.clone(),
+                (None, true, _) => "the operator stopped the run".to_owned(),
+                (None, false, Some(decision)) => decision.reasons.join("; "),
+                (None, false, None) => "the run ended before a decision".to_owned(),
+            };
+            self.test_log = format!("no verification command was run: {reason}\n").into_bytes();
+            let log = self.test_log.clone();
+            self.dir.write("test.log", &log)?;
+        }
+        if !self.dir.artifacts().contains_key("patch.diff") {
+            self.dir.write("patch.diff", b"")?;
+        }
+        Ok(())
+    }
+
+    fn leave_proofs(&mut self) -> Result<(), Halt> {
+        let schema = || SchemaId::PROOF.to_string();
+        if let Some(engine) = self.seen.engine.clone() {
+            let contract = self.contract.as_ref().ok();
+            let proof = ForbiddenActionsProof {
+                schema: schema(),
+                proof: "forbidden_actions".to_owned(),
+                holds: engine.forbidden.is_empty(),
+                forbidden_actions: contract.map(|c| c.effective_forbidden_actions()).unwrap_or_default(),
+                attempted: engine.forbidden,
+                observed_by: "seccomp user notification on exec, connect and send; empty network; no credentials".to_owned(),
+            };
+            self.write_json("forbidden-actions.json", &proof)?;
+        }
+        if let Some(after) = self
+            .seen
+            .target_after
+            .clone()
+            .filter(|_| self.source.is_some())
+        {
+            let proof = SourceNonMutation {
+                schema: schema(),
+                proof: "source_non_mutation".to_owned(),
+                holds: after.unchanged,
+                before: self.facts.target.before.clone(),
+                after: after.state,
+                detail: after.detail,
+            };
+            self.write_json("source-non-mutation.json", &proof)?;
+        }
+        if self.enforcement.is_some() {
+            self.leave_stage_proof()?;
+        }
+        Ok(())
+    }
+
+    fn leave_stage_proof(&mut self) -> Result<(), Halt> {
+        let mode = self
+            .contract
+            .as_ref()
+            .ok()
+            .map(|contract| contract.mutation_mode);
+        let schema = || SchemaId::PROOF.to_string();
+        let (commit, tree) = self.baseline.clone().unwrap_or_default();
+        let start = TreeProof {
+            schema: schema(),
+            proof: "clean_start".to_owned(),
+            holds: true,
+            detail: format!(
+                "the copy is the frozen tree {tree} of commit {commit}, below an empty upper layer"
+            ),
+            paths: vec![],
+        };
+        self.write_json("clean-start.json", &start)?;
+        let left = self
+            .seen
+            .verification
+            .as_ref()
+            .map(|v| v.left_behind.clone());
+        let end = TreeProof {
+            schema: schema(),
+            proof: "clean_end".to_owned(),
+            holds: left.as_ref().is_some_and(Vec::is_empty),
+            detail: "the patched tree after verification, compared with baseline and patch"
+                .to_owned(),
+            paths: left.unwrap_or_default(),
+        };
+        self.write_json("clean-end.json", &end)?;
+        match mode {
+            Some(MutationMode::CopiedFixture) => {
+                let proof = self.no_target_inspection();
+                self.write_json("stage2-no-target-inspection.json", &proof)?;
+            }
+            Some(MutationMode::CopiedRepo) => {
+                let mutated = self
+                    .seen
+                    .target_after
+                    .as_ref()
+                    .map(|after| !after.unchanged);
+                let proof = serde_json::json!({
+                    "schema": schema(),
+                    "proof": "stage3_copied_repo",
+                    "holds": mutated == Some(false) && end.holds,
+                    "source_repository_mutated": mutated,
+                    "copied_fixture_starts_clean": start.holds,
+                    "copied_fixture_ends_clean": end.holds,
+                    "parts": ["source-non-mutation.json", "clean-start.json", "clean-end.json"],
+                });
+                self.write_json("stage3-copied-repo-proof.json", &proof)?;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Looks for repositories of the host in everything that reached the engine.
+    fn no_target_inspection(&self) -> NoTargetInspection {
+        let contract = self.contract.as_ref().ok();
+        let named = contract.and_then(|contract| contract.target_repository.as_ref());
+        let words = self
+            .request
+            .command
+            .iter()
+            .map(|word| word.to_string_lossy().into_owned());
+        let mounts = self
+            .toolchains()
+            .into_iter()
+            .map(|path| path.display().to_string());
+        let repositories: Vec<String> = words
+            .chain(mounts)
+            .filter(|word| names_a_repository(word))
+            .collect();
+        let found = |list: &[String]| {
+            if list.is_empty() {
+                "none".to_owned()
+            } else {
+                list.join(", ")
+            }
+        };
+        NoTargetInspection {
+            schema: SchemaId::PROOF.to_string(),
+            proof: "stage2_no_target_inspection".to_owned(),
+            holds: named.is_none() && repositories.is_empty(),
+            searched: vec![
+                format!(
+                    "contract target_repository: {}",
+                    named.map_or("none", |_| "named")
+                ),
+                format!(
+                    "argv and mounts that lie in a git repository of the host: {}",
+                    found(&repositories)
+                ),
+                "environment: only the fixed variables of every cage, and the task's own text"
+                    .to_owned(),
+                "view: system directories, the fixture, and the mounts above".to_owned(),
+            ],
+            parts: vec![
+                "clean-start.json".to_owned(),
+                "clean-end.json".to_owned(),
+                "enforcement.json".to_owned(),
+            ],
+        }
+    }
+
+    /// Writes a document, two-space indented so that people can read it.
+    pub(super) fn write_json<T: Serialize>(
+        &mut self,
+        name: &str,
+        document: &T,
+    ) -> Result<Sha256Digest, Halt> {
+        let mut bytes = serde_json::to_vec_pretty(document)
+            .map_err(|error| Halt::Ignorant(error.to_string()))?;
+        bytes.push(b'\n');
+        Ok(self.dir.write(name, &bytes)?)
+    }
+}
+
+fn names_a_repository(word: &str) -> bool {
+    let path = std::path::Path::new(word);
+    path.is_absolute()
+        && path
+            .ancestors()
+            .any(|dir| dir.components().count() > 1 && dir.join(".git").exists())
+}
+
+fn difference(before: &cto_schema::RepositoryState, after: &cto_schema::RepositoryState) -> String {
+    let parts = [
+        (
+            "HEAD",
+            before.head != after.head || before.commit != after.commit,
+        ),
+        ("refs", before.refs_digest != after.refs_digest),
+        ("index", before.index_digest != after.index_digest),
+        (
+            "configuration, hooks or worktrees",
+            before.metadata_digest != after.metadata_digest,
+        ),
+    ];
+    let changed: Vec<&str> = parts
+        .into_iter()
+        .filter_map(|(name, differs)| differs.then_some(name))
+        .collect();
+    format!("changed during the run: {}", changed.join(", "))
+}

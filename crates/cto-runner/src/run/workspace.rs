@@ -1,0 +1,151 @@
+//! Stop 6: the frozen baseline and what every cage of the run has in common.
+
+use std::path::PathBuf;
+
+use cto_sandbox::Provider;
+use cto_schema::{EngineFacts, JournalEvent};
+
+use super::admit::Admitted;
+use super::open::unique_part;
+use super::{Halt, Journey, chain};
+use crate::baseline::Baseline;
+use crate::cage::CagePlan;
+use crate::engine::Engine;
+use crate::settings::WorkspaceKind;
+use crate::toolchains::from_root;
+use crate::watch::Stage;
+
+/// A baseline that is held and a private directory of the run; only [`Journey::prepare`] makes one.
+pub(super) struct Workspace {
+    pub(super) engine: &'static dyn Engine,
+    pub(super) variant: Option<String>,
+    pub(super) provider: &'static dyn Provider,
+    pub(super) contract: cto_schema::TaskContract,
+    pub(super) baseline: Baseline,
+    pub(super) kind: WorkspaceKind,
+    pub(super) layers: Vec<(PathBuf, PathBuf)>,
+    pub(super) toolchains: Vec<PathBuf>,
+    pub(super) scratch: Scratch,
+}
+
+/// A private directory of one run; recovery removes it by name when the run cannot.
+#[derive(Debug)]
+pub(super) struct Scratch(pub(super) PathBuf);
+
+impl std::fmt::Debug for Workspace {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Workspace")
+            .field("baseline", &self.baseline)
+            .field("scratch", &self.scratch)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // What cannot be removed now is found by name and removed by recovery or gc.
+        drop(std::fs::remove_dir_all(&self.0));
+    }
+}
+
+impl Workspace {
+    /// Returns what every cage of the run has in common.
+    pub(super) fn plan<'a>(&'a self, journey: &'a Journey<'_>) -> CagePlan<'a> {
+        CagePlan {
+            contract: &self.contract,
+            baseline: &self.baseline,
+            workspace: self.kind,
+            sandbox: &journey.harness.settings.sandbox,
+            toolchains: self.toolchains.iter().map(|root| from_root(root)).collect(),
+            layers: self.layers.clone(),
+            name: unique_part(journey.dir.run_id()).to_owned(),
+            scratch: self.scratch.0.clone(),
+        }
+    }
+}
+
+impl Journey<'_> {
+    /// Prepares the baseline and a private directory.
+    pub(super) fn prepare(&mut self, admitted: Admitted) -> Result<Workspace, Halt> {
+        if self.watch.stop.asked() {
+            return Err(Halt::Stopped);
+        }
+        self.stage(Stage::Workspace);
+        let from = self.now();
+        let contract = admitted.contract;
+        let kind = admitted
+            .cage_test
+            .workspace(self.request.workspace.or(self.harness.settings.workspace));
+        let store = self
+            .harness
+            .baselines()
+            .map_err(|e| Halt::Ignorant(chain(&e)))?;
+        let baseline = store
+            .ensure(
+                &self.harness.git,
+                &admitted.objects,
+                &admitted.commit,
+                contract.history,
+                contract.allow_gitlinks,
+            )
+            .map_err(|error| Halt::Ignorant(chain(&error)))?;
+        let (commit, tree) = (baseline.commit().to_owned(), baseline.tree().to_owned());
+        self.baseline = Some((commit.clone(), tree.clone()));
+        self.dir.journal(JournalEvent::WorkspaceIntent {
+            workspace: kind.word().to_owned(),
+            commit,
+            tree,
+        })?;
+        let layers = self.resolve_layers(&contract)?;
+        let scratch = self.harness.home.work().join(self.dir.run_id().as_str());
+        std::fs::create_dir(&scratch).map_err(|error| {
+            Halt::Ignorant(format!("failed to create {}: {error}", scratch.display()))
+        })?;
+        let detail = format!("{} entries, {}", baseline.entry_count(), kind.word());
+        self.span("baseline", from, "ok", &detail);
+        Ok(Workspace {
+            engine: admitted.engine,
+            variant: admitted.variant,
+            provider: admitted.provider,
+            contract,
+            baseline,
+            kind,
+            layers,
+            toolchains: self.toolchains(),
+            scratch: Scratch(scratch),
+        })
+    }
+
+    fn resolve_layers(
+        &self,
+        contract: &cto_schema::TaskContract,
+    ) -> Result<Vec<(PathBuf, PathBuf)>, Halt> {
+        let root = self.harness.home.layers();
+        let resolve = |layer| {
+            crate::layers::resolve(&root, layer).map_err(|error| Halt::Ignorant(chain(&error)))
+        };
+        contract
+            .dependency_layers
+            .iter()
+            .map(|layer| Ok((resolve(layer)?, layer.mount.clone())))
+            .collect()
+    }
+
+    /// Returns every toolchain directory that the operator maps into the cages.
+    pub(super) fn toolchains(&self) -> Vec<PathBuf> {
+        crate::facts::toolchains(self.harness, self.request)
+    }
+
+    /// Returns the case, when the task is one.
+    pub(super) fn case(&self) -> Option<&crate::cases::LoadedCase> {
+        match &self.request.task {
+            crate::request::Task::Case(case) => Some(case),
+            crate::request::Task::Contract { .. } => None,
+        }
+    }
+
+    /// Returns the gathered engine facts.
+    pub(super) fn gathered_engine(&self) -> &EngineFacts {
+        &self.facts.engine
+    }
+}

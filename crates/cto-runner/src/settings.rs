@@ -1,0 +1,187 @@
+//! `harness.yaml`: non-secret settings of an installation, read strictly from a named place only.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+/// The largest settings file, in bytes.
+const MAX_BYTES: u64 = 256 * 1024;
+
+/// Settings of an installation.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// Directories that hold case directories, besides the embedded cases.
+    pub cases: Vec<PathBuf>,
+    /// Engine when none is named; `fake` when absent.
+    pub default_lane: Option<String>,
+    /// Sandbox settings.
+    pub sandbox: SandboxSettings,
+    /// `overlay` or `copied`; probed when absent.
+    pub workspace: Option<WorkspaceKind>,
+    /// Directories that every sandbox sees read-only at their own path, with `bin` on its search path.
+    pub toolchains: Vec<PathBuf>,
+    /// Where bundles go; `$CTO_HOME/runs` when absent.
+    pub runs_root: Option<PathBuf>,
+    /// Absolute path of git; found in /usr/local/bin and /usr/bin when absent.
+    pub git: Option<PathBuf>,
+}
+
+/// Sandbox settings.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SandboxSettings {
+    /// `native`, `bwrap` or `none`; `native` when absent.
+    pub provider: Option<String>,
+    /// Uid of engines when the harness is root; 64001 when absent.
+    pub engine_uid: Option<u32>,
+    /// Gid of engines when the harness is root; the uid when absent.
+    pub engine_gid: Option<u32>,
+}
+
+/// How the workspace is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WorkspaceKind {
+    /// An overlay over the baseline; the upper layer is the write set.
+    Overlay,
+    /// A copy of the baseline; the write set is a full walk.
+    Copied,
+}
+
+impl WorkspaceKind {
+    /// Returns the word used in documents.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Overlay => "overlay",
+            Self::Copied => "copied",
+        }
+    }
+}
+
+/// Settings that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// The file cannot be read.
+    #[error("read settings {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The system's error.
+        source: std::io::Error,
+    },
+    /// The file is too large, not UTF-8, or not the expected shape.
+    #[error("use settings {}: {reason}", path.display())]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, with line and nearest known name where there is one.
+        reason: String,
+    },
+}
+
+const KNOWN: &[&str] = &[
+    "cases",
+    "default_lane",
+    "sandbox",
+    "provider",
+    "engine_uid",
+    "engine_gid",
+    "workspace",
+    "toolchains",
+    "runs_root",
+    "git",
+];
+
+impl Settings {
+    /// Reads a settings file; unknown keys are errors that name the nearest known one.
+    pub fn read(path: &Path) -> Result<Self, SettingsError> {
+        let failed = |source| SettingsError::Read {
+            path: path.to_owned(),
+            source,
+        };
+        let invalid = |reason: String| SettingsError::Invalid {
+            path: path.to_owned(),
+            reason,
+        };
+        let size = std::fs::metadata(path).map_err(failed)?.len();
+        if size > MAX_BYTES {
+            return Err(invalid(format!(
+                "it has {size} bytes, {MAX_BYTES} are allowed"
+            )));
+        }
+        let text = String::from_utf8(std::fs::read(path).map_err(failed)?)
+            .map_err(|_| invalid("it is not UTF-8".to_owned()))?;
+        if text.trim().is_empty() {
+            return Ok(Self::default());
+        }
+        let options = serde_saphyr::options! { strict_booleans: true };
+        let settings: Self = serde_saphyr::from_str_with_options(&text, options)
+            .map_err(|error| invalid(explain(&error.to_string())))?;
+        match settings.sandbox.provider.as_deref() {
+            None | Some("native" | "bwrap" | "none") => {}
+            Some("vercel" | "noSandbox") => {
+                return Err(invalid("this provider keeps no bound that the kernel of this machine enforces; use native".to_owned()));
+            }
+            Some(other) => {
+                let shown = cto_schema::escape(other.as_bytes(), 60);
+                return Err(invalid(format!(
+                    "sandbox provider '{shown}' is not one of native, bwrap, none"
+                )));
+            }
+        }
+        Ok(settings)
+    }
+}
+
+/// Adds the nearest known key to serde's complaint about an unknown one.
+fn explain(message: &str) -> String {
+    let text: Vec<String> = message
+        .lines()
+        .map(|line| cto_schema::escape(line.as_bytes(), 300))
+        .collect();
+    let unknown = message
+        .split_once("unknown field `")
+        .and_then(|(_, rest)| rest.split_once('`'))
+        .map(|(name, _)| name);
+    let hint = unknown.and_then(|name| crate::nearest::nearest(name, KNOWN.iter().copied()));
+    match hint {
+        Some(name) => format!("{} (did you mean '{name}'?)", text.join("\n")),
+        None => text.join("\n"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Settings, SettingsError> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("harness.yaml");
+        let mut file = std::fs::File::create(&path).unwrap();
+        std::io::Write::write_all(&mut file, text.as_bytes()).unwrap();
+        Settings::read(&path)
+    }
+
+    #[test]
+    fn an_unknown_key_is_an_error_with_the_nearest_name() {
+        let error = read("toolchain: [/opt/x]").unwrap_err().to_string();
+        assert!(error.contains("did you mean 'toolchains'"), "{error}");
+        assert!(
+            read("sandbox: {provider: vercel}")
+                .unwrap_err()
+                .to_string()
+                .contains("use native")
+        );
+        assert!(read("workspace: worktree").is_err());
+    }
+
+    #[test]
+    fn an_empty_file_is_the_default() {
+        assert_eq!(read("").unwrap(), Settings::default());
+        assert_eq!(
+            read("workspace: copied").unwrap().workspace,
+            Some(WorkspaceKind::Copied)
+        );
+    }
+}

@@ -1,0 +1,46 @@
+//! The one section of a target's configuration that is read: how its objects and refs are stored.
+
+use std::collections::BTreeMap;
+
+/// Returns the `[extensions]` of a configuration, keys in lower case; includes are not followed, as git does for them.
+pub(super) fn extensions(config: &[u8]) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    let mut inside = false;
+    for line in String::from_utf8_lossy(config).lines() {
+        let mut line = line.trim();
+        if let Some(rest) = line.strip_prefix('[') {
+            let Some((section, after)) = rest.split_once(']') else {
+                continue;
+            };
+            inside = section.trim().eq_ignore_ascii_case("extensions");
+            line = after.trim();
+        }
+        let line = line.split(['#', ';']).next().unwrap_or_default();
+        if inside && !line.is_empty() {
+            let (key, value) = line.split_once('=').unwrap_or((line, "true"));
+            found.insert(
+                key.trim().to_ascii_lowercase(),
+                value.trim().trim_matches('"').to_ascii_lowercase(),
+            );
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_only_extensions() {
+        let text = b"[core]\n\tobjectformat = x\n[Extensions]\n\tObjectFormat = \"sha256\" # why\n\tnoop\n[extensions \"sub\"]\nrefstorage=y\n";
+        let found = extensions(text);
+        assert_eq!(
+            found.get("objectformat").map(String::as_str),
+            Some("sha256")
+        );
+        assert_eq!((found.len(), found.contains_key("refstorage")), (2, false));
+        assert_eq!(extensions(b"[extensions] refstorage = reftable").len(), 1);
+        assert!(extensions(b"[extensions").is_empty());
+    }
+}

@@ -1,0 +1,259 @@
+//! Supervision of one cage: output, observations, deadlines, and the operator's wish to stop.
+
+use std::time::Duration;
+
+use cto_sandbox::{Exited, Exports, JailError, JailEvent, Observation, RunningJail};
+use cto_schema::EndedBy;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+
+use crate::capture::Capture;
+use crate::watch::{RunObserver, Stop};
+
+/// Time limits of one cage, on the boot-time clock.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Deadlines {
+    pub(crate) wall: Duration,
+    pub(crate) idle: Option<Duration>,
+    /// Between the polite and the final signal.
+    pub(crate) grace: Duration,
+    pub(crate) output: Output,
+}
+
+/// What happens to output.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Output {
+    /// Bytes of each output that are kept, head and tail.
+    pub(crate) keep_bytes: u64,
+    /// More than this on one output ends the cage; `None` only cuts.
+    pub(crate) limit_bytes: Option<u64>,
+}
+
+/// A cage that is empty again.
+#[derive(Debug)]
+pub(crate) struct Supervised {
+    pub(crate) exited: Exited,
+    pub(crate) exports: Exports,
+    pub(crate) stdout: Capture,
+    pub(crate) stderr: Capture,
+    pub(crate) ended_by: EndedBy,
+    pub(crate) observations: Vec<Observation>,
+    pub(crate) duration: Duration,
+    pub(crate) output_exceeded: bool,
+}
+
+/// The harness lost sight of a cage.
+#[derive(Debug, thiserror::Error)]
+pub enum SuperviseError {
+    /// Waiting failed.
+    #[error("wait for the sandbox")]
+    Wait(#[source] Errno),
+    /// The sandbox's side failed.
+    #[error("follow the sandbox")]
+    Jail(#[from] JailError),
+}
+
+/// Follows a cage to its end; returns once no process is left in it.
+pub(crate) fn supervise(
+    jail: RunningJail,
+    deadlines: Deadlines,
+    stop: &Stop,
+    observer: &dyn RunObserver,
+) -> Result<Supervised, SuperviseError> {
+    let started = now();
+    let mut watch = Supervision {
+        jail,
+        deadlines,
+        started,
+        last_output: started,
+        stdout: Capture::new(deadlines.output.keep_bytes),
+        stderr: Capture::new(deadlines.output.keep_bytes),
+        observations: Vec::new(),
+        ending: None,
+        output_exceeded: false,
+        empty: false,
+    };
+    while !watch.empty {
+        watch.enforce(stop)?;
+        watch.wait(stop)?;
+        watch.read_output(observer);
+        watch.read_jail()?;
+    }
+    // What was written before the last process died is still in the pipes.
+    watch.read_output(observer);
+    let duration = now().saturating_sub(started);
+    let (exited, exports) = watch.jail.wait_empty()?;
+    Ok(Supervised {
+        exited,
+        exports,
+        stdout: watch.stdout,
+        stderr: watch.stderr,
+        ended_by: watch.ending.map(|ending| ending.by).unwrap_or_default(),
+        observations: watch.observations,
+        duration,
+        output_exceeded: watch.output_exceeded,
+    })
+}
+
+/// The harness decided to end a cage.
+#[derive(Clone, Copy, Debug)]
+struct Ending {
+    by: EndedBy,
+    kill_at: Duration,
+    killed: bool,
+}
+
+#[derive(Debug)]
+struct Supervision {
+    jail: RunningJail,
+    deadlines: Deadlines,
+    started: Duration,
+    last_output: Duration,
+    stdout: Capture,
+    stderr: Capture,
+    observations: Vec<Observation>,
+    ending: Option<Ending>,
+    output_exceeded: bool,
+    empty: bool,
+}
+
+impl Supervision {
+    /// Ends the cage where a deadline, a limit or the operator says so.
+    fn enforce(&mut self, stop: &Stop) -> Result<(), SuperviseError> {
+        let now = now();
+        match &mut self.ending {
+            Some(ending) if !ending.killed && now >= ending.kill_at => {
+                ending.killed = true;
+                self.jail.kill()?;
+            }
+            Some(_) => {}
+            None => {
+                if let Some(by) = self.reason_to_end(now, stop) {
+                    let kill_at = now + self.deadlines.grace;
+                    self.ending = Some(Ending {
+                        by,
+                        kill_at,
+                        killed: false,
+                    });
+                    self.jail.terminate()?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn reason_to_end(&mut self, now: Duration, stop: &Stop) -> Option<EndedBy> {
+        let output = self.stdout.total().max(self.stderr.total());
+        self.output_exceeded |= self
+            .deadlines
+            .output
+            .limit_bytes
+            .is_some_and(|limit| output > limit);
+        if stop.asked() {
+            Some(EndedBy::Cancelled)
+        } else if self.output_exceeded {
+            Some(EndedBy::ResourceLimit)
+        } else if now >= self.started + self.deadlines.wall {
+            Some(EndedBy::Timeout)
+        } else if self
+            .deadlines
+            .idle
+            .is_some_and(|idle| now >= self.last_output + idle)
+        {
+            Some(EndedBy::IdleTimeout)
+        } else {
+            None
+        }
+    }
+
+    /// Returns when something is due even if nothing happens.
+    fn next_due(&self) -> Option<Duration> {
+        match self.ending {
+            Some(Ending { killed: true, .. }) => None,
+            Some(ending) => Some(ending.kill_at),
+            None => {
+                let wall = self.started + self.deadlines.wall;
+                Some(
+                    self.deadlines
+                        .idle
+                        .map_or(wall, |idle| wall.min(self.last_output + idle)),
+                )
+            }
+        }
+    }
+
+    fn wait(&self, stop: &Stop) -> Result<(), SuperviseError> {
+        let (stdout, stderr, control) =
+            (self.jail.stdout(), self.jail.stderr(), self.jail.control());
+        let (listener, wake) = (self.jail.listener(), stop.wake());
+        let mut polled = vec![PollFd::new(&control, PollFlags::IN)];
+        if self.stdout.open() {
+            polled.push(PollFd::new(&stdout, PollFlags::IN));
+        }
+        if self.stderr.open() {
+            polled.push(PollFd::new(&stderr, PollFlags::IN));
+        }
+        polled.extend(
+            listener
+                .as_ref()
+                .map(|listener| PollFd::new(listener, PollFlags::IN)),
+        );
+        if self.ending.is_none() {
+            polled.push(PollFd::new(&wake, PollFlags::IN));
+        }
+        let timeout = self.next_due().map(|due| due.saturating_sub(now()));
+        // A timeout too long for the kernel's type is no timeout.
+        let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
+        match poll(&mut polled, timeout.as_ref()) {
+            Ok(_) | Err(Errno::INTR) => Ok(()),
+            Err(errno) => Err(SuperviseError::Wait(errno)),
+        }
+    }
+
+    fn read_output(&mut self, observer: &dyn RunObserver) {
+        let mut came = 0;
+        for (capture, from) in [
+            (&mut self.stdout, self.jail.stdout()),
+            (&mut self.stderr, self.jail.stderr()),
+        ] {
+            let count = capture.read(from);
+            came += count;
+            if count > 0
+                && let Some(line) = capture.last_line()
+            {
+                observer.activity(&line);
+            }
+        }
+        if came > 0 {
+            self.last_output = now();
+        }
+    }
+
+    fn read_jail(&mut self) -> Result<(), SuperviseError> {
+        while let Some(listener) = self.jail.listener() {
+            let mut polled = [PollFd::new(&listener, PollFlags::IN)];
+            let none = Timespec::default();
+            match poll(&mut polled, Some(&none)) {
+                Ok(0) | Err(_) => break,
+                Ok(_) => self.observations.extend(self.jail.on_notification()?),
+            }
+        }
+        while !self.empty {
+            match self.jail.on_control()? {
+                Some(JailEvent::Empty) => self.empty = true,
+                Some(JailEvent::Exited | JailEvent::ExecFailed { .. }) => {}
+                None => break,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Returns `CLOCK_BOOTTIME`: it runs on while the machine sleeps, and no clock setting moves it.
+fn now() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    Duration::new(
+        time.tv_sec.try_into().unwrap_or(0),
+        time.tv_nsec.try_into().unwrap_or(0),
+    )
+}

@@ -1,0 +1,589 @@
+//! The one place that starts git, under an environment that no repository, user or host can configure.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{self, Read, Write as _};
+use std::os::fd::AsFd as _;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use cto_schema::escape;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+/// Where git is looked for, in this order; `PATH` is never asked, because a target could put a git there.
+pub const GIT_DIRECTORIES: [&str; 2] = ["/usr/local/bin", "/usr/bin"];
+/// The oldest git whose options are all used here.
+pub const OLDEST_GIT: (u32, u32) = (2, 40);
+/// How long one call may take: an object that is a FIFO must not hold a run for ever.
+const CALL_LIMIT: Duration = Duration::from_secs(600);
+/// How much of git's complaints is kept.
+const STDERR_CAP: usize = 4096;
+
+/// Settings that hold for every call, because git reads them from nowhere else.
+const SETTINGS: [&str; 20] = [
+    "core.hooksPath=/dev/null",
+    "core.fsmonitor=false",
+    "core.untrackedCache=false",
+    "core.attributesFile=/dev/null",
+    "core.excludesFile=/dev/null",
+    "core.autocrlf=false",
+    "core.fileMode=true",
+    "core.symlinks=true",
+    "core.quotePath=true",
+    "core.askPass=/bin/false",
+    // Both are unchecked copies of what the objects say: a hostile repository could make them lie.
+    "core.commitGraph=false",
+    "core.multiPackIndex=false",
+    "pack.useBitmaps=false",
+    "protocol.allow=never",
+    "safe.bareRepository=explicit",
+    "safe.directory=*",
+    "gc.auto=0",
+    "maintenance.auto=false",
+    "diff.external=",
+    "submodule.recurse=false",
+];
+
+/// Why a call of git gave no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum GitError {
+    /// No program was found.
+    #[error("find git in {}: install git {}.{} or newer, or name its path in the configuration", .searched.join(" or "), OLDEST_GIT.0, OLDEST_GIT.1)]
+    Missing {
+        /// The directories that were looked at.
+        searched: Vec<String>,
+    },
+    /// The program is too old, or says no version.
+    #[error("use {} as git: it says \"{said}\", and {}.{} is the oldest that works; install a newer git or name another path in the configuration", .program.display(), OLDEST_GIT.0, OLDEST_GIT.1)]
+    Version {
+        /// The program.
+        program: PathBuf,
+        /// What it said, escaped.
+        said: String,
+    },
+    /// The process could not be started, or its pipes failed.
+    #[error("run {}", .program.display())]
+    Io {
+        /// The program.
+        program: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It ended with another status than 0.
+    #[error("get an answer from `git {command}` ({status}): {stderr}")]
+    Failed {
+        /// The subcommand.
+        command: String,
+        /// How it ended.
+        status: String,
+        /// What it complained about, escaped and cut.
+        stderr: String,
+    },
+    /// Its output was larger than the caller takes.
+    #[error("take the output of `git {command}`: it is larger than {cap} bytes")]
+    TooLarge {
+        /// The subcommand.
+        command: String,
+        /// The limit in bytes.
+        cap: u64,
+    },
+    /// It took too long.
+    #[error(
+        "wait for `git {command}`: it did not end in time; look for FIFOs in the target's git directory"
+    )]
+    TimedOut {
+        /// The subcommand.
+        command: String,
+    },
+}
+
+/// A git program.
+#[derive(Debug)]
+pub struct Git {
+    program: PathBuf,
+    version: OnceLock<(u32, u32)>,
+    started: AtomicU64,
+    limit: Duration,
+}
+
+impl Git {
+    /// Finds git in [`GIT_DIRECTORIES`].
+    pub fn find() -> Result<Self, GitError> {
+        let usable = |path: &Path| {
+            path.metadata()
+                .is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+        };
+        let mut candidates = GIT_DIRECTORIES
+            .iter()
+            .map(|directory| Path::new(directory).join("git"));
+        candidates
+            .find(|path| usable(path))
+            .map(Self::at)
+            .ok_or_else(|| GitError::Missing {
+                searched: GIT_DIRECTORIES
+                    .iter()
+                    .map(|directory| (*directory).to_owned())
+                    .collect(),
+            })
+    }
+
+    /// Uses the program at an absolute path.
+    pub fn at(program: PathBuf) -> Self {
+        Self {
+            program,
+            version: OnceLock::new(),
+            started: AtomicU64::new(0),
+            limit: CALL_LIMIT,
+        }
+    }
+
+    /// Uses another limit than the usual one for each call.
+    #[cfg(test)]
+    pub(crate) fn with_limit(self, limit: Duration) -> Self {
+        Self { limit, ..self }
+    }
+
+    /// Returns the program's path.
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+
+    /// Returns how many processes were started: the cached way must start none.
+    pub fn processes_started(&self) -> u64 {
+        self.started.load(Ordering::Relaxed)
+    }
+
+    /// Returns the version, asked once, and refuses one that is too old.
+    pub fn version(&self) -> Result<(u32, u32), GitError> {
+        if let Some(version) = self.version.get() {
+            return Ok(*version);
+        }
+        let said = self.run(GitCall::new("version").cap(4096))?;
+        let text = String::from_utf8_lossy(&said);
+        let version = text
+            .strip_prefix("git version ")
+            .and_then(parse_version)
+            .filter(|found| *found >= OLDEST_GIT);
+        let version = version.ok_or_else(|| GitError::Version {
+            program: self.program.clone(),
+            said: escape(text.trim_end().as_bytes(), 100),
+        })?;
+        Ok(*self.version.get_or_init(|| version))
+    }
+
+    /// Runs a call to its end and returns what it wrote.
+    pub(crate) fn run(&self, call: GitCall) -> Result<Vec<u8>, GitError> {
+        let cap = call.cap;
+        let mut process = self.start(call)?;
+        let mut output = Vec::new();
+        let read = process
+            .by_ref()
+            .take(cap.saturating_add(1))
+            .read_to_end(&mut output);
+        if let Err(source) = read {
+            return Err(process.explain(source));
+        }
+        if output.len() as u64 > cap {
+            return Err(GitError::TooLarge {
+                command: process.command.clone(),
+                cap,
+            });
+        }
+        process.finish()?;
+        Ok(output)
+    }
+
+    /// Runs `first | second` and returns what the second wrote; the first one's failure is told first.
+    pub(crate) fn pipe(&self, first: GitCall, second: GitCall) -> Result<Vec<u8>, GitError> {
+        let mut source = self.start(first)?;
+        let stdout = source.stdout.take();
+        let second = match stdout {
+            Some(stdout) => second.input(Input::Pipe(stdout)),
+            None => second,
+        };
+        match self.run(second) {
+            // The first one is stuck as well; dropping it ends it.
+            Err(error @ GitError::TimedOut { .. }) => Err(error),
+            result => {
+                source.finish()?;
+                result
+            }
+        }
+    }
+
+    /// Starts a call whose output is read as it comes.
+    pub(crate) fn start(&self, call: GitCall) -> Result<GitProcess, GitError> {
+        let command = call
+            .arguments
+            .first()
+            .map(|word| word.to_string_lossy().into_owned())
+            .unwrap_or_default();
+        let failed = |source| GitError::Io {
+            program: self.program.clone(),
+            source,
+        };
+        let input = match call.input {
+            Input::None => Stdio::null(),
+            Input::Bytes(bytes) => Stdio::from(memory_file(&bytes).map_err(failed)?),
+            Input::File(file) => Stdio::from(file),
+            Input::Pipe(stdout) => Stdio::from(stdout),
+        };
+        let mut child = self.command(&call.arguments, &call.environment);
+        if let Some(directory) = &call.directory {
+            child.current_dir(directory);
+        } else {
+            child.current_dir("/");
+        }
+        child
+            .stdin(input)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = child.spawn().map_err(failed)?;
+        self.started.fetch_add(1, Ordering::Relaxed);
+        let stdout = child.stdout.take();
+        let stderr = child
+            .stderr
+            .take()
+            .map(|stderr| std::thread::spawn(move || drain(stderr)));
+        let program = self.program.clone();
+        Ok(GitProcess {
+            program,
+            command,
+            child,
+            stdout,
+            stderr,
+            deadline: Instant::now() + self.limit,
+            done: false,
+        })
+    }
+
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "tool.rs is the one module that starts git"
+    )]
+    fn command(&self, arguments: &[OsString], environment: &[(&'static str, OsString)]) -> Command {
+        let mut command = Command::new(&self.program);
+        command.env_clear().envs([
+            ("GIT_CONFIG_NOSYSTEM", "1"),
+            ("GIT_CONFIG_GLOBAL", "/dev/null"),
+            ("GIT_CONFIG_SYSTEM", "/dev/null"),
+            ("GIT_ATTR_NOSYSTEM", "1"),
+            ("GIT_NO_REPLACE_OBJECTS", "1"),
+            ("GIT_NO_LAZY_FETCH", "1"),
+            ("GIT_TERMINAL_PROMPT", "0"),
+            ("GIT_OPTIONAL_LOCKS", "0"),
+            ("GIT_LITERAL_PATHSPECS", "1"),
+            ("GIT_CEILING_DIRECTORIES", "/"),
+            ("LC_ALL", "C"),
+            ("TZ", "UTC"),
+            ("HOME", "/nonexistent"),
+            ("PATH", "/usr/bin:/bin"),
+        ]);
+        command.envs(environment.iter().map(|(name, value)| (name, value)));
+        for setting in SETTINGS {
+            command.arg("-c").arg(setting);
+        }
+        command.args(arguments);
+        command
+    }
+}
+
+/// What a call reads.
+#[derive(Debug)]
+pub(crate) enum Input {
+    None,
+    Bytes(Vec<u8>),
+    File(File),
+    Pipe(ChildStdout),
+}
+
+/// One call of git.
+#[derive(Debug)]
+pub(crate) struct GitCall {
+    arguments: Vec<OsString>,
+    environment: Vec<(&'static str, OsString)>,
+    directory: Option<PathBuf>,
+    input: Input,
+    cap: u64,
+}
+
+impl GitCall {
+    pub(crate) fn new(command: &str) -> Self {
+        let arguments = vec![OsString::from(command)];
+        Self {
+            arguments,
+            environment: Vec::new(),
+            directory: None,
+            input: Input::None,
+            cap: 64 << 20,
+        }
+    }
+
+    pub(crate) fn arg(mut self, argument: impl AsRef<OsStr>) -> Self {
+        self.arguments.push(argument.as_ref().to_owned());
+        self
+    }
+
+    pub(crate) fn args<S: AsRef<OsStr>>(mut self, arguments: impl IntoIterator<Item = S>) -> Self {
+        self.arguments.extend(
+            arguments
+                .into_iter()
+                .map(|argument| argument.as_ref().to_owned()),
+        );
+        self
+    }
+
+    /// A git directory that the harness made; never a target's.
+    pub(crate) fn git_dir(self, path: &Path) -> Self {
+        self.variable("GIT_DIR", path.as_os_str())
+    }
+
+    pub(crate) fn work_tree(self, path: &Path) -> Self {
+        self.variable("GIT_WORK_TREE", path.as_os_str())
+    }
+
+    pub(crate) fn index_file(self, path: &Path) -> Self {
+        self.variable("GIT_INDEX_FILE", path.as_os_str())
+    }
+
+    /// Lends the objects of another repository, and nothing else of it.
+    pub(crate) fn alternate_objects(self, objects: &Path) -> Self {
+        let quoted = OsString::from_vec(quote_path(objects.as_os_str().as_bytes()));
+        self.variable("GIT_ALTERNATE_OBJECT_DIRECTORIES", &quoted)
+    }
+
+    /// For `check-ignore`, which refuses to be told that paths are literal.
+    pub(crate) fn unmarked_paths(self) -> Self {
+        self.variable("GIT_LITERAL_PATHSPECS", OsStr::new("0"))
+    }
+
+    /// Lets git refresh an index, which is then the harness's own.
+    pub(crate) fn allow_index_refresh(self) -> Self {
+        self.variable("GIT_OPTIONAL_LOCKS", OsStr::new("1"))
+    }
+
+    pub(crate) fn directory(mut self, path: &Path) -> Self {
+        self.directory = Some(path.to_owned());
+        self
+    }
+
+    pub(crate) fn input(mut self, input: Input) -> Self {
+        self.input = input;
+        self
+    }
+
+    /// Takes at most so many bytes of output.
+    pub(crate) fn cap(mut self, bytes: u64) -> Self {
+        self.cap = bytes;
+        self
+    }
+
+    fn variable(mut self, name: &'static str, value: &OsStr) -> Self {
+        self.environment.push((name, value.to_owned()));
+        self
+    }
+}
+
+/// A running git; reading it stops at a deadline, and dropping it ends it.
+#[derive(Debug)]
+pub(crate) struct GitProcess {
+    program: PathBuf,
+    command: String,
+    child: Child,
+    stdout: Option<ChildStdout>,
+    stderr: Option<JoinHandle<Vec<u8>>>,
+    deadline: Instant,
+    done: bool,
+}
+
+impl GitProcess {
+    /// Waits for the end, which must be a good one.
+    pub(crate) fn finish(mut self) -> Result<(), GitError> {
+        drop(self.stdout.take());
+        let status = self.child.wait();
+        self.done = true;
+        let status = status.map_err(|source| GitError::Io {
+            program: self.program.clone(),
+            source,
+        })?;
+        let complaint = self.complaint();
+        if status.success() {
+            Ok(())
+        } else {
+            Err(self.failure(status, &complaint))
+        }
+    }
+
+    /// Ends the process and says why reading it failed: its own complaint is the better reason.
+    pub(crate) fn explain(mut self, source: io::Error) -> GitError {
+        if source.kind() == io::ErrorKind::TimedOut {
+            return GitError::TimedOut {
+                command: self.command.clone(),
+            };
+        }
+        drop(self.stdout.take());
+        let status = self.child.wait();
+        self.done = true;
+        let complaint = self.complaint();
+        match status {
+            Ok(status) if !status.success() && !complaint.is_empty() => {
+                self.failure(status, &complaint)
+            }
+            _ => GitError::Io {
+                program: self.program.clone(),
+                source,
+            },
+        }
+    }
+
+    fn complaint(&mut self) -> Vec<u8> {
+        self.stderr
+            .take()
+            .and_then(|thread| thread.join().ok())
+            .unwrap_or_default()
+    }
+
+    fn failure(&self, status: ExitStatus, complaint: &[u8]) -> GitError {
+        let stderr = escape(complaint.trim_ascii_end(), STDERR_CAP);
+        GitError::Failed {
+            command: self.command.clone(),
+            status: status.to_string(),
+            stderr,
+        }
+    }
+}
+
+impl Read for GitProcess {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let Some(stdout) = self.stdout.as_mut() else {
+            return Ok(0);
+        };
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        let timeout = Timespec {
+            tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: 0,
+        };
+        let ready = loop {
+            match poll(
+                &mut [PollFd::from_borrowed_fd(stdout.as_fd(), PollFlags::IN)],
+                Some(&timeout),
+            ) {
+                Err(rustix::io::Errno::INTR) => {}
+                other => break other?,
+            }
+        };
+        if ready == 0 {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        stdout.read(buffer)
+    }
+}
+
+impl Drop for GitProcess {
+    fn drop(&mut self) {
+        if !self.done {
+            // An end that is late is no error: the process is only in the way now.
+            drop(self.child.kill());
+            drop(self.child.wait());
+        }
+    }
+}
+
+/// Reads complaints to their end, so that git never blocks on them, and keeps the first part.
+fn drain(mut stderr: impl Read) -> Vec<u8> {
+    let mut kept = Vec::new();
+    let mut chunk = [0; 4096];
+    while let Ok(count @ 1..) = stderr.read(&mut chunk) {
+        let room = (2 * STDERR_CAP).saturating_sub(kept.len());
+        kept.extend_from_slice(&chunk[..count.min(room)]);
+    }
+    kept
+}
+
+/// Puts input in memory, so that no second thread has to feed it.
+fn memory_file(bytes: &[u8]) -> io::Result<File> {
+    use std::io::Seek as _;
+    let mut file = File::from(rustix::fs::memfd_create(
+        "git-input",
+        rustix::fs::MemfdFlags::CLOEXEC,
+    )?);
+    file.write_all(bytes)?;
+    file.rewind()?;
+    Ok(file)
+}
+
+fn parse_version(text: &str) -> Option<(u32, u32)> {
+    let mut parts = text.trim_end().split(['.', ' ']);
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+}
+
+/// Quotes a path as git does in patches, import streams and lists of directories.
+pub(crate) fn quote_path(path: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(path.len() + 2);
+    out.push(b'"');
+    for &byte in path {
+        match byte {
+            b'"' | b'\\' => out.extend([b'\\', byte]),
+            b' '..=b'~' => out.push(byte),
+            _ => out.extend([
+                b'\\',
+                b'0' + (byte >> 6),
+                b'0' + (byte >> 3 & 7),
+                b'0' + (byte & 7),
+            ]),
+        }
+    }
+    out.push(b'"');
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refuses_an_old_or_foreign_program() {
+        assert_eq!(parse_version("2.47.3\n"), Some((2, 47)));
+        assert_eq!(parse_version("2.40.1 (Apple Git-1)\n"), Some((2, 40)));
+        let foreign = Git::at("/bin/true".into());
+        assert!(matches!(foreign.version(), Err(GitError::Version { .. })));
+        let missing = Git::at("/nonexistent/git".into());
+        assert!(matches!(missing.version(), Err(GitError::Io { .. })));
+    }
+
+    #[test]
+    fn a_failure_carries_the_escaped_complaint_and_a_large_output_is_refused() {
+        let git = Git::find().unwrap();
+        let error = git
+            .run(GitCall::new("cat-file").arg("\x1b[31m"))
+            .unwrap_err();
+        assert!(!error.to_string().contains('\x1b'), "{error}");
+        let error = git.run(GitCall::new("version").cap(3)).unwrap_err();
+        assert!(
+            matches!(error, GitError::TooLarge { cap: 3, .. }),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn nothing_of_the_callers_environment_reaches_git() {
+        let git = Git::find().unwrap();
+        let seen = git
+            .run(GitCall::new("config").args(["--list", "--show-origin"]))
+            .unwrap();
+        for line in String::from_utf8(seen).unwrap().lines() {
+            assert!(line.starts_with("command line:"), "{line}");
+        }
+    }
+
+    #[test]
+    fn quotes_every_byte_that_git_quotes() {
+        assert_eq!(quote_path(b"a\n\"\\\xff b"), b"\"a\\012\\\"\\\\\\377 b\"");
+    }
+}

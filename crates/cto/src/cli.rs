@@ -1,0 +1,309 @@
+//! The command line: every command, flag and help text.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Hand code-change work to AI coding agents without losing authority over your repositories.
+///
+/// cto decides whether an agent may run, runs it inside bounds that the kernel keeps, observes exactly what it
+/// changed, verifies the patch in a clean room, and seals everything in a signed bundle that anyone can check.
+///
+/// Start with:  cto run r1-string-slugify
+#[derive(Debug, Parser)]
+#[command(name = "cto", version, max_term_width = 100, after_help = EXIT_CODES)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 pass · 1 fail (ran, not accepted) · 2 usage · 3 blocked before the engine started · \
+4 blocked after it started · 5 evidence does not verify · 70 defect of cto or of the machine";
+
+/// Options of every command.
+#[derive(Debug, Args)]
+pub(crate) struct Global {
+    /// Print one JSON document on standard output.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Directory of this installation: runs, keys, ledger, caches [default: $CTO_HOME, else the data directory].
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) home: Option<PathBuf>,
+    /// Settings file [default: harness.yaml in the home directory].
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// When to use colour.
+    #[arg(long, global = true, value_enum, default_value_t = When::Auto, value_name = "WHEN")]
+    pub(crate) color: When,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum When {
+    Auto,
+    Never,
+}
+
+impl Global {
+    pub(crate) fn color(&self) -> bool {
+        self.color == When::Auto && !crate::installation::no_color()
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a case or a contract: sandbox, write set, clean room, sealed bundle.
+    Run(RunArgs),
+    /// Check bundles (directories or .tar.zst) offline; exits 0 only if every check of every bundle holds.
+    Verify(VerifyArgs),
+    /// Read one run: report, patch, tests, events, timeline.
+    Show(ShowArgs),
+    /// List runs, newest first.
+    Runs(RunsArgs),
+    /// Pack a sealed run into one reproducible .tar.zst file.
+    Export(ExportArgs),
+    /// Say whether each engine may run a contract, and why; runs nothing.
+    Decide(DecideArgs),
+    /// List the engines of this version.
+    Engines,
+    /// List the cases, or check case directories.
+    Cases {
+        #[command(subcommand)]
+        action: Option<CasesAction>,
+    },
+    /// Make, show, rotate and trust signing keys.
+    Key {
+        #[command(subcommand)]
+        action: KeyAction,
+    },
+    /// Freeze dependency directories for clean rooms.
+    Deps {
+        #[command(subcommand)]
+        action: DepsAction,
+    },
+    /// Play rows of the failure matrix and judge each.
+    Fixtures {
+        #[command(subcommand)]
+        action: FixturesAction,
+    },
+    /// Close runs that a killed cto left unfinished. (run, runs and gc do it too.)
+    Recover,
+    /// Remove caches that nothing uses, and what dead runs left behind.
+    Gc(GcArgs),
+    /// Say what this machine can enforce, and how to mend what it cannot.
+    Doctor,
+    /// Show every setting and where it came from.
+    Config {
+        #[command(subcommand)]
+        action: ConfigAction,
+    },
+    /// Print shell completions.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Write man pages into a directory.
+    Man {
+        /// The directory; it is created.
+        dir: PathBuf,
+    },
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  cto run r1-string-slugify\n  cto run r1-string-slugify --engine fake:disallowed-file\n  \
+cto run --contract task.yaml --engine command -- ./agent --fix"
+)]
+pub(crate) struct RunArgs {
+    /// Name of a case; see cto cases.
+    #[arg(required_unless_present = "contract", conflicts_with = "contract")]
+    pub(crate) case: Option<String>,
+    /// Contract file, YAML or JSON.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) contract: Option<PathBuf>,
+    /// Engine: fake, fake:PLAY or command.
+    #[arg(long, value_name = "ENGINE")]
+    pub(crate) engine: Option<String>,
+    /// Sandbox provider: native, bwrap or none.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) sandbox: Option<String>,
+    /// Workspace: overlay or copied [default: overlay where this machine can].
+    #[arg(long, value_enum, value_name = "KIND")]
+    pub(crate) workspace: Option<WorkspaceChoice>,
+    /// Longest run of the engine, in seconds; replaces the contract's.
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) timeout: Option<u32>,
+    /// Keep a copy of the final workspace below the home directory.
+    #[arg(long)]
+    pub(crate) keep_workspace: bool,
+    /// Refuse to run when the target repository has uncommitted changes.
+    #[arg(long)]
+    pub(crate) clean_start: bool,
+    /// Map a toolchain directory read-only into every sandbox, its bin on the search path; see cto doctor.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) toolchain: Vec<PathBuf>,
+    /// The agent of engine command: program and arguments; {brief} and {title} are replaced.
+    #[arg(last = true, value_name = "COMMAND")]
+    pub(crate) command: Vec<OsString>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum WorkspaceChoice {
+    Overlay,
+    Copied,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// Bundles: directories, .tar.zst files, or ids of runs of this installation.
+    #[arg(required_unless_present = "all")]
+    pub(crate) bundles: Vec<PathBuf>,
+    /// Check every run of this installation.
+    #[arg(long, conflicts_with = "bundles")]
+    pub(crate) all: bool,
+    /// Trust this public key (SPKI PEM) instead of the installation's keys.
+    #[arg(long, value_name = "PEM")]
+    pub(crate) key: Vec<PathBuf>,
+    /// Print passed checks as well.
+    #[arg(long, short)]
+    pub(crate) verbose: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ShowArgs {
+    /// The run's id, a unique part of it, or 'last'.
+    pub(crate) run: String,
+    /// What to show.
+    #[arg(value_enum, default_value_t = ShowWhat::Report)]
+    pub(crate) what: ShowWhat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ShowWhat {
+    Report,
+    Patch,
+    Tests,
+    Events,
+    Timeline,
+    Bounds,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunsArgs {
+    /// Only runs with this status: pass, fail or blocked.
+    #[arg(long)]
+    pub(crate) status: Option<String>,
+    /// Only runs of this engine.
+    #[arg(long)]
+    pub(crate) engine: Option<String>,
+    /// Only runs of this case or task.
+    #[arg(long)]
+    pub(crate) case: Option<String>,
+    /// Only runs that started at or after this time (RFC 3339, or a date).
+    #[arg(long)]
+    pub(crate) since: Option<String>,
+    /// Most runs that are listed.
+    #[arg(long, default_value_t = 50)]
+    pub(crate) limit: u32,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExportArgs {
+    /// The run's id, a unique part of it, or 'last'.
+    pub(crate) run: String,
+    /// Output file [default: <run id>.tar.zst].
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Replace the output file.
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DecideArgs {
+    /// Contract file.
+    pub(crate) contract: PathBuf,
+    /// Only this engine.
+    #[arg(long)]
+    pub(crate) engine: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CasesAction {
+    /// Check case directories and say what is wrong with each.
+    Check {
+        /// Case directories.
+        #[arg(required = true)]
+        dirs: Vec<PathBuf>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeyAction {
+    /// Make the signing key of this installation, if there is none.
+    Create,
+    /// Print the public key (SPKI PEM) and every trusted key.
+    Show,
+    /// Make a new signing key; bundles of the old one stay verifiable.
+    Rotate,
+    /// Trust another installation's public key.
+    Trust {
+        /// The key, SPKI PEM.
+        file: PathBuf,
+        /// A name for it.
+        #[arg(long)]
+        name: Option<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DepsAction {
+    /// Copy a directory into the layer store and print the contract entry that mounts it.
+    Freeze {
+        /// The directory: node_modules, a virtual environment, a cargo registry, …
+        dir: PathBuf,
+        /// Name for people [default: the directory's name].
+        #[arg(long)]
+        name: Option<String>,
+        /// Absolute mount point in the sandbox, for example /workspace/node_modules.
+        #[arg(long, value_name = "PATH")]
+        mount: PathBuf,
+    },
+    /// List frozen layers.
+    List,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum FixturesAction {
+    /// Play rows and judge each against the matrix.
+    Run {
+        /// Rows; all playable ones when none is named.
+        rows: Vec<String>,
+        /// Engine whose rows are played.
+        #[arg(long, default_value = "fake")]
+        engine: String,
+        /// Count rows that this version cannot play as failures.
+        #[arg(long)]
+        all: bool,
+    },
+    /// List the rows.
+    List,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GcArgs {
+    /// Also verify every cached baseline against its manifest.
+    #[arg(long)]
+    pub(crate) check: bool,
+    /// Keep what was used in the last DAYS days.
+    #[arg(long, value_name = "DAYS", default_value_t = 30)]
+    pub(crate) keep_days: u32,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigAction {
+    /// Print each setting, its value, and whether it came from a flag, the environment, the file or the default.
+    Show,
+}

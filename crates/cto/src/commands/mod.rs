@@ -1,0 +1,46 @@
+//! Commands: each reads its arguments, calls one thing, and prints.
+
+mod cases;
+mod completions;
+mod config;
+mod decide;
+mod deps;
+mod doctor;
+mod engines;
+mod export;
+mod fixtures;
+mod gc;
+mod key;
+mod recover;
+mod run;
+mod runs;
+mod show;
+mod verify;
+
+use crate::cli::{Cli, Command};
+use crate::error::CommandError;
+use crate::output::{Exit, Output};
+
+/// Runs the command that was asked for.
+pub(crate) fn dispatch(cli: &Cli, output: &Output) -> Result<Exit, CommandError> {
+    let global = &cli.global;
+    match &cli.command {
+        Command::Run(args) => run::run(global, args, output),
+        Command::Verify(args) => verify::verify(global, args, output),
+        Command::Show(args) => show::show(global, args, output),
+        Command::Runs(args) => runs::runs(global, args, output),
+        Command::Export(args) => export::export(global, args, output),
+        Command::Decide(args) => decide::decide(global, args, output),
+        Command::Engines => engines::engines(global, output),
+        Command::Cases { action } => cases::cases(global, action.as_ref(), output),
+        Command::Key { action } => key::key(global, action, output),
+        Command::Deps { action } => deps::deps(global, action, output),
+        Command::Fixtures { action } => fixtures::fixtures(global, action, output),
+        Command::Recover => recover::recover(global, output),
+        Command::Gc(args) => gc::gc(global, args, output),
+        Command::Doctor => doctor::doctor(global, output),
+        Command::Config { action } => config::config(global, action, output),
+        Command::Completions { shell } => Ok(completions::completions(*shell, output)),
+        Command::Man { dir } => completions::man(dir, output),
+    }
+}

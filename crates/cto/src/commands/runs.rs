@@ -1,0 +1,108 @@
+//! `cto runs`: the ledger's runs, newest first, and those that live now.
+
+use cto_evidence::{Ledger, LedgerEntry, LedgerFilter};
+use cto_schema::ExitClass;
+use serde_json::json;
+
+use crate::cli::{Global, RunsArgs};
+use crate::error::CommandError;
+use crate::installation;
+use crate::output::{Exit, Output};
+
+pub(super) fn runs(
+    global: &Global,
+    args: &RunsArgs,
+    output: &Output,
+) -> Result<Exit, CommandError> {
+    if let Some(status) = args
+        .status
+        .as_deref()
+        .filter(|s| !["pass", "fail", "blocked"].contains(s))
+    {
+        let shown = cto_schema::escape(status.as_bytes(), 40);
+        return Err(CommandError::usage(format!(
+            "status '{shown}' is not one of pass, fail, blocked"
+        )));
+    }
+    let harness = installation::open(global)?;
+    super::recover::recover_quietly(&harness, output)?;
+    let ledger = Ledger::open(&harness.home).map_err(|error| CommandError::failed(&error))?;
+    let filter = LedgerFilter {
+        status: args.status.clone(),
+        backend: args.engine.clone(),
+        case_id: args.case.clone(),
+        since: args.since.as_deref().map(since).transpose()?,
+        limit: Some(args.limit),
+        ..LedgerFilter::default()
+    };
+    let entries = ledger
+        .list(&filter)
+        .map_err(|error| CommandError::failed(&error))?;
+    if output.json() {
+        let rows: Vec<_> = entries
+            .iter()
+            .map(|entry| row(entry, &harness.home))
+            .collect();
+        output.document(&json!({ "runs": rows }));
+        return Ok(Exit(ExitClass::Pass));
+    }
+    if entries.is_empty() {
+        output.print("no runs yet; start with: cto run r1-string-slugify\n");
+    }
+    let mut text = String::new();
+    for entry in &entries {
+        let (mark, color) = match entry.status.as_str() {
+            "pass" => ("✔ pass   ", "32"),
+            "fail" => ("✘ fail   ", "31"),
+            _ => ("■ blocked", "33"),
+        };
+        let blocker = entry.first_blocker.as_deref().unwrap_or("");
+        let gone = if harness.home.run(&entry.run_id).exists() {
+            ""
+        } else {
+            "  (bundle is gone)"
+        };
+        text = format!(
+            "{text}{}  {}  {:<14} {:>7} ms  {blocker}{gone}\n",
+            output.paint(color, mark),
+            entry.run_id,
+            cto_schema::escape(entry.backend.as_bytes(), 30),
+            entry.duration_ms,
+        );
+    }
+    output.print(&text);
+    Ok(Exit(ExitClass::Pass))
+}
+
+fn row(entry: &LedgerEntry, home: &cto_evidence::Home) -> serde_json::Value {
+    json!({
+        "seq": entry.seq,
+        "run_id": entry.run_id,
+        "case_id": entry.case_id,
+        "backend": entry.backend,
+        "stage": entry.stage,
+        "mutation_mode": entry.mutation_mode,
+        "status": entry.status,
+        "first_blocker": entry.first_blocker,
+        "started_at": entry.started_at,
+        "finished_at": entry.finished_at,
+        "duration_ms": entry.duration_ms,
+        "manifest_digest": entry.manifest_digest,
+        "bundle_exists": home.run(&entry.run_id).exists(),
+    })
+}
+
+/// Accepts a date as the start of that day.
+fn since(text: &str) -> Result<String, CommandError> {
+    let full = if text.len() == 10 {
+        format!("{text}T00:00:00Z")
+    } else {
+        text.to_owned()
+    };
+    cto_evidence::canonical_time(&full).ok_or_else(|| {
+        let shown = cto_schema::escape(text.as_bytes(), 40);
+        CommandError::usage(format!(
+            "'{shown}' is not a time; write 2026-11-20 or 2026-11-20T09:00:00Z"
+        ))
+    })
+}

@@ -1,0 +1,179 @@
+//! `cto verify`: check bundles offline.
+
+use std::path::{Path, PathBuf};
+
+use cto_evidence::{
+    CheckState, Home, Keys, KnownKey, Ledger, LedgerSnapshot, LedgerView, TrustedKeys, Verified,
+    verify_many,
+};
+use cto_schema::ExitClass;
+use serde_json::json;
+
+use crate::cli::{Global, VerifyArgs};
+use crate::error::CommandError;
+use crate::installation;
+use crate::output::{Exit, Output};
+use crate::progress::Progress;
+
+pub(super) fn verify(
+    global: &Global,
+    args: &VerifyArgs,
+    output: &Output,
+) -> Result<Exit, CommandError> {
+    let home = installation::open_home(global)?;
+    let keys = trusted_keys(&home, &args.key)?;
+    let ledger = ledger_snapshot(&home, args.key.is_empty())?;
+    let paths = if args.all {
+        all_runs(&home)?
+    } else {
+        args.bundles
+            .iter()
+            .map(|path| locate(&home, path))
+            .collect()
+    };
+    let progress = Progress::new(!output.json() && paths.len() > 1);
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let view: Option<&dyn LedgerView> = ledger.as_ref().map(|ledger| ledger as &dyn LedgerView);
+    let total = paths.len();
+    let results = verify_many(&paths, &keys, view, threads, &|done, _| {
+        progress.set("verifying", &format!("{done} of {total}"));
+    });
+    progress.finish();
+    if output.json() {
+        output.document(&json!({ "ok": results.iter().all(Verified::ok), "bundles": results.iter().map(row).collect::<Vec<_>>() }));
+    } else {
+        for result in &results {
+            print(result, args.verbose || total == 1, output);
+        }
+        if total > 1 {
+            let good = results.iter().filter(|result| result.ok()).count();
+            output.print(&format!("{good} of {total} bundles verify\n"));
+        }
+    }
+    let ok = !results.is_empty() && results.iter().all(Verified::ok);
+    Ok(Exit(if ok {
+        ExitClass::Pass
+    } else {
+        ExitClass::Unverified
+    }))
+}
+
+fn trusted_keys(home: &Home, files: &[PathBuf]) -> Result<TrustedKeys, CommandError> {
+    if files.is_empty() {
+        let keys = Keys::open(home)
+            .and_then(|keys| keys.list())
+            .map_err(|error| CommandError::failed(&error))?;
+        let known = keys
+            .into_iter()
+            .map(|key| KnownKey::new(key.name.unwrap_or_else(|| key.keyid.clone()), key.key));
+        return Ok(TrustedKeys::new(known.collect()));
+    }
+    let read = |path: &PathBuf| {
+        let shown = cto_schema::escape(path.as_os_str().as_encoded_bytes(), 400);
+        let pem = std::fs::read(path).map_err(|error| {
+            CommandError::usage(format!("failed to read public key {shown}: {error}"))
+        })?;
+        let key = cto_evidence::public_key(&pem)
+            .map_err(|error| CommandError::usage(crate::error::chain(&error)))?;
+        Ok(KnownKey::new(shown, key))
+    };
+    Ok(TrustedKeys::new(
+        files
+            .iter()
+            .map(read)
+            .collect::<Result<_, CommandError>>()?,
+    ))
+}
+
+/// The ledger of this installation; a stranger who brings a key has none.
+fn ledger_snapshot(home: &Home, own: bool) -> Result<Option<LedgerSnapshot>, CommandError> {
+    if !own || !home.ledger().exists() {
+        return Ok(None);
+    }
+    let ledger = Ledger::open(home).map_err(|error| CommandError::failed(&error))?;
+    LedgerSnapshot::read(&ledger, home)
+        .map(Some)
+        .map_err(|error| CommandError::failed(&error))
+}
+
+fn all_runs(home: &Home) -> Result<Vec<PathBuf>, CommandError> {
+    let entries = std::fs::read_dir(home.runs()).map_err(|error| CommandError::failed(&error))?;
+    let mut paths: Vec<PathBuf> = entries
+        .filter_map(Result::ok)
+        .map(|entry| entry.path())
+        .collect();
+    paths.sort();
+    Ok(paths)
+}
+
+/// A run's id is as good as its path.
+fn locate(home: &Home, typed: &Path) -> PathBuf {
+    if typed.exists() {
+        return typed.to_owned();
+    }
+    let found = typed
+        .to_str()
+        .and_then(|typed| crate::find::bundle_of(home, typed).ok());
+    found.unwrap_or_else(|| typed.to_owned())
+}
+
+fn row(result: &Verified) -> serde_json::Value {
+    match &result.result {
+        Ok(outcome) => json!({
+            "path": result.path,
+            "ok": outcome.ok(),
+            "run_id": outcome.run_id,
+            "status": outcome.status,
+            "keyid": outcome.keyid,
+            "signer": outcome.signer,
+            "manifest_digest": outcome.manifest_digest,
+            "checks": outcome.checks.iter().map(|check| json!({
+                "name": check.name, "state": check.state.word(), "detail": check.detail,
+            })).collect::<Vec<_>>(),
+        }),
+        Err(error) => {
+            json!({ "path": result.path, "ok": false, "error": crate::error::chain(error) })
+        }
+    }
+}
+
+fn print(result: &Verified, verbose: bool, output: &Output) {
+    let shown = cto_schema::escape(result.path.as_os_str().as_encoded_bytes(), 400);
+    let outcome = match &result.result {
+        Ok(outcome) => outcome,
+        Err(error) => {
+            output.print(&format!(
+                "{} {shown}\n    {}\n",
+                output.paint("31", "✘ unreadable"),
+                crate::error::chain(error)
+            ));
+            return;
+        }
+    };
+    let verdict = outcome.status.map_or("unknown", cto_schema::Status::word);
+    let head = if outcome.ok() {
+        output.paint("32", "✔ verifies")
+    } else {
+        output.paint("31", "✘ does not verify")
+    };
+    output.print(&format!("{head}  {shown}\n"));
+    for check in &outcome.checks {
+        let mark = match check.state {
+            CheckState::Passed if verbose => "✔",
+            CheckState::NotApplicable if verbose => "·",
+            CheckState::Failed => "✘",
+            CheckState::Passed | CheckState::NotApplicable => continue,
+        };
+        output.print(&format!("  {mark} {:<26} {}\n", check.name, check.detail));
+    }
+    if outcome.ok() {
+        let signer = outcome
+            .signer
+            .as_deref()
+            .or(outcome.keyid.as_deref())
+            .unwrap_or("?");
+        output.print(&format!(
+            "  the run's verdict is {verdict}, signed by {signer}\n  this proves that the holder of that key said so; not that its host was sound, nor that the change is right\n"
+        ));
+    }
+}

@@ -1,0 +1,56 @@
+//! Finding a bundle by what a person types: an id, a unique part of one, or `last`.
+
+use std::path::{Path, PathBuf};
+
+use cto_evidence::{Home, Ledger, LedgerFilter};
+
+use crate::error::CommandError;
+
+/// Returns the directory of the run that is meant.
+pub(crate) fn bundle_of(home: &Home, typed: &str) -> Result<PathBuf, CommandError> {
+    let shown = cto_schema::escape(typed.as_bytes(), 80);
+    if typed == "last" {
+        let ledger = Ledger::open(home).map_err(|error| CommandError::failed(&error))?;
+        let filter = LedgerFilter {
+            limit: Some(1),
+            ..LedgerFilter::default()
+        };
+        let newest = ledger
+            .list(&filter)
+            .map_err(|error| CommandError::failed(&error))?
+            .into_iter()
+            .next();
+        return newest.map(|entry| home.run(&entry.run_id)).ok_or_else(|| {
+            CommandError::refused("there is no run yet")
+                .hint("start with: cto run r1-string-slugify")
+        });
+    }
+    let names = std::fs::read_dir(home.runs()).map_err(|error| CommandError::failed(&error))?;
+    let mut found: Vec<PathBuf> = names
+        .filter_map(Result::ok)
+        .filter(|entry| {
+            entry
+                .file_name()
+                .to_str()
+                .is_some_and(|name| name == typed || (typed.len() >= 4 && name.contains(typed)))
+        })
+        .map(|entry| entry.path())
+        .collect();
+    found.sort();
+    match (found.pop(), found.is_empty()) {
+        (Some(one), true) => Ok(one),
+        (Some(_), false) => Err(CommandError::usage(format!(
+            "'{shown}' names more than one run; type more of the id"
+        ))),
+        (None, _) => Err(
+            CommandError::refused(format!("failed to find run '{shown}'"))
+                .hint("cto runs lists the ids"),
+        ),
+    }
+}
+
+/// Returns a warning for a bundle without a seal.
+pub(crate) fn sealed_note(bundle: &Path) -> Option<String> {
+    (!bundle.join("attestation.dsse.json").exists())
+        .then(|| "warning: this run is not sealed; what it says is not evidence yet (cto recover closes it)".to_owned())
+}

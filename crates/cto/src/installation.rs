@@ -1,0 +1,120 @@
+//! The installation that a command works on: home, settings, git and the environment, read once.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use cto_evidence::Home;
+use cto_runner::{Git, Harness, Settings};
+
+use crate::cli::Global;
+use crate::error::CommandError;
+
+/// Where a value came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    Flag,
+    Environment,
+    File,
+    Default,
+}
+
+impl Origin {
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Flag => "flag",
+            Self::Environment => "environment",
+            Self::File => "file",
+            Self::Default => "default",
+        }
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the environment is read here, once, and nowhere else"
+)]
+fn variable(name: &str) -> Option<std::ffi::OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
+}
+
+/// Returns whether the environment asks for no colour (<https://no-color.org>).
+pub(crate) fn no_color() -> bool {
+    variable("NO_COLOR").is_some()
+}
+
+/// Returns `HOME` and `PATH` for the search of toolchains.
+pub(crate) fn home_and_path() -> (Option<PathBuf>, std::ffi::OsString) {
+    (
+        variable("HOME").map(PathBuf::from),
+        variable("PATH").unwrap_or_default(),
+    )
+}
+
+/// Returns the home directory of the installation and where its name came from.
+pub(crate) fn home_path(global: &Global) -> Result<(PathBuf, Origin), CommandError> {
+    if let Some(home) = &global.home {
+        return Ok((home.clone(), Origin::Flag));
+    }
+    if let Some(home) = variable("CTO_HOME") {
+        return Ok((PathBuf::from(home), Origin::Environment));
+    }
+    use etcetera::BaseStrategy as _;
+    let base = etcetera::choose_base_strategy().map_err(|_| {
+        CommandError::usage("failed to find a home directory")
+            .hint("set CTO_HOME to a directory for evidence and keys")
+    })?;
+    Ok((base.data_dir().join("cto"), Origin::Default))
+}
+
+/// Opens the home directory alone; enough for everything that only reads.
+pub(crate) fn open_home(global: &Global) -> Result<Home, CommandError> {
+    let (path, _) = home_path(global)?;
+    Home::open(&path).map_err(|error| {
+        CommandError::failed(&error)
+            .hint("CTO_HOME or --home names the directory for evidence and keys")
+    })
+}
+
+/// Reads the settings and says where they came from.
+pub(crate) fn read_settings(
+    global: &Global,
+    home: &Home,
+) -> Result<(Settings, Option<PathBuf>), CommandError> {
+    let default = home.root().join("harness.yaml");
+    let path = match &global.config {
+        Some(path) => Some(path.clone()),
+        None => default.exists().then_some(default),
+    };
+    let settings = match &path {
+        Some(path) => Settings::read(path)
+            .map_err(|error| CommandError::usage(crate::error::chain(&error)))?,
+        None => Settings::default(),
+    };
+    Ok((settings, path))
+}
+
+/// Opens the whole installation.
+pub(crate) fn open(global: &Global) -> Result<Harness, CommandError> {
+    let home = open_home(global)?;
+    let (settings, _) = read_settings(global, &home)?;
+    let git = match &settings.git {
+        Some(program) => Git::at(program.clone()),
+        None => Git::find().map_err(|error| {
+            CommandError::failed(&error)
+                .hint("install git 2.40 or newer (Debian: apt-get install git)")
+        })?,
+    };
+    Ok(Harness::new(home, settings, git, gates()))
+}
+
+/// Reads the gates of the environment.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the environment is read here, once, and nowhere else"
+)]
+fn gates() -> BTreeMap<String, String> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .filter(|(name, _)| name.starts_with("CTO_HARNESS_"))
+        .collect()
+}

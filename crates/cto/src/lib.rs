@@ -1,1 +1,0 @@
-//! The program: arguments, printing, exit codes.

@@ -1,0 +1,176 @@
+//! The verdict of a run, for a person who reads it for the first time.
+
+use cto_evidence::mend;
+use cto_runner::RunOutcome;
+use cto_schema::{BoundState, CanaryState, Report, RunLabel, Status, escape};
+
+use crate::output::Output;
+
+/// Most changed paths that are listed here; the report has all.
+const PATHS: usize = 12;
+
+/// Returns the verdict, what happened, and the next commands to try.
+pub(crate) fn verdict(outcome: &RunOutcome, output: &Output) -> String {
+    let report = &outcome.report;
+    let (word, color, sentence) = match outcome.status {
+        Status::Pass => (
+            "✔ PASS",
+            "1;32",
+            "The change stayed inside its bounds and was verified in a clean room.",
+        ),
+        Status::Fail => (
+            "✘ FAIL",
+            "1;31",
+            "The engine ran, the evidence is complete, and the work is not accepted.",
+        ),
+        Status::Blocked if outcome.engine_started => (
+            "■ BLOCKED",
+            "1;33",
+            "The engine was started, and there is no verdict on its work.",
+        ),
+        Status::Blocked => (
+            "■ BLOCKED",
+            "1;33",
+            "A gate said no. No engine was started and nothing was changed.",
+        ),
+    };
+    let mut text = format!(
+        "{}  {}  engine {}, {:.2} s\n{sentence}\n\n",
+        output.paint(color, word),
+        report.case_id,
+        escape(report.backend.as_bytes(), 60),
+        seconds(report.usage.total_ms),
+    );
+    for blocker in &report.blockers {
+        text = format!(
+            "{text}  {} {}\n      {}\n",
+            output.paint("31", &blocker.code.name()),
+            blocker.detail,
+            output.paint("2", mend(blocker.code)),
+        );
+    }
+    if !report.blockers.is_empty() {
+        text.push('\n');
+    }
+    text.push_str(&rows(outcome));
+    let id = &outcome.run_id;
+    format!("{text}\nNext:\n  cto show {id}\n  cto verify {id}\n")
+}
+
+fn seconds(ms: u64) -> f64 {
+    u32::try_from(ms).map_or(f64::MAX, f64::from) / 1000.0
+}
+
+fn rows(outcome: &RunOutcome) -> String {
+    let report = &outcome.report;
+    let mut rows: Vec<(&str, String)> = Vec::new();
+    if report.case_process_started {
+        rows.push(("changed", changed(report)));
+        rows.push(("checks", checks(report)));
+        rows.push(("bounds", bounds(report)));
+        if !report.forbidden_actions_attempted.is_empty() {
+            rows.push((
+                "attempted",
+                format!(
+                    "{} forbidden actions, see the events",
+                    report.forbidden_actions_attempted.len()
+                ),
+            ));
+        }
+    }
+    if let Some(mutated) = report.source_repository_mutated {
+        let word = if mutated {
+            "CHANGED during the run"
+        } else {
+            "untouched: HEAD, refs, index and metadata are as before"
+        };
+        rows.push(("source", word.to_owned()));
+    }
+    if let Some(kept) = &outcome.kept_workspace {
+        rows.push(("workspace", format!("{} (untrusted)", kept.display())));
+    }
+    rows.push(("evidence", outcome.bundle.display().to_string()));
+    rows.iter()
+        .map(|(name, value)| format!("  {name:<10} {value}\n"))
+        .collect()
+}
+
+fn changed(report: &Report) -> String {
+    let files = &report.changed_files;
+    if files.is_empty() {
+        return "nothing".to_owned();
+    }
+    let shown: Vec<String> = files
+        .iter()
+        .take(PATHS)
+        .map(|path| escape(path.as_bytes(), 200))
+        .collect();
+    let more = files.len().saturating_sub(PATHS);
+    if more > 0 {
+        format!("{} and {more} more", shown.join(", "))
+    } else {
+        shown.join(", ")
+    }
+}
+
+fn checks(report: &Report) -> String {
+    let Some(room) = &report.clean_room else {
+        return "none ran".to_owned();
+    };
+    if let Some(reason) = &room.not_run {
+        return format!("none ran: {reason}");
+    }
+    let word = |passed: bool| if passed { "passed" } else { "failed" };
+    let mut parts: Vec<String> = room
+        .runs
+        .iter()
+        .map(|run| {
+            let what = match run.label {
+                RunLabel::Baseline => "before the change",
+                RunLabel::Patched => "with the patch",
+                RunLabel::RestoredInputs => "with the baseline's tests",
+                RunLabel::Canary => "canary",
+                RunLabel::EngineTree => "in the engine's own tree",
+            };
+            format!("{what} {}", word(run.passed()))
+        })
+        .collect();
+    for canary in &room.canaries {
+        parts.push(match canary.state {
+            CanaryState::FailedAsItMust => "a test that must fail failed".to_owned(),
+            CanaryState::Passed => "a test that must fail PASSED".to_owned(),
+            CanaryState::NotGenerated => "no failing test could be made".to_owned(),
+            CanaryState::Unusable => "the failing test could not be used".to_owned(),
+        });
+    }
+    parts.join(" · ")
+}
+
+fn bounds(report: &Report) -> String {
+    let Some(enforcement) = &report.enforcement else {
+        return "none".to_owned();
+    };
+    let names = |state: BoundState| -> Vec<&str> {
+        enforcement
+            .bounds
+            .iter()
+            .filter(|b| b.state == state)
+            .map(|b| b.name.as_str())
+            .collect()
+    };
+    let mut text = format!(
+        "{} enforced by {}",
+        names(BoundState::Enforced).len(),
+        enforcement.provider
+    );
+    for (state, word) in [
+        (BoundState::Weaker, "weaker"),
+        (BoundState::Absent, "absent"),
+    ] {
+        let list = names(state);
+        if !list.is_empty() {
+            text = format!("{text}, {word}: {}", list.join(", "));
+        }
+    }
+    text
+}

@@ -1,0 +1,320 @@
+//! Runs on real local repositories: the change is exact, the source stays as it was.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::support::{GOOD, Installation, codes, contract, git, snapshot};
+
+#[test]
+fn an_agent_edits_one_allowed_file_and_the_source_is_not_touched() {
+    let installation = Installation::new();
+    let repository = installation.scripted("repo");
+    let before = snapshot(&repository);
+    let (exit, report) = installation.agent(&contract("edit", &repository), GOOD);
+    assert_eq!((exit, codes(&report)), (0, vec![]), "{report:#}");
+    assert_eq!(snapshot(&repository), before);
+    assert_eq!(report["source_repository_mutated"], false);
+    assert_eq!(report["changed_files"], serde_json::json!(["value.txt"]));
+    // Anybody can apply the patch.
+    let patch = installation.bundle(&report).join("patch.diff");
+    git(&repository, &["apply", patch.to_str().unwrap()]);
+    assert_eq!(
+        fs::read_to_string(repository.join("value.txt")).unwrap(),
+        "good\n"
+    );
+}
+
+#[test]
+fn a_disallowed_file_is_named_and_is_in_the_patch() {
+    let installation = Installation::new();
+    let repository = installation.scripted("repo");
+    let (exit, report) = installation.agent(
+        &contract("disallowed", &repository),
+        &format!("{GOOD}; echo y > other.txt"),
+    );
+    assert_eq!(
+        (exit, codes(&report)),
+        (1, vec!["disallowed_file_change".to_owned()])
+    );
+    assert!(
+        report["blockers"][0]["detail"]
+            .as_str()
+            .unwrap()
+            .contains("other.txt")
+    );
+    assert_eq!(report["allowed_writes_passed"], false);
+    let patch = fs::read_to_string(installation.bundle(&report).join("patch.diff")).unwrap();
+    assert!(patch.contains("+++ b/other.txt"));
+}
+
+#[test]
+fn uncommitted_changes_are_not_in_the_baseline_and_refuse_only_when_asked() {
+    let installation = Installation::new();
+    let repository = installation.scripted("repo");
+    fs::write(repository.join("value.txt"), "good\n").unwrap();
+    let path = installation.contract(&contract("dirty", &repository));
+    let path = path.to_str().unwrap();
+    let run = [
+        "run",
+        "--contract",
+        path,
+        "--clean-start",
+        "--",
+        "/bin/sh",
+        "-c",
+        GOOD,
+    ];
+    let (exit, report) = installation.json(&run);
+    assert_eq!(
+        (exit, codes(&report)),
+        (3, vec!["dirty_starting_tree".to_owned()])
+    );
+    let (exit, report) =
+        installation.json(&["run", "--contract", path, "--", "/bin/sh", "-c", GOOD]);
+    assert_eq!(
+        (exit, codes(&report)),
+        (0, vec![]),
+        "the committed baseline is red, so the change counts"
+    );
+}
+
+#[test]
+fn unusual_content_is_patched_byte_for_byte() {
+    let installation = Installation::new();
+    let repository = installation.scripted("repo");
+    fs::create_dir(repository.join("d")).unwrap();
+    fs::write(repository.join("d/crlf.txt"), "a\r\nb\r\n").unwrap();
+    fs::write(repository.join("d/gone.txt"), "x").unwrap();
+    fs::write(repository.join("d/moved.txt"), "moved\n").unwrap();
+    git(&repository, &["add", "--all"]);
+    git(&repository, &["commit", "--quiet", "--message=more"]);
+    let mut task = contract("unusual", &repository);
+    task["allowed_paths"] = serde_json::json!(["**"]);
+    let script = "printf 'good\\n' > value.txt; cd d; printf 'a\\r\\nc\\r\\n' > crlf.txt; rm gone.txt; mv moved.txt new.txt; \
+                  printf 'no newline' > end.txt; : > empty; printf 'x' > \"$(printf 'bad\\377name')\"; \
+                  printf 'y' > \"$(printf 'line\\nbreak')\"; ln -s new.txt link; printf '#!/bin/sh\\n' > run.sh; chmod 755 run.sh; \
+                  printf '\\000\\001\\002binary' > blob";
+    let (exit, report) = installation.agent(&task, script);
+    assert_eq!(
+        (exit, codes(&report)),
+        (0, vec![]),
+        "{:#}",
+        report["blockers"]
+    );
+    let patch = installation.bundle(&report).join("patch.diff");
+    git(&repository, &["apply", "--index", patch.to_str().unwrap()]);
+    use std::os::unix::ffi::OsStrExt as _;
+    let d = repository.join("d");
+    let read = |name: &[u8]| fs::read(d.join(std::ffi::OsStr::from_bytes(name))).unwrap();
+    assert_eq!(read(b"crlf.txt"), b"a\r\nc\r\n");
+    assert_eq!(read(b"end.txt"), b"no newline");
+    assert_eq!(read(b"empty"), b"");
+    assert_eq!(read(b"bad\xffname"), b"x");
+    assert_eq!(read(b"line\nbreak"), b"y");
+    assert_eq!(read(b"new.txt"), b"moved\n");
+    assert_eq!(read(b"blob"), b"\0\x01\x02binary");
+    assert!(!d.join("gone.txt").exists());
+    assert_eq!(fs::read_link(d.join("link")).unwrap(), Path::new("new.txt"));
+    assert_eq!(
+        fs::metadata(d.join("run.sh")).unwrap().permissions().mode() & 0o111,
+        0o111
+    );
+}
+
+#[test]
+fn the_agent_has_a_working_repository_with_one_commit_and_no_remote() {
+    let installation = Installation::new();
+    let repository = installation.scripted("repo");
+    fs::write(repository.join("second.txt"), "2").unwrap();
+    git(&repository, &["add", "--all"]);
+    git(&repository, &["commit", "--quiet", "--message=second"]);
+    git(&repository, &["tag", "secret-tag"]);
+    git(
+        &repository,
+        &["remote", "add", "origin", "https://example.invalid/x.git"],
+    );
+    let script = "set -e; test \"$(git rev-list --all --count)\" = 1; test -z \"$(git remote)\"; test -z \"$(git tag)\"; \
+                  test -z \"$(git status --porcelain)\"; echo good > value.txt; git commit --quiet --all --message=done; git log --oneline";
+    let (exit, report) = installation.agent(&contract("git", &repository), script);
+    assert_eq!((exit, codes(&report)), (0, vec![]), "{report:#}");
+    let facts = installation.document(&report, "write-set.json")["git"].to_string();
+    assert!(facts.contains("head_moved"), "{facts}");
+    let mut full = contract("full", &repository);
+    full["history"] = "full".into();
+    let (exit, report) = installation.agent(
+        &full,
+        "set -e; test \"$(git rev-list --all --count)\" = 2; echo good > value.txt",
+    );
+    assert_eq!(exit, 0, "{:#}", report["blockers"]);
+}
+
+#[test]
+fn a_detached_head_and_a_linked_worktree_are_good_targets() {
+    let installation = Installation::new();
+    let repository = installation.scripted("repo");
+    git(&repository, &["checkout", "--quiet", "--detach"]);
+    let (exit, _) = installation.agent(&contract("detached", &repository), GOOD);
+    assert_eq!(exit, 0);
+    let linked = installation.dir.path().join("linked");
+    git(
+        &repository,
+        &["worktree", "add", "--quiet", linked.to_str().unwrap()],
+    );
+    let (exit, report) = installation.agent(&contract("linked", &linked), GOOD);
+    assert_eq!(exit, 0, "{:#}", report["blockers"]);
+}
+
+#[test]
+fn two_runs_on_one_target_at_once_both_pass() {
+    let installation = Installation::new();
+    let repository = installation.scripted("repo");
+    let path = installation.contract(&contract("twice", &repository));
+    let start = || {
+        let mut command = installation.command();
+        command.args([
+            "--json",
+            "run",
+            "--contract",
+            path.to_str().unwrap(),
+            "--",
+            "/bin/sh",
+            "-c",
+            GOOD,
+        ]);
+        command
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
+    };
+    let children: Vec<_> = (0..4).map(|_| start()).collect();
+    for child in children {
+        let output = child.wait_with_output().unwrap();
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+    let (exit, runs) = installation.json(&["runs"]);
+    assert_eq!((exit, runs["runs"].as_array().unwrap().len()), (0, 4));
+    assert_eq!(installation.json(&["verify", "--all"]).0, 0);
+}
+
+#[test]
+fn forbidden_literal_paths_are_read_only_when_the_contract_asks_the_kernel() {
+    let installation = Installation::new();
+    let repository = installation.scripted("repo");
+    let mut task = contract("kernel", &repository);
+    task["enforce"] = "kernel".into();
+    task["forbidden_paths"] = serde_json::json!(["other.txt"]);
+    let (exit, report) = installation.agent(
+        &task,
+        &format!("{GOOD}; echo y > other.txt; rm -f other.txt; mv other.txt z; true"),
+    );
+    assert_eq!(
+        (exit, codes(&report)),
+        (0, vec![]),
+        "{:#}",
+        report["blockers"]
+    );
+}
+
+#[test]
+fn a_hostile_repository_runs_nothing_in_the_harness() {
+    let installation = Installation::new();
+    let repository = installation.scripted("repo");
+    let marker = installation.dir.path().join("marker");
+    let touch = format!("touch {}", marker.display());
+    git(&repository, &["config", "core.fsmonitor", &touch]);
+    git(&repository, &["config", "diff.external", &touch]);
+    git(&repository, &["config", "filter.evil.smudge", &touch]);
+    git(&repository, &["config", "filter.evil.clean", &touch]);
+    git(
+        &repository,
+        &["config", "uploadpack.packObjectsHook", &touch],
+    );
+    fs::write(
+        repository.join(".gitattributes"),
+        "* filter=evil diff=evil\n",
+    )
+    .unwrap();
+    for hook in [
+        "post-checkout",
+        "post-index-change",
+        "pre-commit",
+        "reference-transaction",
+    ] {
+        let path = repository.join(".git/hooks").join(hook);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, format!("#!/bin/sh\n{touch}\n")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let path = installation.contract(&contract("hostile", &repository));
+    let (exit, report) = installation.json(&[
+        "run",
+        "--contract",
+        path.to_str().unwrap(),
+        "--clean-start",
+        "--",
+        "/bin/sh",
+        "-c",
+        GOOD,
+    ]);
+    assert!(exit == 3 || exit == 0, "{report:#}");
+    let (exit, report) = installation.json(&[
+        "run",
+        "--contract",
+        path.to_str().unwrap(),
+        "--",
+        "/bin/sh",
+        "-c",
+        GOOD,
+    ]);
+    assert_eq!(exit, 0, "{:#}", report["blockers"]);
+    assert!(!marker.exists(), "code of the target ran in the harness");
+}
+
+#[test]
+fn fifty_thousand_files_cost_little_once_the_baseline_is_there() {
+    let installation = Installation::new();
+    let repository = installation.scripted("repo");
+    for directory in 0..100 {
+        let path = repository.join(format!("d{directory}"));
+        fs::create_dir(&path).unwrap();
+        for file in 0..500 {
+            fs::write(
+                path.join(format!("f{file}.txt")),
+                format!("{directory} {file}\n"),
+            )
+            .unwrap();
+        }
+    }
+    git(&repository, &["add", "--all"]);
+    git(&repository, &["commit", "--quiet", "--message=many"]);
+    let (exit, _) = installation.agent(&contract("many", &repository), GOOD);
+    assert_eq!(exit, 0);
+    let traced = Command::new("sh")
+        .args([
+            "-c",
+            "exec \"$0\" \"$@\"",
+            crate::support::program(),
+            "--json",
+            "run",
+            "--contract",
+        ])
+        .arg(installation.contract(&contract("many", &repository)))
+        .args(["--", "/bin/sh", "-c", GOOD])
+        .env("CTO_HOME", installation.home())
+        .output()
+        .unwrap();
+    let report: serde_json::Value = serde_json::from_slice(&traced.stdout).unwrap();
+    assert_eq!(report["status"], "pass");
+    let trace = fs::read_to_string(installation.bundle(&report).join("trace.jsonl")).unwrap();
+    assert!(
+        trace.contains("50005 entries") || trace.contains("entries"),
+        "{trace}"
+    );
+}
