@@ -5,10 +5,7 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use cto_evidence::{
-    Home, Keys, Ledger, LedgerFilter, NewEntry, OpenedInfo, Redactor, RunClock, RunDir,
-    fresh_run_id,
-};
+use cto_evidence::{Home, Keys, Ledger, LedgerFilter, NewEntry, OpenedInfo, Redactor, RunClock, RunDir, fresh_run_id};
 use cto_schema::{EventType, Sha256Digest, Status};
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -30,10 +27,7 @@ fn scan() {
     let bytes = text.repeat((64 << 20) / text.len()).into_bytes();
     let started = Instant::now();
     redactor.scan("x", b"one line");
-    println!(
-        "first scan in a process, of one line: {:?}",
-        started.elapsed()
-    );
+    println!("first scan in a process, of one line: {:?}", started.elapsed());
     let started = Instant::now();
     redactor.scan("x", &bytes);
     println!("scan: {:.0} MB/s", 67.1 / started.elapsed().as_secs_f64());
@@ -43,16 +37,12 @@ fn scan() {
             state ^= state << 13;
             state ^= state >> 17;
             state ^= state << 5;
-            b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
-                [(state >> 26) as usize]
+            b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"[(state >> 26) as usize]
         })
         .collect();
     let started = Instant::now();
     redactor.scan("x", &noise);
-    println!(
-        "scan of noise: {:.0} MB/s",
-        67.1 / started.elapsed().as_secs_f64()
-    );
+    println!("scan of noise: {:.0} MB/s", 67.1 / started.elapsed().as_secs_f64());
 }
 
 fn median(name: &str, mut samples: Vec<f64>) {

@@ -46,12 +46,7 @@ impl RunClock {
     /// Continues the clock of an interrupted run. In the same boot offsets go on as if nothing happened. After a
     /// reboot they go on from `last_mono_ns`, the last offset on record: the time that the machine was off is not
     /// known to any monotonic clock.
-    pub fn resume(
-        started_at: Timestamp,
-        start_boottime_ns: u64,
-        same_boot: bool,
-        last_mono_ns: u64,
-    ) -> Self {
+    pub fn resume(started_at: Timestamp, start_boottime_ns: u64, same_boot: bool, last_mono_ns: u64) -> Self {
         let now = boottime_now_ns();
         if same_boot && now >= start_boottime_ns {
             return Self {
@@ -134,8 +129,7 @@ fn nanoseconds(time: Timespec) -> u64 {
 /// Returns the kernel's id of this boot, which tells a reboot from a crash.
 pub fn boot_id() -> Result<String, ClockError> {
     let mut text = String::new();
-    let read =
-        std::fs::File::open(BOOT_ID).and_then(|file| file.take(64).read_to_string(&mut text));
+    let read = std::fs::File::open(BOOT_ID).and_then(|file| file.take(64).read_to_string(&mut text));
     read.map_err(|source| ClockError::BootId { source })?;
     Ok(text.trim_end().to_owned())
 }

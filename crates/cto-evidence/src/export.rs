@@ -33,9 +33,7 @@ pub enum ExportError {
         problem: String,
     },
     /// A file changed between two reads.
-    #[error(
-        "export run '{run}': '{file}' changed while it was read; nobody may write in a sealed run"
-    )]
+    #[error("export run '{run}': '{file}' changed while it was read; nobody may write in a sealed run")]
     Changed {
         /// The run's directory.
         run: String,
@@ -127,9 +125,7 @@ pub fn export(bundle_dir: &Path, out: &Path, overwrite: bool) -> Result<Exported
             source: error.error,
         },
     })?;
-    File::open(parent)
-        .and_then(|dir| dir.sync_all())
-        .map_err(failed)?;
+    File::open(parent).and_then(|dir| dir.sync_all()).map_err(failed)?;
     Ok(Exported {
         path: out.to_owned(),
         digest,
@@ -138,11 +134,7 @@ pub fn export(bundle_dir: &Path, out: &Path, overwrite: bool) -> Result<Exported
     })
 }
 
-fn write_archive(
-    bundle: &Bundle,
-    file: &mut File,
-    out: &Path,
-) -> Result<(Sha256Digest, u64), ExportError> {
+fn write_archive(bundle: &Bundle, file: &mut File, out: &Path) -> Result<(Sha256Digest, u64), ExportError> {
     let failed = |source| ExportError::Write {
         path: shown(out),
         source,
@@ -160,9 +152,7 @@ fn write_archive(
             file: name.clone(),
         };
         let mut header = tar::Header::new_ustar();
-        header
-            .set_path(format!("{}/{name}", bundle.name()))
-            .map_err(failed)?;
+        header.set_path(format!("{}/{name}", bundle.name())).map_err(failed)?;
         header.set_size(read.size_bytes);
         header.set_mode(0o644);
         header.set_uid(0);
@@ -178,9 +168,7 @@ fn write_archive(
         };
         archive.append(&header, &mut digested).map_err(failed)?;
         // What was archived must be what was read before, byte for byte.
-        if digested.left != 0
-            || Sha256Digest::from_bytes(digested.hasher.finalize().into()) != read.digest
-        {
+        if digested.left != 0 || Sha256Digest::from_bytes(digested.hasher.finalize().into()) != read.digest {
             return Err(changed());
         }
     }

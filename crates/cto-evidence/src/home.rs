@@ -12,15 +12,7 @@ use rustix::fs::{Mode, Stat, StatVfsMountFlags};
 use crate::durable;
 
 /// Directories of a home, in the order of [`Home::open`]'s handles.
-const DIRECTORIES: [&str; 7] = [
-    "runs",
-    "live",
-    "keys",
-    "baselines",
-    "layers",
-    "cache",
-    "work",
-];
+const DIRECTORIES: [&str; 7] = ["runs", "live", "keys", "baselines", "layers", "cache", "work"];
 
 /// Why a home cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -40,9 +32,7 @@ pub enum HomeError {
         path: PathBuf,
     },
     /// A directory of the home belongs to another user.
-    #[error(
-        "use '{path}': it belongs to user {owner}, not to {user}; set CTO_HOME to a directory of your own"
-    )]
+    #[error("use '{path}': it belongs to user {owner}, not to {user}; set CTO_HOME to a directory of your own")]
     Owner {
         /// The directory.
         path: PathBuf,
@@ -60,9 +50,7 @@ pub enum HomeError {
         mode: u32,
     },
     /// The home lies on a read-only file system.
-    #[error(
-        "use '{path}': its file system is read-only; set CTO_HOME to a directory that can be written"
-    )]
+    #[error("use '{path}': its file system is read-only; set CTO_HOME to a directory that can be written")]
     ReadOnly {
         /// The directory.
         path: PathBuf,
@@ -92,11 +80,7 @@ impl Home {
             path: root.clone(),
             source: io::Error::other("a directory is missing"),
         })?;
-        Ok(Self {
-            root,
-            root_dir,
-            dirs,
-        })
+        Ok(Self { root, root_dir, dirs })
     }
 
     /// Returns the home's path, without symlinks.
@@ -212,9 +196,7 @@ fn open_root(root: &Path) -> Result<OwnedFd, HomeError> {
         source: source.into(),
     })?;
     if statvfs.f_flag.contains(StatVfsMountFlags::RDONLY) {
-        return Err(HomeError::ReadOnly {
-            path: root.to_owned(),
-        });
+        return Err(HomeError::ReadOnly { path: root.to_owned() });
     }
     Ok(dir)
 }
@@ -260,9 +242,7 @@ fn check(dir: &OwnedFd, path: &Path) -> Result<(), HomeError> {
 
 fn read_only_or(path: &Path, source: io::Error) -> HomeError {
     if source.kind() == io::ErrorKind::ReadOnlyFilesystem {
-        return HomeError::ReadOnly {
-            path: path.to_owned(),
-        };
+        return HomeError::ReadOnly { path: path.to_owned() };
     }
     HomeError::Open {
         path: path.to_owned(),
@@ -273,9 +253,7 @@ fn read_only_or(path: &Path, source: io::Error) -> HomeError {
 fn explain(path: &Path, source: io::Error) -> HomeError {
     // O_NOFOLLOW|O_DIRECTORY on a link says ELOOP or ENOTDIR, depending on the file system.
     if path.is_symlink() {
-        return HomeError::Symlink {
-            path: path.to_owned(),
-        };
+        return HomeError::Symlink { path: path.to_owned() };
     }
     HomeError::Open {
         path: path.to_owned(),
@@ -296,13 +274,7 @@ mod tests {
         Home::open(&root).unwrap();
         let home = Home::open(&root).unwrap();
         for dir in DIRECTORIES {
-            let mode = home
-                .root()
-                .join(dir)
-                .metadata()
-                .unwrap()
-                .permissions()
-                .mode();
+            let mode = home.root().join(dir).metadata().unwrap().permissions().mode();
             assert_eq!(mode & 0o7777, 0o700, "{dir}");
         }
     }
@@ -330,25 +302,20 @@ mod tests {
 
     #[test]
     fn refuses_a_directory_of_another_user() {
-        // Only root can make one; /proc/1 and / stand in for it elsewhere.
-        let foreign = if rustix::process::geteuid().is_root() {
-            let place = tempfile::tempdir().unwrap();
-            let root = place.keep().join("home");
-            Home::open(&root).unwrap();
-            std::os::unix::fs::chown(&root, Some(65534), None).unwrap();
-            root
-        } else {
-            PathBuf::from("/usr/lib")
-        };
+        // Only root can give a directory away; a system directory stands in for it elsewhere.
+        let place = tempfile::tempdir().unwrap();
+        let mut foreign = PathBuf::from("/usr/lib");
+        if rustix::process::geteuid().is_root() {
+            foreign = place.path().join("home");
+            Home::open(&foreign).unwrap();
+            std::os::unix::fs::chown(&foreign, Some(65534), None).unwrap();
+        }
         assert!(matches!(Home::open(&foreign), Err(HomeError::Owner { .. })));
     }
 
     #[test]
     fn refuses_a_file_in_the_place_of_a_directory() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        assert!(matches!(
-            Home::open(file.path()),
-            Err(HomeError::Open { .. })
-        ));
+        assert!(matches!(Home::open(file.path()), Err(HomeError::Open { .. })));
     }
 }

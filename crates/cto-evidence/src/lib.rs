@@ -29,20 +29,15 @@ pub use export::{ExportError, Exported, export};
 pub use home::{Home, HomeError};
 pub use keys::{KeyError, Keys, Signer, TrustedKey, public_key};
 pub use ledger::{Ledger, LedgerEntry, LedgerError, LedgerFilter, LedgerHead, NewEntry};
-pub use live::{
-    LiveError, LiveMarker, MarkerInfo, OpenedInfo, is_live, unfinished, unfinished_run,
-};
+pub use live::{LiveError, LiveMarker, MarkerInfo, OpenedInfo, is_live, unfinished, unfinished_run};
 pub use manifest::ManifestError;
 pub use redact::{KnownSecret, Redactor};
 pub use render::{ReportView, html, markdown, mend};
 pub use reopen::{Interrupted, ReopenError, Reopened, reopen};
-pub use run_dir::{
-    Artifact, RunDir, RunDirError, StreamDigests, StreamSummary, StreamWriter, fresh_run_id,
-};
+pub use run_dir::{Artifact, RunDir, RunDirError, StreamDigests, StreamSummary, StreamWriter, fresh_run_id};
 pub use seal::{SealError, Sealed};
 pub use timeline::{Lane, Timeline, TimelineRow, duration_text, timeline};
 pub use verify::{
-    Check, CheckState, KnownKey, LedgerLine, LedgerSnapshot, LedgerView, PatchScan, PatchedPath,
-    SnapshotError, TrustedKeys, VerificationOutcome, Verified, keyid_of, verify_bundle,
-    verify_many,
+    Check, CheckState, KnownKey, LedgerLine, LedgerSnapshot, LedgerView, PatchScan, PatchedPath, SnapshotError,
+    TrustedKeys, VerificationOutcome, Verified, keyid_of, verify_bundle, verify_many,
 };

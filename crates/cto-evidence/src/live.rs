@@ -1,7 +1,8 @@
 //! Live markers: `live/<run_id>` says that a run was begun, and its lock says whether its process still lives.
 //!
 //! The marker exists before the run directory and is removed after the seal and the ledger entry, so whatever a
-//! crash leaves can be found by listing one small directory. The kernel releases the lock on any death.
+//! crash leaves can be found by listing one small directory. The kernel releases the lock on any death. A child that
+//! was forked and did not `exec` or close its descriptors shares the lock: to us the run lives as long as it does.
 
 use std::fs::File;
 use std::io;
@@ -129,8 +130,7 @@ impl LiveLock {
     /// Removes the marker, then releases the lock.
     pub(crate) fn finish(self, home: impl AsFd) -> Result<(), LiveError> {
         let dir = home.as_fd();
-        let removed =
-            durable::remove_at(dir, self.run_id.as_str()).and_then(|()| durable::sync_dir(dir));
+        let removed = durable::remove_at(dir, self.run_id.as_str()).and_then(|()| durable::sync_dir(dir));
         removed.map_err(|source| LiveError::Remove {
             marker: self.run_id.to_string(),
             source,
@@ -197,11 +197,10 @@ pub fn unfinished_run(home: &Home, run_id: &RunId) -> Result<Option<LiveMarker>,
 
 /// True when the run's process lives: its marker exists and is locked by another.
 pub fn is_live(home: &Home, run_id: &RunId) -> Result<bool, LiveError> {
-    let exists =
-        durable::exists_at(home.live_dir(), run_id.as_str()).map_err(|source| LiveError::Read {
-            place: run_id.to_string(),
-            source,
-        })?;
+    let exists = durable::exists_at(home.live_dir(), run_id.as_str()).map_err(|source| LiveError::Read {
+        place: run_id.to_string(),
+        source,
+    })?;
     Ok(exists && claim(home, run_id)?.is_none())
 }
 
@@ -249,12 +248,7 @@ fn sweep(home: &Home, name: &str) {
 }
 
 /// Returns a marker's content for this process.
-pub(crate) fn describe(
-    run_id: &RunId,
-    opened: OpenedInfo,
-    boot_id: String,
-    clock: &RunClock,
-) -> MarkerInfo {
+pub(crate) fn describe(run_id: &RunId, opened: OpenedInfo, boot_id: String, clock: &RunClock) -> MarkerInfo {
     MarkerInfo {
         run_id: run_id.clone(),
         pid: std::process::id(),
@@ -330,10 +324,7 @@ mod tests {
         durable::write_new(home.live_dir(), ".tmp-1-1", b"left").unwrap();
         let markers = unfinished(&home).unwrap();
         assert_eq!(
-            markers
-                .iter()
-                .map(|m| m.info().is_none())
-                .collect::<Vec<_>>(),
+            markers.iter().map(|m| m.info().is_none()).collect::<Vec<_>>(),
             [true, true]
         );
         assert_eq!(durable::names(home.live_dir()).unwrap().len(), 2);

@@ -37,17 +37,13 @@ pub enum ManifestError {
         what: &'static str,
     },
     /// A file is not what was written.
-    #[error(
-        "list '{artifact}': it changed after it was written; nobody but cto may write in a run directory"
-    )]
+    #[error("list '{artifact}': it changed after it was written; nobody but cto may write in a run directory")]
     Changed {
         /// Name in the bundle.
         artifact: String,
     },
     /// A file that was written is gone.
-    #[error(
-        "list '{artifact}': it was written and is gone; nobody but cto may write in a run directory"
-    )]
+    #[error("list '{artifact}': it was written and is gone; nobody but cto may write in a run directory")]
     Gone {
         /// Name in the bundle.
         artifact: String,
@@ -56,10 +52,7 @@ pub enum ManifestError {
 
 /// Returns the manifest of a directory, sorted by the bytes of the names. Every regular file is read; what is on
 /// disk must be what `written` remembers.
-pub(crate) fn make(
-    dir: impl AsFd,
-    written: &BTreeMap<String, Artifact>,
-) -> Result<Vec<u8>, ManifestError> {
+pub(crate) fn make(dir: impl AsFd, written: &BTreeMap<String, Artifact>) -> Result<Vec<u8>, ManifestError> {
     let digests = digests(dir)?;
     for (artifact, remembered) in written {
         match digests.get(artifact) {
@@ -93,11 +86,7 @@ pub(crate) fn digests(dir: impl AsFd) -> Result<BTreeMap<String, Sha256Digest>, 
     Ok(digests)
 }
 
-fn collect(
-    dir: impl AsFd,
-    prefix: &str,
-    digests: &mut BTreeMap<String, Sha256Digest>,
-) -> Result<(), ManifestError> {
+fn collect(dir: impl AsFd, prefix: &str, digests: &mut BTreeMap<String, Sha256Digest>) -> Result<(), ManifestError> {
     let dir = dir.as_fd();
     let failed = |artifact: &str, source| ManifestError::Read {
         artifact: artifact.to_owned(),
@@ -122,14 +111,10 @@ fn collect(
         match kind {
             FileType::RegularFile => {
                 let digest = durable::open_read_at(dir, &file).and_then(digest_of);
-                digests.insert(
-                    artifact.clone(),
-                    digest.map_err(|source| failed(&artifact, source))?,
-                );
+                digests.insert(artifact.clone(), digest.map_err(|source| failed(&artifact, source))?);
             }
             FileType::Directory => {
-                let below =
-                    durable::open_dir_at(dir, &file).map_err(|source| failed(&artifact, source))?;
+                let below = durable::open_dir_at(dir, &file).map_err(|source| failed(&artifact, source))?;
                 collect(below, &artifact, digests)?;
             }
             _ => {

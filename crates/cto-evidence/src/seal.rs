@@ -6,8 +6,7 @@
 use std::path::PathBuf;
 
 use cto_schema::{
-    PREDICATE_TYPE, Report, RunId, RunPredicate, STATEMENT_TYPE, SchemaId, Sha256Digest, Statement,
-    Subject,
+    PREDICATE_TYPE, Report, RunId, RunPredicate, STATEMENT_TYPE, SchemaId, Sha256Digest, Statement, Subject,
 };
 
 use crate::durable;
@@ -90,10 +89,7 @@ impl RunDir {
     /// `limits` says what the signature does not prove.
     pub fn predicate(&self, report: &Report, limits: &str) -> RunPredicate {
         let digest = |artifact: &str| self.artifacts().get(artifact).map(|written| written.digest);
-        let model = report
-            .case_model_provider
-            .as_ref()
-            .zip(report.case_model.as_ref());
+        let model = report.case_model_provider.as_ref().zip(report.case_model.as_ref());
         RunPredicate {
             schema: SchemaId::RUN.to_string(),
             run_id: self.run_id().to_string(),
@@ -129,11 +125,10 @@ impl RunDir {
             return Err(SealError::Open { run_id });
         }
         let report = self.own_report()?;
-        let sums =
-            manifest::make(&self.dir, self.artifacts()).map_err(|source| SealError::Manifest {
-                run_id: run_id.clone(),
-                source,
-            })?;
+        let sums = manifest::make(&self.dir, self.artifacts()).map_err(|source| SealError::Manifest {
+            run_id: run_id.clone(),
+            source,
+        })?;
         let manifest_digest = Sha256Digest::of(&sums);
         let envelope = self.envelope(&report, limits, &manifest_digest, signer)?;
         self.write_last(&[(SUMS, &sums), (ATTESTATION, &envelope)])?;
@@ -144,10 +139,7 @@ impl RunDir {
             source,
         })?;
         let Self {
-            lock,
-            live_dir,
-            path,
-            ..
+            lock, live_dir, path, ..
         } = self;
         lock.finish(&live_dir).map_err(|source| SealError::Live {
             run_id: run_id.clone(),
@@ -167,16 +159,12 @@ impl RunDir {
             run_id: self.run_id().clone(),
             reason,
         };
-        let bytes =
-            durable::read_at(&self.dir, "report.json").map_err(|_| wrong("cannot be read"))?;
-        let report: Report =
-            serde_json::from_slice(&bytes).map_err(|_| wrong("is not a report"))?;
+        let bytes = durable::read_at(&self.dir, "report.json").map_err(|_| wrong("cannot be read"))?;
+        let report: Report = serde_json::from_slice(&bytes).map_err(|_| wrong("is not a report"))?;
         if report.run_id != self.run_id().as_str() {
             return Err(wrong("is another run's"));
         }
-        if report.freshness.nonce != self.nonce_hex()
-            || report.freshness.event_chain_head != self.event_chain_head()
-        {
+        if report.freshness.nonce != self.nonce_hex() || report.freshness.event_chain_head != self.event_chain_head() {
             return Err(wrong("does not carry this run's nonce and event chain"));
         }
         Ok(report)
@@ -195,8 +183,8 @@ impl RunDir {
             predicate_type: PREDICATE_TYPE.to_owned(),
             predicate: self.predicate(report, limits),
         };
-        let bytes = serde_json::to_vec(&statement)
-            .and_then(|statement| serde_json::to_vec(&signer.envelope(&statement)));
+        let bytes =
+            serde_json::to_vec(&statement).and_then(|statement| serde_json::to_vec(&signer.envelope(&statement)));
         bytes.map_err(|error| SealError::Write {
             run_id: self.run_id().clone(),
             artifact: ATTESTATION,

@@ -42,11 +42,7 @@ fn child() {
         "append" => append(&home, step),
         "key" => println!(
             "keyid={}",
-            Keys::open(&home)
-                .unwrap()
-                .ensure_signing_key()
-                .unwrap()
-                .keyid()
+            Keys::open(&home).unwrap().ensure_signing_key().unwrap().keyid()
         ),
         "fill" => fill(&home),
         other => panic!("{other}"),
@@ -58,10 +54,7 @@ pub(crate) fn order(home: &Home, action: &str, fault: &str, step: u32) -> String
 }
 
 /// Starts the child; its output is kept for [`Child::wait_with_output`].
-#[expect(
-    clippy::disallowed_methods,
-    reason = "these tests are about real processes"
-)]
+#[expect(clippy::disallowed_methods, reason = "these tests are about real processes")]
 pub(crate) fn start_child(order: &str) -> Child {
     Command::new(std::env::current_exe().unwrap())
         .args([CHILD, "--exact", "--nocapture", "--test-threads=1"])
@@ -73,23 +66,11 @@ pub(crate) fn start_child(order: &str) -> Child {
 }
 
 /// Starts the child in a mount namespace of its own, with a small file system in memory at its home.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "these tests are about real processes"
-)]
+#[expect(clippy::disallowed_methods, reason = "these tests are about real processes")]
 pub(crate) fn start_on_small_disk(order: &str, mount_point: &std::path::Path, size: &str) -> Child {
     let script = r#"mount -t tmpfs -o mode=700,size="$1" tmpfs "$2" && shift 2 && exec "$@""#;
     Command::new("unshare")
-        .args([
-            "--user",
-            "--map-root-user",
-            "--mount",
-            "sh",
-            "-ec",
-            script,
-            "sh",
-            size,
-        ])
+        .args(["--user", "--map-root-user", "--mount", "sh", "-ec", script, "sh", size])
         .arg(mount_point)
         .arg(std::env::current_exe().unwrap())
         .args([CHILD, "--exact", "--nocapture", "--test-threads=1"])
@@ -117,9 +98,7 @@ pub(crate) fn run_child(home: &Home, action: &str, fault: &str, step: u32) -> bo
 fn append(home: &Home, worker: u32) {
     for number in 0..50 {
         let ledger = Ledger::open(home).unwrap();
-        ledger
-            .append(&entry(&format!("run-{worker}-{number}")))
-            .unwrap();
+        ledger.append(&entry(&format!("run-{worker}-{number}"))).unwrap();
     }
 }
 

@@ -5,9 +5,8 @@ use std::path::{Path, PathBuf};
 
 use cto_policy::RunState;
 use cto_schema::{
-    ApprovalStatus, Blocker, BlockerCode, Event, EventType, Facts, Freshness, JournalEvent,
-    JournalRecord, Observations, Report, ReportDigest, RunId, SchemaId, Sha256Digest, Status,
-    Usage,
+    ApprovalStatus, Blocker, BlockerCode, Event, EventType, Facts, Freshness, JournalEvent, JournalRecord,
+    Observations, Report, ReportDigest, RunId, SchemaId, Sha256Digest, Status, Usage,
 };
 use serde_json::json;
 
@@ -48,12 +47,7 @@ pub(crate) fn opened() -> OpenedInfo {
 }
 
 pub(crate) fn create(home: &Home, run_id: &RunId) -> Result<RunDir, Box<dyn std::error::Error>> {
-    Ok(RunDir::create(
-        home,
-        run_id.clone(),
-        opened(),
-        RunClock::start(),
-    )?)
+    Ok(RunDir::create(home, run_id.clone(), opened(), RunClock::start())?)
 }
 
 /// Plays a run that passes, from its directory to its seal.
@@ -75,10 +69,7 @@ pub(crate) fn play(home: &Home, run_id: &RunId) -> Result<Sealed, Box<dyn std::e
     })?;
     let mut stdout = run.create_stream("backend/stdout.log", 4096)?;
     for number in 0..50 {
-        run.event(
-            EventType::EngineMessage,
-            json!({ "text": format!("line {number}") }),
-        )?;
+        run.event(EventType::EngineMessage, json!({ "text": format!("line {number}") }))?;
         stdout.write(format!("line {number}\n").as_bytes())?;
     }
     run.close_stream(stdout)?;
@@ -135,13 +126,7 @@ pub(crate) fn recover(home: &Home) -> Result<Vec<Sealed>, Box<dyn std::error::Er
                     detail: format!("the harness died after '{last}'"),
                     event: EventType::RunCompleted,
                 };
-                sealed.push(conclude(
-                    run_dir,
-                    Status::Blocked,
-                    vec![blocker],
-                    &signer,
-                    &ledger,
-                )?);
+                sealed.push(conclude(run_dir, Status::Blocked, vec![blocker], &signer, &ledger)?);
             }
         }
     }
@@ -164,11 +149,7 @@ pub(crate) fn recover_dropped(home: &Home) -> Vec<Sealed> {
 
 /// What an outsider can say about a home after recovery: everything is closed, and every bundle holds.
 pub(crate) fn judge(home: &Home, run_id: &RunId) -> Option<Status> {
-    assert_eq!(
-        std::fs::read_dir(home.live()).unwrap().count(),
-        0,
-        "a marker is left"
-    );
+    assert_eq!(std::fs::read_dir(home.live()).unwrap().count(), 0, "a marker is left");
     let ledger = Ledger::open(home).unwrap();
     ledger.check().unwrap();
     let entry = ledger.find(run_id).unwrap();
@@ -178,8 +159,7 @@ pub(crate) fn judge(home: &Home, run_id: &RunId) -> Option<Status> {
         return None;
     }
     let entry = entry.expect("a sealed run is listed");
-    let report: Report =
-        serde_json::from_slice(&std::fs::read(path.join("report.json")).unwrap()).unwrap();
+    let report: Report = serde_json::from_slice(&std::fs::read(path.join("report.json")).unwrap()).unwrap();
     let sums = std::fs::read_to_string(path.join("SHA256SUMS")).unwrap();
     assert_eq!(entry.manifest_digest, Sha256Digest::of(sums.as_bytes()));
     let listed: BTreeMap<String, String> = sums
@@ -187,10 +167,7 @@ pub(crate) fn judge(home: &Home, run_id: &RunId) -> Option<Status> {
         .map(|line| (line[66..].to_owned(), line[..64].to_owned()))
         .collect();
     let found = files(&path, "");
-    assert_eq!(
-        listed.keys().collect::<Vec<_>>(),
-        found.keys().collect::<Vec<_>>()
-    );
+    assert_eq!(listed.keys().collect::<Vec<_>>(), found.keys().collect::<Vec<_>>());
     for (name, file) in &found {
         assert_eq!(
             listed[name],
@@ -215,17 +192,8 @@ fn judge_form(home: &Home, path: &Path) {
     let bundle = crate::Bundle::open(path).unwrap();
     let outcome = crate::verify_bundle(&bundle, &crate::TrustedKeys::new(keys), None);
     for name in FORM {
-        let check = outcome
-            .checks
-            .iter()
-            .find(|check| check.name == *name)
-            .unwrap();
-        assert_eq!(
-            check.state,
-            crate::CheckState::Passed,
-            "{name}: {}",
-            check.detail
-        );
+        let check = outcome.checks.iter().find(|check| check.name == *name).unwrap();
+        assert_eq!(check.state, crate::CheckState::Passed, "{name}: {}", check.detail);
     }
 }
 
@@ -266,11 +234,7 @@ fn judge_events(path: &Path, report: &Report) {
         .unwrap();
     let mut prev = Sha256Digest::of(&nonce);
     let mut last_ns = 0_u64;
-    let lines: Vec<&[u8]> = text
-        .strip_suffix(b"\n")
-        .unwrap()
-        .split(|byte| *byte == b'\n')
-        .collect();
+    let lines: Vec<&[u8]> = text.strip_suffix(b"\n").unwrap().split(|byte| *byte == b'\n').collect();
     for (number, line) in lines.into_iter().enumerate() {
         let event: Event = serde_json::from_slice(line).unwrap();
         assert_eq!((event.seq as usize, event.prev), (number, prev));

@@ -111,10 +111,7 @@ mod tests {
         };
         let made = timeline(&[span("b", "20", "30"), span("a\r", "5", "1")], &[]);
         assert_eq!(made.total_ns, 30);
-        assert_eq!(
-            (made.rows[0].name.as_str(), made.rows[0].end_ns),
-            ("a\\r", 5)
-        );
+        assert_eq!((made.rows[0].name.as_str(), made.rows[0].end_ns), ("a\\r", 5));
         assert!(!made.rows[0].ok && !made.rows[0].outcome.contains('\x1b'));
     }
 

@@ -1,8 +1,8 @@
 //! The eligibility decision: contract and facts in, one document out.
 
 use cto_schema::{
-    BackendDenial, Blocker, EligibilityDecision, Escalation, Facts, GateOutcome, SchemaId,
-    Sha256Digest, StatusContext, TaskContract,
+    BackendDenial, Blocker, EligibilityDecision, Escalation, Facts, GateOutcome, SchemaId, Sha256Digest, StatusContext,
+    TaskContract,
 };
 
 use crate::gates::{GATES, GateInput, Phase};
@@ -19,10 +19,7 @@ pub fn decide(contract: Result<&TaskContract, &str>, facts: &Facts) -> Eligibili
     if environment_holds {
         gates.extend(ask(&input, Phase::Target));
     }
-    let refusals: Vec<Blocker> = gates
-        .iter()
-        .filter_map(|gate| gate.refusal.clone())
-        .collect();
+    let refusals: Vec<Blocker> = gates.iter().filter_map(|gate| gate.refusal.clone()).collect();
     let admitted = refusals.is_empty();
     let names = |passed: bool| {
         gates
@@ -46,11 +43,7 @@ pub fn decide(contract: Result<&TaskContract, &str>, facts: &Facts) -> Eligibili
         decision_id: decision_id(contract, &backend, &gates),
         task_id: contract.map(|c| c.task_id.clone()),
         contract_digest: contract.map(TaskContract::digest),
-        selected_backend: if admitted {
-            backend.clone()
-        } else {
-            "none".to_owned()
-        },
+        selected_backend: if admitted { backend.clone() } else { "none".to_owned() },
         denied_backends: if admitted {
             vec![]
         } else {

@@ -62,12 +62,7 @@ impl RunState {
             (Self::Unopened, E::Opened { .. }) => Ok(Self::Opened),
             (Self::Opened, E::FactsGathered { .. }) => Ok(Self::Informed),
             (Self::Informed, E::Decided { admitted: true, .. }) => Ok(Self::Admitted),
-            (
-                Self::Informed,
-                E::Decided {
-                    admitted: false, ..
-                },
-            ) => Ok(Self::Refused),
+            (Self::Informed, E::Decided { admitted: false, .. }) => Ok(Self::Refused),
             (Self::Admitted, E::WorkspaceIntent { .. }) => Ok(Self::Preparing),
             (Self::Preparing, E::EngineReady { .. }) => Ok(Self::Caged),
             (Self::Caged, E::EngineIntent { .. }) => Ok(Self::Running),
@@ -86,21 +81,16 @@ impl RunState {
     }
 
     /// Returns the state after a whole journal.
-    pub fn replay<'a>(
-        events: impl IntoIterator<Item = &'a JournalEvent>,
-    ) -> Result<Self, IllegalTransition> {
+    pub fn replay<'a>(events: impl IntoIterator<Item = &'a JournalEvent>) -> Result<Self, IllegalTransition> {
         events.into_iter().try_fold(Self::default(), Self::next)
     }
 
     /// True from the moment an engine process may exist.
     pub fn engine_may_have_started(self) -> bool {
         match self {
-            Self::Running
-            | Self::Exited
-            | Self::Collecting
-            | Self::Collected
-            | Self::Verifying
-            | Self::Verified => true,
+            Self::Running | Self::Exited | Self::Collecting | Self::Collected | Self::Verifying | Self::Verified => {
+                true
+            }
             Self::Unopened
             | Self::Opened
             | Self::Informed
@@ -204,16 +194,10 @@ mod tests {
         let journey = accepted();
         for length in 1..=journey.len() {
             let mut prefix = journey[..length].to_vec();
-            prefix.push(JournalEvent::RecoveryIntent {
-                last: String::new(),
-            });
+            prefix.push(JournalEvent::RecoveryIntent { last: String::new() });
             prefix.push(journey[11].clone());
             prefix.push(journey[12].clone());
-            assert_eq!(
-                RunState::replay(&prefix),
-                Ok(RunState::Concluded),
-                "prefix of {length}"
-            );
+            assert_eq!(RunState::replay(&prefix), Ok(RunState::Concluded), "prefix of {length}");
         }
     }
 

@@ -202,23 +202,14 @@ mod tests {
             "a.env",
             ".gitignore",
         ] {
-            assert!(
-                scope.judge(good.as_bytes()).forbidden_by.is_none(),
-                "{good}"
-            );
+            assert!(scope.judge(good.as_bytes()).forbidden_by.is_none(), "{good}");
         }
     }
 
     #[test]
     fn names_the_pattern_that_forbids() {
         let scope = scope(&["**"], &[]);
-        assert_eq!(
-            scope.judge(b"a/secrets/k").forbidden_by.as_deref(),
-            Some("secrets/")
-        );
-        assert_eq!(
-            scope.judge(b"yarn.lock").forbidden_by.as_deref(),
-            Some("yarn.lock")
-        );
+        assert_eq!(scope.judge(b"a/secrets/k").forbidden_by.as_deref(), Some("secrets/"));
+        assert_eq!(scope.judge(b"yarn.lock").forbidden_by.as_deref(), Some("yarn.lock"));
     }
 }

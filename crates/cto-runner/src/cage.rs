@@ -48,10 +48,7 @@ impl CagePlan<'_> {
     pub(crate) fn spec(&self, cage: Cage) -> JailSpec {
         let mut env = self.environment();
         env.extend(cage.env);
-        let trees = vec![
-            self.baseline.git_layer().to_owned(),
-            self.baseline.files().to_owned(),
-        ];
+        let trees = vec![self.baseline.git_layer().to_owned(), self.baseline.files().to_owned()];
         let workspace = match self.workspace {
             WorkspaceKind::Overlay => Workspace::Overlay { lowers: trees },
             WorkspaceKind::Copied => Workspace::Copied { sources: trees },
@@ -119,16 +116,9 @@ impl CagePlan<'_> {
             target: target.clone(),
             read_only: true,
         };
-        let toolchains = self
-            .toolchains
-            .iter()
-            .map(|t| read_only((&t.root, &t.root)));
+        let toolchains = self.toolchains.iter().map(|t| read_only((&t.root, &t.root)));
         toolchains
-            .chain(
-                self.layers
-                    .iter()
-                    .map(|(source, mount)| read_only((source, mount))),
-            )
+            .chain(self.layers.iter().map(|(source, mount)| read_only((source, mount))))
             .collect()
     }
 
@@ -147,8 +137,7 @@ impl CagePlan<'_> {
 
     /// Literal forbidden files and directories; globs can only be judged.
     fn kernel_kept(&self) -> Vec<PathBuf> {
-        let literal =
-            |pattern: &String| !pattern.contains(['*', '?', '[', '{']) && pattern != ".git/";
+        let literal = |pattern: &String| !pattern.contains(['*', '?', '[', '{']) && pattern != ".git/";
         let patterns = self.contract.effective_forbidden_paths();
         patterns
             .iter()
@@ -187,17 +176,12 @@ impl CagePlan<'_> {
 /// Changes when the system's programs may have: the package database of Debian, or the directory of programs.
 fn system_stamp() -> Vec<(String, i64)> {
     use std::os::unix::fs::MetadataExt as _;
-    [
-        "/var/lib/dpkg/status",
-        "/usr/bin",
-        "/usr/local/bin",
-        "/usr/lib",
-    ]
-    .iter()
-    .filter_map(|path| {
-        std::fs::metadata(path)
-            .ok()
-            .map(|meta| ((*path).to_owned(), meta.mtime()))
-    })
-    .collect()
+    ["/var/lib/dpkg/status", "/usr/bin", "/usr/local/bin", "/usr/lib"]
+        .iter()
+        .filter_map(|path| {
+            std::fs::metadata(path)
+                .ok()
+                .map(|meta| ((*path).to_owned(), meta.mtime()))
+        })
+        .collect()
 }

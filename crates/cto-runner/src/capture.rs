@@ -74,10 +74,7 @@ impl Capture {
         let kept = (self.head.len() + self.tail.len()) as u64;
         let mut bytes = self.head.clone();
         if self.total > kept {
-            let note = format!(
-                "\n[cto: {} bytes of output were not kept here]\n",
-                self.total - kept
-            );
+            let note = format!("\n[cto: {} bytes of output were not kept here]\n", self.total - kept);
             bytes.extend_from_slice(note.as_bytes());
         }
         bytes.extend(self.tail.iter());

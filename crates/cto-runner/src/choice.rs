@@ -39,21 +39,15 @@ fn module_in_view(module: &str, toolchains: &[PathBuf]) -> bool {
         .iter()
         .map(|root| root.join("lib"))
         .chain(["/usr/lib", "/usr/local/lib"].map(PathBuf::from));
-    libraries
-        .into_iter()
-        .flat_map(|lib| pythons(&lib))
-        .any(|python| {
-            ["site-packages", "dist-packages"]
-                .iter()
-                .any(|packages| python.join(packages).join(module).exists())
-        })
+    libraries.into_iter().flat_map(|lib| pythons(&lib)).any(|python| {
+        ["site-packages", "dist-packages"]
+            .iter()
+            .any(|packages| python.join(packages).join(module).exists())
+    })
 }
 
 fn pythons(lib: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(lib)
-        .into_iter()
-        .flatten()
-        .filter_map(Result::ok);
+    let entries = std::fs::read_dir(lib).into_iter().flatten().filter_map(Result::ok);
     entries
         .filter(|e| e.file_name().to_string_lossy().starts_with("python3"))
         .map(|e| e.path())

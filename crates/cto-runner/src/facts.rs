@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use cto_policy::{GATES, Phase, decide};
 use cto_sandbox::Provider;
 use cto_schema::{
-    EligibilityDecision, EngineFacts, Facts, MutationMode, RunsRootFacts, TargetFacts,
-    TaskContract, VerificationFacts, escape,
+    EligibilityDecision, EngineFacts, Facts, MutationMode, RunsRootFacts, TargetFacts, TaskContract, VerificationFacts,
+    escape,
 };
 
 use crate::baseline::ObjectSource;
@@ -41,13 +41,8 @@ pub(crate) struct Gathering {
 }
 
 /// Gathers what the gates look at. No repository fact is read before the environment has said yes.
-pub(crate) fn gather(
-    harness: &Harness,
-    request: &RunRequest,
-    contract: Result<&TaskContract, &str>,
-) -> Gathering {
-    let engine =
-        find_engine(&request.engine).map(|(engine, variant)| (engine, variant.map(str::to_owned)));
+pub(crate) fn gather(harness: &Harness, request: &RunRequest, contract: Result<&TaskContract, &str>) -> Gathering {
+    let engine = find_engine(&request.engine).map(|(engine, variant)| (engine, variant.map(str::to_owned)));
     let name = provider_name(harness, request);
     let provider = find_provider(&name);
     let cage_test = provider.map(|provider| {
@@ -78,8 +73,7 @@ pub(crate) fn gather(
         Some(test) => gathering.facts.sandbox = test.facts(),
         None => {
             let shown = escape(name.as_bytes(), 60);
-            gathering.facts.sandbox.detail =
-                format!("sandbox provider '{shown}' is not one of native, bwrap, none");
+            gathering.facts.sandbox.detail = format!("sandbox provider '{shown}' is not one of native, bwrap, none");
             gathering.facts.sandbox.provider = shown;
         }
     }
@@ -148,29 +142,20 @@ fn engine_facts(
         name: manifest.name.to_owned(),
         registered: true,
         gated: manifest.gated,
-        allow_gate_set: harness
-            .environment
-            .get(&allow)
-            .is_some_and(|value| value == "1"),
+        allow_gate_set: harness.environment.get(&allow).is_some_and(|value| value == "1"),
         stage_gate_value: harness.environment.get(&stage).cloned(),
         allow_gate: Some(allow),
         stage_gate: Some(stage),
         program_found: program
             .as_ref()
             .map(|program| program_in_view(program, &toolchains(harness, request))),
-        program: program
-            .map(|p| escape(p.as_encoded_bytes(), 200))
-            .unwrap_or_default(),
+        program: program.map(|p| escape(p.as_encoded_bytes(), 200)).unwrap_or_default(),
         program_digest: None,
         ungated_up_to_stage: manifest.ungated_up_to_stage,
     }
 }
 
-fn verification_facts(
-    harness: &Harness,
-    request: &RunRequest,
-    contract: Option<&TaskContract>,
-) -> VerificationFacts {
+fn verification_facts(harness: &Harness, request: &RunRequest, contract: Option<&TaskContract>) -> VerificationFacts {
     let toolchains = toolchains(harness, request);
     let commands = contract
         .map(|contract| contract.verification_commands.as_slice())
@@ -178,11 +163,7 @@ fn verification_facts(
     let layers = contract
         .map(|contract| contract.dependency_layers.as_slice())
         .unwrap_or_default();
-    let in_layer = |program: &str| {
-        layers
-            .iter()
-            .any(|layer| Path::new(program).starts_with(&layer.mount))
-    };
+    let in_layer = |program: &str| layers.iter().any(|layer| Path::new(program).starts_with(&layer.mount));
     // A layer's programs are known only once it is mounted; its bin is on the search path.
     let maybe_in_layer = |program: &str| !layers.is_empty() && !program.contains('/');
     let mut missing: Vec<String> = commands
@@ -261,7 +242,9 @@ impl Gathering {
                 self.facts.target.clean_start_required = request.clean_start;
                 self.read_repository(harness, Path::new(path))
             }
-            _ => Err("mutation_mode copied-fixture needs a case (cto run CASE); for a repository use copied-repo".to_owned()),
+            _ => Err(
+                "mutation_mode copied-fixture needs a case (cto run CASE); for a repository use copied-repo".to_owned(),
+            ),
         };
         match gathered {
             Ok((objects, commit)) => {
@@ -273,11 +256,7 @@ impl Gathering {
         }
     }
 
-    fn read_repository(
-        &mut self,
-        harness: &Harness,
-        path: &Path,
-    ) -> Result<(ObjectSource, String), String> {
+    fn read_repository(&mut self, harness: &Harness, path: &Path) -> Result<(ObjectSource, String), String> {
         let source = SourceRepository::open(path).map_err(|error| chain(&error))?;
         match source.lock_shared() {
             Ok(lock) => self.lock = Some(lock),
@@ -293,15 +272,9 @@ impl Gathering {
         let objects = source.objects().map_err(|error| chain(&error))?;
         if facts.clean_start_required {
             let (device, inode) = source.identity();
-            let keep = harness
-                .home
-                .cache()
-                .join(format!("status-{device:x}-{inode:x}"));
-            std::fs::create_dir_all(&keep)
-                .map_err(|error| format!("failed to create {}: {error}", keep.display()))?;
-            let dirty = source
-                .dirty_paths(&harness.git, &keep)
-                .map_err(|error| chain(&error))?;
+            let keep = harness.home.cache().join(format!("status-{device:x}-{inode:x}"));
+            std::fs::create_dir_all(&keep).map_err(|error| format!("failed to create {}: {error}", keep.display()))?;
+            let dirty = source.dirty_paths(&harness.git, &keep).map_err(|error| chain(&error))?;
             facts.dirty_paths = Some(dirty.shown);
         }
         self.source = Some(source);

@@ -137,11 +137,7 @@ impl FixtureSource {
     }
 
     /// Returns the fixture's commits from the store, and makes them the first time.
-    pub fn ensure(
-        &self,
-        git: &Git,
-        store: &BaselineStore,
-    ) -> Result<FixtureBaseline, FixtureError> {
+    pub fn ensure(&self, git: &Git, store: &BaselineStore) -> Result<FixtureBaseline, FixtureError> {
         let key = self.key();
         let place = store.root().join("fixtures").join(&key);
         let found = |text: String| FixtureBaseline {

@@ -17,12 +17,7 @@ use crate::tool::Git;
 
 impl Harness {
     /// Puts an installation together; `environment` holds the gates.
-    pub fn new(
-        home: Home,
-        settings: Settings,
-        git: Git,
-        environment: BTreeMap<String, String>,
-    ) -> Self {
+    pub fn new(home: Home, settings: Settings, git: Git, environment: BTreeMap<String, String>) -> Self {
         Self {
             home,
             settings,
@@ -59,9 +54,7 @@ impl Harness {
         let files: Vec<FixtureFile> = case.files.iter().map(file).collect::<Result<_, _>>()?;
         let store = self.baselines().map_err(|error| chain(&error))?;
         let source = FixtureSource::new(files).map_err(|error| chain(&error))?;
-        let made = source
-            .ensure(&self.git, &store)
-            .map_err(|error| chain(&error))?;
+        let made = source.ensure(&self.git, &store).map_err(|error| chain(&error))?;
         Ok((made.objects, made.commit))
     }
 }
@@ -76,19 +69,8 @@ pub(crate) fn apply_canary_patch(
 ) -> Result<Vec<Change>, String> {
     let directory = scratch.join("canary-patch");
     std::fs::create_dir(&directory).map_err(|error| error.to_string())?;
-    let applied = crate::patch::apply_on_top(
-        git,
-        baseline,
-        patch.as_bytes(),
-        &collection.tree.overrides,
-        &directory,
-    );
+    let applied = crate::patch::apply_on_top(git, baseline, patch.as_bytes(), &collection.tree.overrides, &directory);
     applied
-        .map(|changes| {
-            changes
-                .into_iter()
-                .map(crate::collect::sandbox_change)
-                .collect()
-        })
+        .map(|changes| changes.into_iter().map(crate::collect::sandbox_change).collect())
         .map_err(|error| chain(&error))
 }

@@ -35,8 +35,7 @@ mod watch;
 mod write_set;
 
 pub use baseline::{
-    Baseline, BaselineError, BaselineKey, BaselineStore, GarbageReport, ObjectFormat, ObjectSource,
-    TreeCheck,
+    Baseline, BaselineError, BaselineKey, BaselineStore, GarbageReport, ObjectFormat, ObjectSource, TreeCheck,
 };
 pub use cases::{
     CaseError, CaseFile, CaseFileKind, CaseOrigin, EmbeddedCase, LoadedCase, check as check_case,
@@ -45,14 +44,12 @@ pub use cases::{
 pub use closing::CloseError;
 pub use cto_sandbox::{Ability, INNER_ARGUMENT, MachineReport, probe_machine};
 pub use engine::{
-    ENGINES, Engine, EngineError, EngineManifest, EngineTask, Invocation, Normalized, PLAYS, Play,
-    find_engine,
+    ENGINES, Engine, EngineError, EngineManifest, EngineTask, Invocation, Normalized, PLAYS, Play, find_engine,
 };
 pub use facts::decide_only;
 pub use fixture::{FixtureBaseline, FixtureError, FixtureFile, FixtureSource};
 pub use layers::{
-    FreezeRequest, Frozen, LayerError, StoredLayer, check as check_layer, freeze as freeze_layer,
-    list as list_layers,
+    FreezeRequest, Frozen, LayerError, StoredLayer, check as check_layer, freeze as freeze_layer, list as list_layers,
 };
 pub use matrix::{Played, ROWS, Row, find_row, play};
 pub use patch::{PatchError, RoundTrip, TreeChange, TreeEntry, make_patch, round_trip};
@@ -67,9 +64,7 @@ pub use sweep::{SweepError, Swept, sweep};
 pub use tool::{GIT_DIRECTORIES, Git, GitError, OLDEST_GIT};
 pub use toolchains::{Toolchain, discover as discover_toolchains};
 pub use watch::{RunObserver, Stage, Stop, Unwatched};
-pub use write_set::{
-    CollectLimits, CollectOptions, Collected, FinalContent, WorkspaceView, WriteSetError, collect,
-};
+pub use write_set::{CollectLimits, CollectOptions, Collected, FinalContent, WorkspaceView, WriteSetError, collect};
 
 /// Runs the inner stage of a sandbox; `main` calls it when the first argument is [`INNER_ARGUMENT`].
 pub fn inner_stage() -> std::process::ExitCode {

@@ -33,14 +33,8 @@ mod tests {
 
     #[test]
     fn suggests_a_slip_and_not_a_stranger() {
-        assert_eq!(
-            nearest("fkae", ["fake", "command"]).as_deref(),
-            Some("fake")
-        );
-        assert_eq!(
-            nearest("commnd", ["fake", "command"]).as_deref(),
-            Some("command")
-        );
+        assert_eq!(nearest("fkae", ["fake", "command"]).as_deref(), Some("fake"));
+        assert_eq!(nearest("commnd", ["fake", "command"]).as_deref(), Some("command"));
         assert_eq!(nearest("postgres", ["fake", "command"]), None);
     }
 }

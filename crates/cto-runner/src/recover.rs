@@ -1,19 +1,19 @@
 //! Recovery: runs that a dead harness left unfinished are closed as blocked, with what is known.
 
 use cto_evidence::{
-    Interrupted, KeyError, Keys, Ledger, LedgerError, LiveError, LiveMarker, ReopenError, Reopened,
-    Signer, reopen, unfinished,
+    Interrupted, KeyError, Keys, Ledger, LedgerError, LiveError, LiveMarker, ReopenError, Reopened, Signer, reopen,
+    unfinished,
 };
 use cto_policy::{RunState, decide};
 use cto_schema::{
-    EligibilityDecision, Enforcement, EngineObservation, EventType, Facts, JournalEvent,
-    JournalRecord, Observations, RunId, Status, TargetAfter, TaskContract, WriteSet,
+    EligibilityDecision, Enforcement, EngineObservation, EventType, Facts, JournalEvent, JournalRecord, Observations,
+    RunId, Status, TargetAfter, TaskContract, WriteSet,
 };
 use serde::de::DeserializeOwned;
 
 use crate::closing::{CloseError, Ending, close};
 use crate::request::Harness;
-use crate::run::chain;
+use crate::run::{chain, open_scratch_path};
 
 /// A run that recovery looked after.
 #[derive(Clone, Debug)]
@@ -66,13 +66,7 @@ pub fn recover(harness: &Harness) -> Result<Vec<Recovered>, RecoverError> {
         .collect())
 }
 
-fn recover_one(
-    harness: &Harness,
-    marker: LiveMarker,
-    keys: &Keys,
-    signer: &Signer,
-    ledger: &Ledger,
-) -> Recovered {
+fn recover_one(harness: &Harness, marker: LiveMarker, keys: &Keys, signer: &Signer, ledger: &Ledger) -> Recovered {
     let run_id = marker.run_id().clone();
     let outcome = match sweep_and_close(harness, marker, keys, signer, ledger) {
         Ok(outcome) => outcome,
@@ -98,28 +92,28 @@ fn sweep_and_close(
     if !prefix.is_empty() {
         cto_sandbox::remove_leftover_cgroups(&prefix)?;
     }
-    let scratch = harness.home.work().join(marker.run_id().as_str());
-    match std::fs::remove_dir_all(&scratch) {
-        Ok(()) => {}
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error.into()),
+    let mut scratch = vec![harness.home.work().join(marker.run_id().as_str())];
+    if !prefix.is_empty() {
+        scratch.push(open_scratch_path(&prefix));
+    }
+    for path in scratch {
+        match std::fs::remove_dir_all(&path) {
+            Ok(()) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error.into()),
+        }
     }
     match reopen(&harness.home, marker, keys, ledger).map_err(Box::<ReopenError>::new)? {
         Reopened::Nothing => Ok(RecoveryOutcome::NothingBegun),
         Reopened::AlreadySealed(_) => Ok(RecoveryOutcome::WasSealed),
         Reopened::Interrupted(interrupted) => {
-            let status =
-                close_interrupted(*interrupted, signer, ledger).map_err(Box::<CloseError>::new)?;
+            let status = close_interrupted(*interrupted, signer, ledger).map_err(Box::<CloseError>::new)?;
             Ok(RecoveryOutcome::Closed(status))
         }
     }
 }
 
-fn close_interrupted(
-    interrupted: Interrupted,
-    signer: &Signer,
-    ledger: &Ledger,
-) -> Result<Status, CloseError> {
+fn close_interrupted(interrupted: Interrupted, signer: &Signer, ledger: &Ledger) -> Result<Status, CloseError> {
     let Interrupted {
         mut run_dir,
         records,
@@ -225,15 +219,9 @@ impl Known {
         self.state = self.state.next(event).unwrap_or(self.state);
         match event {
             JournalEvent::FactsGathered { facts } => self.facts = (**facts).clone(),
-            JournalEvent::WorkspaceIntent { commit, tree, .. } => {
-                self.baseline = Some((commit.clone(), tree.clone()))
-            }
-            JournalEvent::EngineExited { exit_code, signal } => {
-                self.exited = Some((*exit_code, *signal))
-            }
-            JournalEvent::Observed { observations } => {
-                self.earlier = Some((**observations).clone())
-            }
+            JournalEvent::WorkspaceIntent { commit, tree, .. } => self.baseline = Some((commit.clone(), tree.clone())),
+            JournalEvent::EngineExited { exit_code, signal } => self.exited = Some((*exit_code, *signal)),
+            JournalEvent::Observed { observations } => self.earlier = Some((**observations).clone()),
             _ => {}
         }
     }

@@ -63,7 +63,8 @@ fn judge(observation: &Observation) -> Option<Judgement> {
             refused: true,
         } => {
             let address = shown_address(address);
-            let data = json!({ "act": "connect", "call": call, "address": address, "outcome": "refused: empty network" });
+            let data =
+                json!({ "act": "connect", "call": call, "address": address, "outcome": "refused: empty network" });
             if observation.by_engine {
                 return Some((EventType::BoundRefused, data, None));
             }
@@ -85,7 +86,8 @@ fn judge(observation: &Observation) -> Option<Judgement> {
             if path.starts_with("/dev/") || path.starts_with("/proc/") {
                 return None;
             }
-            let data = json!({ "act": "write", "call": call, "path": path, "outcome": "refused: outside the workspace" });
+            let data =
+                json!({ "act": "write", "call": call, "path": path, "outcome": "refused: outside the workspace" });
             Some((EventType::BoundRefused, data, None))
         }
         Act::Denied { call, errno } => {
@@ -93,14 +95,13 @@ fn judge(observation: &Observation) -> Option<Judgement> {
             Some((EventType::BoundRefused, data, None))
         }
         Act::Exec {
-            argv,
-            initial: false,
-            ..
+            argv, initial: false, ..
         } => {
             let words: Vec<String> = argv.iter().map(|word| shown(word)).collect();
             let action = forbidden_action(&words)?;
             let line = words.join(" ");
-            let data = json!({ "action": action, "act": "exec", "command": line, "outcome": "no network, no credentials" });
+            let data =
+                json!({ "action": action, "act": "exec", "command": line, "outcome": "no network, no credentials" });
             let attempt = ForbiddenAttempt {
                 action: action.to_owned(),
                 detail: line,
@@ -141,19 +142,13 @@ fn forbidden_action(argv: &[String]) -> Option<&'static str> {
         ("gh" | "hub" | "glab", "auth" | "secret", _) => Some("credential_change"),
         ("gh" | "hub" | "glab", "pr" | "pull-request" | "mr", _) => Some("pr_open"),
         ("gh" | "hub" | "glab", "release", _) => Some("public_publication"),
-        (
-            "npm" | "pnpm" | "yarn" | "bun" | "cargo" | "poetry" | "uv" | "gem" | "hatch" | "flit",
-            "publish",
-            _,
-        )
+        ("npm" | "pnpm" | "yarn" | "bun" | "cargo" | "poetry" | "uv" | "gem" | "hatch" | "flit", "publish", _)
         | ("twine", "upload", _)
         | ("gem" | "docker" | "podman", "push", _) => Some("public_publication"),
         ("kubectl", "apply" | "create" | "delete" | "rollout", _)
         | ("helm", "install" | "upgrade", _)
         | ("terraform" | "tofu" | "pulumi", "apply" | "up" | "destroy", _)
-        | ("vercel" | "netlify" | "fly" | "flyctl" | "serverless" | "wrangler", "deploy", _) => {
-            Some("deploy")
-        }
+        | ("vercel" | "netlify" | "fly" | "flyctl" | "serverless" | "wrangler", "deploy", _) => Some("deploy"),
         _ => None,
     }
 }
@@ -163,8 +158,7 @@ fn git_action(arguments: &[String]) -> Option<&'static str> {
     let mut words = arguments.iter().map(String::as_str);
     let command = loop {
         match words.next()? {
-            "-c" | "-C" | "--git-dir" | "--work-tree" | "--namespace" | "--exec-path"
-            | "--super-prefix" => {
+            "-c" | "-C" | "--git-dir" | "--work-tree" | "--namespace" | "--exec-path" | "--super-prefix" => {
                 words.next()?;
             }
             word if word.starts_with('-') => {}
@@ -233,10 +227,7 @@ mod tests {
     #[test]
     fn calling_home_is_refused_and_a_child_that_calls_out_is_forbidden() {
         let own = refusals(&[reach(true)]);
-        assert_eq!(
-            (own.events[0].0, own.forbidden.len()),
-            (EventType::BoundRefused, 0)
-        );
+        assert_eq!((own.events[0].0, own.forbidden.len()), (EventType::BoundRefused, 0));
         let child = refusals(&[reach(false), reach(false)]);
         assert_eq!(
             (child.events[0].0, child.forbidden.len()),
@@ -249,11 +240,6 @@ mod tests {
         let flood: Vec<Observation> = (0..1000).map(|_| reach(true)).collect();
         let events = refusals(&flood).events;
         assert_eq!(events.len(), MAX_EVENTS + 1);
-        assert!(
-            events[MAX_EVENTS].1["detail"]
-                .as_str()
-                .unwrap()
-                .starts_with("800 more")
-        );
+        assert!(events[MAX_EVENTS].1["detail"].as_str().unwrap().starts_with("800 more"));
     }
 }

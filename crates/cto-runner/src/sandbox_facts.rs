@@ -32,10 +32,7 @@ pub struct CageTest {
 
 /// Finds a provider by name.
 pub fn find_provider(name: &str) -> Option<&'static dyn Provider> {
-    PROVIDERS
-        .iter()
-        .find(|provider| provider.name() == name)
-        .copied()
+    PROVIDERS.iter().find(|provider| provider.name() == name).copied()
 }
 
 /// Returns the self-test of a provider, from the cache where this very configuration passed it since boot.
@@ -121,25 +118,13 @@ fn from_probes(provider: String, test: &SelfTest) -> CageTest {
         probes: test
             .probes
             .iter()
-            .map(|p| {
-                (
-                    p.name.to_string(),
-                    p.expected.to_string(),
-                    p.seen.to_string(),
-                    p.ok,
-                )
-            })
+            .map(|p| (p.name.to_string(), p.expected.to_string(), p.seen.to_string(), p.ok))
             .collect(),
     }
 }
 
 /// The cache file of this boot, binary and configuration; `None` when the binary cannot be told apart.
-fn place(
-    provider: &dyn Provider,
-    sandbox: &SandboxSettings,
-    reexec: &Reexec,
-    cache: &Path,
-) -> Option<PathBuf> {
+fn place(provider: &dyn Provider, sandbox: &SandboxSettings, reexec: &Reexec, cache: &Path) -> Option<PathBuf> {
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
     let binary = std::fs::metadata(&reexec.program).ok()?;
     let key = serde_json::json!({

@@ -106,9 +106,7 @@ impl Settings {
         };
         let size = std::fs::metadata(path).map_err(failed)?.len();
         if size > MAX_BYTES {
-            return Err(invalid(format!(
-                "it has {size} bytes, {MAX_BYTES} are allowed"
-            )));
+            return Err(invalid(format!("it has {size} bytes, {MAX_BYTES} are allowed")));
         }
         let text = String::from_utf8(std::fs::read(path).map_err(failed)?)
             .map_err(|_| invalid("it is not UTF-8".to_owned()))?;
@@ -121,7 +119,9 @@ impl Settings {
         match settings.sandbox.provider.as_deref() {
             None | Some("native" | "bwrap" | "none") => {}
             Some("vercel" | "noSandbox") => {
-                return Err(invalid("this provider keeps no bound that the kernel of this machine enforces; use native".to_owned()));
+                return Err(invalid(
+                    "this provider keeps no bound that the kernel of this machine enforces; use native".to_owned(),
+                ));
             }
             Some(other) => {
                 let shown = cto_schema::escape(other.as_bytes(), 60);

@@ -144,22 +144,14 @@ impl Supervision {
 
     fn reason_to_end(&mut self, now: Duration, stop: &Stop) -> Option<EndedBy> {
         let output = self.stdout.total().max(self.stderr.total());
-        self.output_exceeded |= self
-            .deadlines
-            .output
-            .limit_bytes
-            .is_some_and(|limit| output > limit);
+        self.output_exceeded |= self.deadlines.output.limit_bytes.is_some_and(|limit| output > limit);
         if stop.asked() {
             Some(EndedBy::Cancelled)
         } else if self.output_exceeded {
             Some(EndedBy::ResourceLimit)
         } else if now >= self.started + self.deadlines.wall {
             Some(EndedBy::Timeout)
-        } else if self
-            .deadlines
-            .idle
-            .is_some_and(|idle| now >= self.last_output + idle)
-        {
+        } else if self.deadlines.idle.is_some_and(|idle| now >= self.last_output + idle) {
             Some(EndedBy::IdleTimeout)
         } else {
             None
@@ -183,8 +175,7 @@ impl Supervision {
     }
 
     fn wait(&self, stop: &Stop) -> Result<(), SuperviseError> {
-        let (stdout, stderr, control) =
-            (self.jail.stdout(), self.jail.stderr(), self.jail.control());
+        let (stdout, stderr, control) = (self.jail.stdout(), self.jail.stderr(), self.jail.control());
         let (listener, wake) = (self.jail.listener(), stop.wake());
         let mut polled = vec![PollFd::new(&control, PollFlags::IN)];
         if self.stdout.open() {
@@ -193,11 +184,7 @@ impl Supervision {
         if self.stderr.open() {
             polled.push(PollFd::new(&stderr, PollFlags::IN));
         }
-        polled.extend(
-            listener
-                .as_ref()
-                .map(|listener| PollFd::new(listener, PollFlags::IN)),
-        );
+        polled.extend(listener.as_ref().map(|listener| PollFd::new(listener, PollFlags::IN)));
         if self.ending.is_none() {
             polled.push(PollFd::new(&wake, PollFlags::IN));
         }

@@ -92,10 +92,7 @@ pub fn sweep(harness: &Harness, older_than: Duration, check: bool) -> Result<Swe
     }
     let layers = harness.home.layers();
     // Layers are made by hand and named in contracts, so only unfinished ones go by themselves.
-    let used: BTreeSet<_> = list(&layers)?
-        .into_iter()
-        .map(|layer| layer.digest)
-        .collect();
+    let used: BTreeSet<_> = list(&layers)?.into_iter().map(|layer| layer.digest).collect();
     swept.layers = remove_unused(&layers, &used)?.len() as u64;
     Ok(swept)
 }

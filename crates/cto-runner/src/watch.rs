@@ -82,11 +82,7 @@ impl Stop {
         use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
         for signal in [SIGINT, SIGTERM, SIGHUP] {
             // Order matters: the shutdown is armed by the flag that the next line sets.
-            signal_hook::flag::register_conditional_shutdown(
-                signal,
-                128 + signal,
-                Arc::clone(&self.asked),
-            )?;
+            signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&self.asked))?;
             signal_hook::flag::register(signal, Arc::clone(&self.asked))?;
             signal_hook::low_level::pipe::register(signal, self.wake.1.try_clone()?)?;
         }

@@ -11,9 +11,7 @@ use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use cto_sandbox::{
-    DEFAULT_ENGINE_ID, JailSpec, Limits, Program, ProviderKind, Reexec, Workspace, prepare,
-};
+use cto_sandbox::{DEFAULT_ENGINE_ID, JailSpec, Limits, Program, ProviderKind, Reexec, Workspace, prepare};
 
 fn tree(base: &Path, files: usize) -> PathBuf {
     let root = base.join(format!("tree-{files}"));
@@ -22,11 +20,7 @@ fn tree(base: &Path, files: usize) -> PathBuf {
         fs::create_dir_all(&directory).unwrap();
         fs::write(directory.join(format!("f{index}")), "content").unwrap();
     }
-    drop(chown(
-        &root,
-        Some(DEFAULT_ENGINE_ID),
-        Some(DEFAULT_ENGINE_ID),
-    ));
+    drop(chown(&root, Some(DEFAULT_ENGINE_ID), Some(DEFAULT_ENGINE_ID)));
     root
 }
 
@@ -40,12 +34,7 @@ fn main() {
     let reexec = Reexec { program };
     let only_idle = std::env::args().any(|word| word == "idle");
     for provider in [ProviderKind::Native, ProviderKind::Bwrap] {
-        for (files, observe, idle_ms) in [
-            (10, false, 0),
-            (10, true, 0),
-            (50_000, false, 0),
-            (10, false, 300),
-        ] {
+        for (files, observe, idle_ms) in [(10, false, 0), (10, true, 0), (50_000, false, 0), (10, false, 300)] {
             if provider == ProviderKind::Bwrap && files > 10 {
                 continue;
             }

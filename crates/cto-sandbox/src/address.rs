@@ -69,11 +69,7 @@ fn unix_name(bytes: &[u8]) -> Vec<u8> {
     if bytes.first() == Some(&0) {
         return bytes.to_vec();
     }
-    bytes
-        .split(|byte| *byte == 0)
-        .next()
-        .unwrap_or_default()
-        .to_vec()
+    bytes.split(|byte| *byte == 0).next().unwrap_or_default().to_vec()
 }
 
 #[cfg(test)]
@@ -92,10 +88,7 @@ mod tests {
         let mut mapped = [0; 28];
         mapped[0] = 10;
         mapped[18..24].copy_from_slice(&[255, 255, 8, 8, 8, 8]);
-        assert!(
-            !local(&mapped),
-            "a mapped address is the address that it maps"
-        );
+        assert!(!local(&mapped), "a mapped address is the address that it maps");
         mapped[20] = 127;
         assert!(local(&mapped));
         assert!(!local(&[40, 0, 0, 0]), "vsock leaves the namespace");

@@ -60,10 +60,7 @@ impl Parents {
                 let mut fields = line.splitn(3, ':').skip(1);
                 let names = fields.next()?;
                 let path = fields.next()?;
-                names
-                    .split(',')
-                    .any(|name| name == controller)
-                    .then_some(path)
+                names.split(',').any(|name| name == controller).then_some(path)
             });
             let nearest = path.map(|path| base.join(path.trim_start_matches('/')));
             nearest
@@ -103,16 +100,11 @@ fn unified_parents(own: &str) -> Option<Vec<PathBuf>> {
     }
     let path = own.lines().find_map(|line| line.strip_prefix("0::"))?;
     // A group with processes has no children, so ours stand beside our own group.
-    let beside = root
-        .join(path.trim_start_matches('/'))
-        .parent()
-        .map(Path::to_owned);
+    let beside = root.join(path.trim_start_matches('/')).parent().map(Path::to_owned);
     let mut found: Vec<_> = beside
         .into_iter()
         .filter(|path| path.starts_with(root) && path != root)
-        .filter(|path| {
-            fs::read_to_string(path.join("cgroup.subtree_control")).is_ok_and(|text| has(&text))
-        })
+        .filter(|path| fs::read_to_string(path.join("cgroup.subtree_control")).is_ok_and(|text| has(&text)))
         .collect();
     if rustix::process::geteuid().is_root() {
         let ours = root.join("cto");
@@ -187,11 +179,7 @@ impl Cgroup {
     /// In version 1 a thread that moves itself spares the kernel a lock which, after a pause,
     /// costs a whole RCU grace period: 8 ms here, against 0.1 ms.
     pub(crate) fn join_files(&self) -> Vec<PathBuf> {
-        let file = if self.unified {
-            "cgroup.procs"
-        } else {
-            "tasks"
-        };
+        let file = if self.unified { "cgroup.procs" } else { "tasks" };
         self.directories().map(|group| group.join(file)).collect()
     }
 
@@ -293,9 +281,7 @@ fn number(path: Option<PathBuf>) -> u64 {
 }
 
 fn keyed(path: Option<PathBuf>, key: &str) -> u64 {
-    let text = path
-        .and_then(|path| fs::read_to_string(path).ok())
-        .unwrap_or_default();
+    let text = path.and_then(|path| fs::read_to_string(path).ok()).unwrap_or_default();
     text.lines()
         .filter_map(|line| line.split_once(' '))
         .find(|(name, _)| *name == key)
@@ -314,8 +300,7 @@ fn remove(group: &Path) -> io::Result<()> {
     loop {
         match fs::remove_dir(group) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(error) if error.kind() == io::ErrorKind::ResourceBusy && Instant::now() < until => {
-            }
+            Err(error) if error.kind() == io::ErrorKind::ResourceBusy && Instant::now() < until => {}
             other => return other,
         }
         if put(&group.join("cgroup.kill"), "1").is_err() {
@@ -340,10 +325,7 @@ pub fn remove_leftover_cgroups(name: &str) -> io::Result<Vec<PathBuf>> {
     searched.dedup();
     for parent in searched {
         for entry in fs::read_dir(&parent)?.filter_map(Result::ok) {
-            let ours = entry
-                .file_name()
-                .to_str()
-                .is_some_and(|name| name.starts_with(&prefix));
+            let ours = entry.file_name().to_str().is_some_and(|name| name.starts_with(&prefix));
             if ours && entry.file_type().is_ok_and(|kind| kind.is_dir()) {
                 remove(&entry.path())?;
                 removed.push(entry.path());
@@ -368,12 +350,7 @@ mod tests {
         assert!(group(false).holds("pids", first) && group(false).holds("memory", first));
         assert!(!group(true).holds("memory", first));
         assert!(group(true).holds("memory", "0::/cto/cto-run\n"));
-        for other in [
-            "8:pids:/cto-run-2\n",
-            "8:pids:/cto-run/sub\n",
-            "8:cpu:/cto-run\n",
-            "",
-        ] {
+        for other in ["8:pids:/cto-run-2\n", "8:pids:/cto-run/sub\n", "8:cpu:/cto-run\n", ""] {
             assert!(!group(false).holds("pids", other), "{other}");
         }
     }

@@ -6,8 +6,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::io::Errno;
 use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, UCred, recvmsg, sendmsg,
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer, SendAncillaryMessage,
+    SendFlags, UCred, recvmsg, sendmsg,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -17,11 +17,7 @@ const FRAME_BYTES: usize = 160 * 1024;
 const DESCRIPTORS: usize = 4;
 
 /// Sends one frame with its descriptors.
-pub(crate) fn send<T: Serialize>(
-    socket: impl AsFd,
-    frame: &T,
-    descriptors: &[BorrowedFd<'_>],
-) -> Result<(), Errno> {
+pub(crate) fn send<T: Serialize>(socket: impl AsFd, frame: &T, descriptors: &[BorrowedFd<'_>]) -> Result<(), Errno> {
     let bytes = serde_json::to_vec(frame).map_err(|_| Errno::INVAL)?;
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS))];
     let mut control = SendAncillaryBuffer::new(&mut space);
@@ -29,13 +25,7 @@ pub(crate) fn send<T: Serialize>(
     if !descriptors.is_empty() && !control.push(rights) {
         return Err(Errno::INVAL);
     }
-    sendmsg(
-        socket,
-        &[IoSlice::new(&bytes)],
-        &mut control,
-        SendFlags::NOSIGNAL,
-    )
-    .map(drop)
+    sendmsg(socket, &[IoSlice::new(&bytes)], &mut control, SendFlags::NOSIGNAL).map(drop)
 }
 
 /// One received frame.
@@ -48,23 +38,14 @@ pub(crate) struct Received<T> {
 }
 
 /// Receives one frame; `None` when the other side is gone.
-pub(crate) fn receive<T: DeserializeOwned>(
-    socket: impl AsFd,
-    wait: bool,
-) -> Result<Option<Received<T>>, Errno> {
+pub(crate) fn receive<T: DeserializeOwned>(socket: impl AsFd, wait: bool) -> Result<Option<Received<T>>, Errno> {
     let mut bytes = vec![0; FRAME_BYTES];
-    let mut space =
-        [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS), ScmCredentials(1))];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS), ScmCredentials(1))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let mut flags = RecvFlags::CMSG_CLOEXEC;
     flags.set(RecvFlags::DONTWAIT, !wait);
     let received = loop {
-        match recvmsg(
-            &socket,
-            &mut [IoSliceMut::new(&mut bytes)],
-            &mut control,
-            flags,
-        ) {
+        match recvmsg(&socket, &mut [IoSliceMut::new(&mut bytes)], &mut control, flags) {
             Err(Errno::INTR) => {}
             Err(Errno::CONNRESET) => return Ok(None),
             other => break other?,
@@ -81,10 +62,7 @@ pub(crate) fn receive<T: DeserializeOwned>(
     if received.bytes == 0 {
         return Ok(None);
     }
-    if received
-        .flags
-        .intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC)
-    {
+    if received.flags.intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC) {
         return Err(Errno::MSGSIZE);
     }
     let frame = bytes.get(..received.bytes).unwrap_or_default();

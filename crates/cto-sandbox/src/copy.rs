@@ -87,11 +87,6 @@ fn set_link_time(path: &Path, metadata: &fs::Metadata) -> io::Result<()> {
         last_access: time,
         last_modification: time,
     };
-    rustix::fs::utimensat(
-        rustix::fs::CWD,
-        path,
-        &times,
-        rustix::fs::AtFlags::SYMLINK_NOFOLLOW,
-    )?;
+    rustix::fs::utimensat(rustix::fs::CWD, path, &times, rustix::fs::AtFlags::SYMLINK_NOFOLLOW)?;
     Ok(())
 }

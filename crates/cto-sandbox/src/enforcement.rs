@@ -125,11 +125,7 @@ impl Judge<'_> {
     }
 
     fn status(&self, name: &str) -> String {
-        self.status
-            .get(name)
-            .copied()
-            .unwrap_or_default()
-            .to_owned()
+        self.status.get(name).copied().unwrap_or_default().to_owned()
     }
 
     fn namespaces(&mut self) {
@@ -162,14 +158,9 @@ impl Judge<'_> {
         let ids = self.status("Uid");
         let all = !ids.is_empty() && ids.split_ascii_whitespace().all(|id| id == uid);
         let sender = (seen.uid, seen.gid) == (order.uid, order.gid);
-        let map = seen
-            .uid_map
-            .split_ascii_whitespace()
-            .collect::<Vec<_>>()
-            .join(" ");
+        let map = seen.uid_map.split_ascii_whitespace().collect::<Vec<_>>().join(" ");
         // Without an own user namespace the map is the harness's.
-        let mapped = map == format!("{uid} {uid} 1")
-            || seen.namespaces.get("user") == seen.own_namespaces.get("user");
+        let mapped = map == format!("{uid} {uid} 1") || seen.namespaces.get("user") == seen.own_namespaces.get("user");
         let read_back = format!("kernel uid {}; Uid {ids}; map {map}", seen.uid);
         self.holds(
             "outer_uid",
@@ -178,10 +169,7 @@ impl Judge<'_> {
             read_back,
         );
         let groups = self.status("Groups");
-        let dropped = groups.is_empty()
-            || groups
-                .split_ascii_whitespace()
-                .all(|id| id == order.gid.to_string());
+        let dropped = groups.is_empty() || groups.split_ascii_whitespace().all(|id| id == order.gid.to_string());
         if dropped && !self.status.is_empty() {
             self.add(
                 "supplementary_groups",
@@ -226,12 +214,7 @@ impl Judge<'_> {
         );
         let workspace = mount_options(mounts, "/workspace").unwrap_or_default();
         let safe = workspace.contains(&"nosuid") && workspace.contains(&"nodev");
-        self.holds(
-            "workspace",
-            safe,
-            "own mount, nosuid, nodev",
-            workspace.join(","),
-        );
+        self.holds("workspace", safe, "own mount, nosuid, nodev", workspace.join(","));
         let numbers = &self.facts.descriptors;
         self.holds(
             "file_descriptors",
@@ -243,14 +226,10 @@ impl Judge<'_> {
 
     fn locks(&mut self) {
         let facts = self.facts;
-        let walled = facts.landlock_abi > 0
-            && facts.landlock_status == "FullyEnforced"
-            && facts.landlock_probe != "written";
+        let walled =
+            facts.landlock_abi > 0 && facts.landlock_status == "FullyEnforced" && facts.landlock_probe != "written";
         let how = format!("ABI {}, hard requirement", facts.landlock_abi);
-        let read_back = format!(
-            "{}; forbidden write: {}",
-            facts.landlock_status, facts.landlock_probe
-        );
+        let read_back = format!("{}; forbidden write: {}", facts.landlock_status, facts.landlock_probe);
         self.holds("landlock", walled, &how, read_back);
         let mode = self.status("Seccomp");
         let filters = self.status("Seccomp_filters");
@@ -267,17 +246,9 @@ impl Judge<'_> {
             format!("Seccomp {mode}; filters {filters}"),
         );
         let locked = self.status("NoNewPrivs");
-        self.holds(
-            "no_new_privs",
-            locked == "1",
-            "prctl",
-            format!("NoNewPrivs {locked}"),
-        );
+        self.holds("no_new_privs", locked == "1", "prctl", format!("NoNewPrivs {locked}"));
         self.capabilities();
-        let owner = facts
-            .init_owner
-            .map(|owner| owner.to_string())
-            .unwrap_or_default();
+        let owner = facts.init_owner.map(|owner| owner.to_string()).unwrap_or_default();
         let hidden = facts
             .init_owner
             .is_some_and(|owner| owner != self.expectation.order.uid);
@@ -297,10 +268,7 @@ impl Judge<'_> {
 
     fn capabilities(&mut self) {
         let names = ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"];
-        let sets: Vec<_> = names
-            .iter()
-            .map(|name| (*name, self.status(name)))
-            .collect();
+        let sets: Vec<_> = names.iter().map(|name| (*name, self.status(name))).collect();
         let empty = |set: &str| !set.is_empty() && set.bytes().all(|byte| byte == b'0');
         let read_back = sets
             .iter()
@@ -308,16 +276,8 @@ impl Judge<'_> {
             .collect::<Vec<_>>()
             .join("; ");
         if sets.iter().all(|(_, set)| empty(set)) {
-            self.add(
-                "capabilities",
-                BoundState::Enforced,
-                "all sets empty",
-                read_back,
-            );
-        } else if sets
-            .iter()
-            .all(|(name, set)| *name == "CapBnd" || empty(set))
-        {
+            self.add("capabilities", BoundState::Enforced, "all sets empty", read_back);
+        } else if sets.iter().all(|(name, set)| *name == "CapBnd" || empty(set)) {
             self.add(
                 "capabilities",
                 BoundState::Weaker,
@@ -333,10 +293,7 @@ impl Judge<'_> {
         let expectation = self.expectation;
         let limits = expectation.order.limits;
         self.cgroup_limit("memory_limit", &expectation.memory, None);
-        let rlimit = expectation
-            .order
-            .limit_processes
-            .then(|| self.rlimit("Max processes"));
+        let rlimit = expectation.order.limit_processes.then(|| self.rlimit("Max processes"));
         self.cgroup_limit("process_limit", &expectation.processes, rlimit.flatten());
         self.capacity("disk_limit", expectation.disk_bytes, limits.disk_bytes);
         self.capacity("tmp_limit", expectation.tmp_bytes, limits.tmp_bytes);
@@ -353,11 +310,7 @@ impl Judge<'_> {
     }
 
     fn cgroup_limit(&mut self, name: &'static str, limit: &Limit, rlimit: Option<u64>) {
-        let Limit {
-            how,
-            read_back,
-            wanted,
-        } = limit;
+        let Limit { how, read_back, wanted } = limit;
         match (read_back, rlimit) {
             (Some(seen), _) if seen <= wanted => {
                 self.add(name, BoundState::Enforced, how, seen.to_string());
@@ -396,9 +349,6 @@ impl Judge<'_> {
 
 /// Returns the options of the topmost mount at a path.
 fn mount_options<'a>(mounts: &'a str, path: &str) -> Option<Vec<&'a str>> {
-    let line = mounts
-        .lines()
-        .rev()
-        .find(|line| line.split(' ').nth(4) == Some(path))?;
+    let line = mounts.lines().rev().find(|line| line.split(' ').nth(4) == Some(path))?;
     Some(line.split(' ').nth(5)?.split(',').collect())
 }

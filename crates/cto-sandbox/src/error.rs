@@ -33,11 +33,7 @@ pub enum JailError {
         mend: String,
     },
     /// The inner stage met an obstacle.
-    #[error(
-        "{step}: {source}{}{detail}{}{mend}",
-        separator(detail),
-        separator(mend)
-    )]
+    #[error("{step}: {source}{}{detail}{}{mend}", separator(detail), separator(mend))]
     Inner {
         /// What it was doing.
         step: String,
@@ -101,21 +97,14 @@ impl JailError {
 }
 
 fn mend(step: &str, errno: Errno) -> String {
-    let knob = |path: &str| {
-        std::fs::read_to_string(path)
-            .unwrap_or_default()
-            .trim()
-            .to_owned()
-    };
+    let knob = |path: &str| std::fs::read_to_string(path).unwrap_or_default().trim().to_owned();
     let maps = step.contains("map") || step == "write setgroups";
     let text = match (step, errno) {
         ("create namespaces", Errno::NOSPC | Errno::USERS) => {
             let limit = knob("/proc/sys/user/max_user_namespaces");
             return format!("user.max_user_namespaces is {limit}: raise it with sysctl");
         }
-        (_, Errno::PERM | Errno::ACCESS)
-            if maps || step.contains("namespace") || step == "bring loopback up" =>
-        {
+        (_, Errno::PERM | Errno::ACCESS) if maps || step.contains("namespace") || step == "bring loopback up" => {
             if knob("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == "1" {
                 "AppArmor restricts user namespaces: add a profile for this binary with `userns,`, \
                  or set kernel.apparmor_restrict_unprivileged_userns=0"

@@ -36,14 +36,11 @@ impl Helper {
     pub(crate) fn start(reexec: &Reexec, cgroup: Cgroup) -> Result<Self, JailError> {
         let failed = JailError::kernel("make the channels of the jail");
         let flags = SocketFlags::CLOEXEC;
-        let (control, inner) =
-            socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).map_err(&failed)?;
+        let (control, inner) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).map_err(&failed)?;
         // The kernel then names the sender of each report: the child cannot lie about its uid.
         rustix::net::sockopt::set_socket_passcred(&control, true).map_err(&failed)?;
-        let (stdout, stdout_inner) =
-            rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(&failed)?;
-        let (stderr, stderr_inner) =
-            rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(&failed)?;
+        let (stdout, stdout_inner) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(&failed)?;
+        let (stderr, stderr_inner) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(&failed)?;
         for end in [&stdout, &stderr] {
             rustix::fs::fcntl_setfl(end, OFlags::NONBLOCK).map_err(&failed)?;
         }
@@ -75,11 +72,7 @@ impl Helper {
         })
     }
 
-    pub(crate) fn send(
-        &self,
-        command: &Command,
-        descriptors: &[BorrowedFd<'_>],
-    ) -> Result<(), Errno> {
+    pub(crate) fn send(&self, command: &Command, descriptors: &[BorrowedFd<'_>]) -> Result<(), Errno> {
         channel::send(&self.control, command, descriptors)
     }
 
@@ -92,12 +85,7 @@ impl Helper {
         }
         match channel::receive::<Report>(&self.control, false) {
             Ok(Some(Received {
-                frame:
-                    Report::Refused {
-                        step,
-                        errno,
-                        detail,
-                    },
+                frame: Report::Refused { step, errno, detail },
                 ..
             })) => Err(JailError::inner(step, errno, detail)),
             Ok(Some(received)) => Ok(received),
@@ -112,10 +100,7 @@ impl Helper {
     fn last_words(&self) -> String {
         let mut buffer = [0; 1024];
         // An open pipe without content ends the wait too: there is nothing to hear.
-        readable(
-            self.stderr.as_fd(),
-            Instant::now() + Duration::from_millis(200),
-        );
+        readable(self.stderr.as_fd(), Instant::now() + Duration::from_millis(200));
         let length = rustix::io::read(&self.stderr, &mut buffer).unwrap_or(0);
         let words = buffer.get(..length).unwrap_or_default().trim_ascii();
         if words.is_empty() {
@@ -136,11 +121,7 @@ impl Helper {
 
     /// Kills the outer half; init and everything below die with it.
     pub(crate) fn kill(&mut self) -> io::Result<()> {
-        if self.reaped {
-            Ok(())
-        } else {
-            self.child.kill()
-        }
+        if self.reaped { Ok(()) } else { self.child.kill() }
     }
 }
 

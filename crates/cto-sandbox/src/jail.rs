@@ -51,11 +51,7 @@ pub struct PreparedJail {
 ///
 /// The calling thread must live as long as the jail: the kernel kills the jail with the thread
 /// that started it (`PR_SET_PDEATHSIG` follows the thread, not the process).
-pub fn prepare(
-    provider: &dyn Provider,
-    spec: &JailSpec,
-    reexec: &Reexec,
-) -> Result<PreparedJail, JailError> {
+pub fn prepare(provider: &dyn Provider, spec: &JailSpec, reexec: &Reexec) -> Result<PreparedJail, JailError> {
     let build = provider.build()?;
     let mut order = order::make(spec, &build, reexec)?;
     let cgroup = Cgroup::create(&Parents::find(), &spec.name, &spec.limits);
@@ -95,9 +91,7 @@ pub fn prepare(
         if bound.is_none_or(|bound| bound.state != BoundState::Enforced) {
             return Err(JailError::Refused {
                 bound: promise,
-                seen: bound
-                    .map(|bound| bound.read_back.clone())
-                    .unwrap_or_default(),
+                seen: bound.map(|bound| bound.read_back.clone()).unwrap_or_default(),
                 mend: format!(
                     "provider {} promises it on this machine: run `cto doctor`",
                     provider.name()
@@ -121,10 +115,7 @@ pub fn prepare(
             WorkspaceOrder::Host { .. } if spec.workspace.kind() == "host" => "host",
             WorkspaceOrder::Copied { .. } | WorkspaceOrder::Host { .. } => "copied",
         },
-        kernel: rustix::system::uname()
-            .release()
-            .to_string_lossy()
-            .into_owned(),
+        kernel: rustix::system::uname().release().to_string_lossy().into_owned(),
     };
     let observer = Observer::new(&order, network_is_own);
     Ok(PreparedJail {
@@ -159,13 +150,7 @@ impl PreparedJail {
         helper
             .send(&Command::Go, &[])
             .map_err(JailError::kernel("start the program"))?;
-        Ok(RunningJail::new(
-            helper,
-            enforcement,
-            exports,
-            listener,
-            observer,
-        ))
+        Ok(RunningJail::new(helper, enforcement, exports, listener, observer))
     }
 }
 
@@ -182,10 +167,7 @@ fn take_exports(received: Received<Report>, order: &Order) -> Result<Exports, Ja
     };
     let workspace = descriptors.next().ok_or_else(protocol)?;
     let home = descriptors.next().ok_or_else(protocol)?;
-    let created = created
-        .iter()
-        .map(|path| PathBuf::from(path.os()))
-        .collect();
+    let created = created.iter().map(|path| PathBuf::from(path.os())).collect();
     let host_workspace = match &order.workspace {
         WorkspaceOrder::Host { path } => Some(path.path().to_owned()),
         WorkspaceOrder::Overlay { .. } | WorkspaceOrder::Copied { .. } => None,
@@ -199,18 +181,13 @@ fn take_exports(received: Received<Report>, order: &Order) -> Result<Exports, Ja
     })
 }
 
-fn take_ready(
-    received: Received<Report>,
-    observe: bool,
-) -> Result<(Facts, ReadBack, Option<OwnedFd>), JailError> {
+fn take_ready(received: Received<Report>, observe: bool) -> Result<(Facts, ReadBack, Option<OwnedFd>), JailError> {
     let listener = received.descriptors.into_iter().next();
     match received.frame {
         Report::Ready { facts } if listener.is_some() == observe => {
             Ok((facts, ReadBack::of(received.sender)?, listener))
         }
-        _ => Err(JailError::kernel("follow the report of the jail")(
-            Errno::PROTO,
-        )),
+        _ => Err(JailError::kernel("follow the report of the jail")(Errno::PROTO)),
     }
 }
 

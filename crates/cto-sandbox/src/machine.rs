@@ -66,10 +66,7 @@ pub fn probe_machine(reexec: &Reexec, scratch_dir: &Path) -> MachineReport {
         "install bubblewrap 0.8 or newer in /usr/bin; the native provider does without",
     ));
     MachineReport {
-        kernel: rustix::system::uname()
-            .release()
-            .to_string_lossy()
-            .into_owned(),
+        kernel: rustix::system::uname().release().to_string_lossy().into_owned(),
         uid: rustix::process::geteuid().as_raw(),
         landlock_abi,
         abilities,
@@ -120,13 +117,7 @@ fn try_jails(reexec: &Reexec, scratch_dir: &Path) -> Vec<Ability> {
         }),
         reexec,
     );
-    let overlay = prepare(
-        native,
-        &spec(Workspace::Overlay {
-            lowers: vec![lower],
-        }),
-        reexec,
-    );
+    let overlay = prepare(native, &spec(Workspace::Overlay { lowers: vec![lower] }), reexec);
     let mut abilities = vec![outcome("native", "a jail was made", copied.as_ref().err())];
     abilities.push(outcome(
         "overlay",
@@ -134,14 +125,8 @@ fn try_jails(reexec: &Reexec, scratch_dir: &Path) -> Vec<Ability> {
         overlay.as_ref().err(),
     ));
     let kind = Parents::find().kind();
-    for (name, bound) in [
-        ("memory_cgroup", "memory_limit"),
-        ("process_cgroup", "process_limit"),
-    ] {
-        let bound = copied
-            .as_ref()
-            .ok()
-            .and_then(|jail| jail.enforcement().bound(bound));
+    for (name, bound) in [("memory_cgroup", "memory_limit"), ("process_cgroup", "process_limit")] {
+        let bound = copied.as_ref().ok().and_then(|jail| jail.enforcement().bound(bound));
         let ok = bound.is_some_and(|bound| bound.state == BoundState::Enforced);
         let seen = bound.map_or_else(|| "unknown".to_owned(), |bound| bound.how.clone());
         abilities.push(ability(

@@ -47,9 +47,7 @@ impl Memory {
         let mut string = Vec::new();
         let mut at = at;
         while string.len() < cap {
-            let in_page = usize::try_from(4096 - at % 4096)
-                .ok()?
-                .min(cap - string.len());
+            let in_page = usize::try_from(4096 - at % 4096).ok()?.min(cap - string.len());
             let part = self.bytes(at, in_page)?;
             if let Some(end) = part.iter().position(|byte| *byte == 0) {
                 string.extend_from_slice(part.get(..end)?);

@@ -11,7 +11,7 @@ use rustix::io::Errno;
 
 use crate::address::{Address, parse_address};
 use crate::memory::{AT_FDCWD, Memory};
-use crate::protocol::{Method, Order};
+use crate::protocol::{Method, Order, ProgramOrder};
 use crate::seccomp;
 use crate::seccomp::table::{self, Rule};
 use crate::sys::{self, Notification};
@@ -97,6 +97,8 @@ impl Act {
 pub(crate) struct Observer {
     writable: Vec<PathBuf>,
     network_is_own: bool,
+    /// Whether the program is a function of our own binary.
+    embedded: bool,
     /// The first process: it becomes the program.
     first: Option<u32>,
     /// Device and inode of the program's executable.
@@ -107,10 +109,7 @@ pub(crate) struct Observer {
 
 impl Observer {
     pub(crate) fn new(order: &Order, network_is_own: bool) -> Self {
-        let mut writable: Vec<PathBuf> = ["/tmp", "/var/tmp", "/dev"]
-            .iter()
-            .map(PathBuf::from)
-            .collect();
+        let mut writable: Vec<PathBuf> = ["/tmp", "/var/tmp", "/dev"].iter().map(PathBuf::from).collect();
         if order.method != Method::Bare {
             writable.push(PathBuf::from("/run"));
         }
@@ -121,6 +120,7 @@ impl Observer {
         Self {
             writable,
             network_is_own,
+            embedded: matches!(order.program, ProgramOrder::Embedded { .. }),
             first: None,
             engine: None,
             inner: None,
@@ -141,13 +141,7 @@ impl Observer {
     /// Takes one notification, if there is one, and answers it whatever can be learnt of it.
     pub(crate) fn serve(&mut self, listener: BorrowedFd<'_>) -> Result<Option<Observation>, Errno> {
         let mut polled = [PollFd::from_borrowed_fd(listener, PollFlags::IN)];
-        rustix::event::poll(
-            &mut polled,
-            Some(&Timespec {
-                tv_sec: 0,
-                tv_nsec: 0,
-            }),
-        )?;
+        rustix::event::poll(&mut polled, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))?;
         let [polled] = polled;
         if !polled.revents().contains(PollFlags::IN) {
             let gone = polled.revents().intersects(PollFlags::HUP | PollFlags::ERR);
@@ -196,6 +190,10 @@ impl Observer {
         if self.first.is_none() {
             self.first = Some(pid);
             self.inner = identity;
+            if self.embedded {
+                // An embedded program never becomes another one: our own binary is the engine.
+                self.engine = identity;
+            }
         }
         if self.engine.is_none() {
             // Once the first process runs something else than our own binary, that is the program.
@@ -237,12 +235,8 @@ impl Observer {
             "open" | "creat" | "mkdir" | "rmdir" | "unlink" | "truncate" => {
                 self.write(&memory, name, (AT_FDCWD, a[0]), None)
             }
-            "rename" | "link" => {
-                self.write(&memory, name, (AT_FDCWD, a[1]), Some((AT_FDCWD, a[0])))
-            }
-            "renameat" | "renameat2" | "linkat" => {
-                self.write(&memory, name, (a[2], a[3]), Some((a[0], a[1])))
-            }
+            "rename" | "link" => self.write(&memory, name, (AT_FDCWD, a[1]), Some((AT_FDCWD, a[0]))),
+            "renameat" | "renameat2" | "linkat" => self.write(&memory, name, (a[2], a[3]), Some((a[0], a[1]))),
             "symlink" => self.write(&memory, name, (AT_FDCWD, a[1]), None),
             "symlinkat" => self.write(&memory, name, (a[1], a[2]), None),
             _ => None,
@@ -256,7 +250,7 @@ impl Observer {
         Some(Act::Exec {
             path,
             argv,
-            initial: self.first.is_none(),
+            initial: self.first.is_none() && !self.embedded,
         })
     }
 
@@ -264,11 +258,7 @@ impl Observer {
         let length = usize::try_from(length).ok()?.min(128);
         let address = parse_address(&memory.bytes(at, length)?)?;
         let refused = self.network_is_own && !address.is_local();
-        Some(Act::Reach {
-            call,
-            address,
-            refused,
-        })
+        Some(Act::Reach { call, address, refused })
     }
 
     fn write(
@@ -285,8 +275,7 @@ impl Observer {
         };
         let inside = |path: &Path| self.writable.iter().any(|root| path.starts_with(root));
         // A link to something outside changes nothing there; a rename out of there would.
-        let from_outside =
-            call.starts_with("rename") && from.as_deref().is_some_and(|from| !inside(from));
+        let from_outside = call.starts_with("rename") && from.as_deref().is_some_and(|from| !inside(from));
         let outside = !inside(&path) || from_outside;
         Some(Act::Write {
             call,

@@ -12,9 +12,7 @@ use crate::copy;
 use crate::error::JailError;
 use crate::protocol::{BindOrder, Bytes, ChangeOrder, Method, Order, ProgramOrder, WorkspaceOrder};
 use crate::provider::Build;
-use crate::spec::{
-    Change, DEFAULT_ENGINE_ID, HOME, JailSpec, Program, Reexec, WORKSPACE, Workspace,
-};
+use crate::spec::{Change, DEFAULT_ENGINE_ID, HOME, JailSpec, Program, Reexec, WORKSPACE, Workspace};
 
 /// Makes the order; private copies are made where the provider cannot do without.
 pub(crate) fn make(spec: &JailSpec, build: &Build, reexec: &Reexec) -> Result<Order, JailError> {
@@ -26,10 +24,7 @@ pub(crate) fn make(spec: &JailSpec, build: &Build, reexec: &Reexec) -> Result<Or
             spec.engine_gid.unwrap_or(DEFAULT_ENGINE_ID),
         )
     } else {
-        (
-            rustix::process::getuid().as_raw(),
-            rustix::process::getgid().as_raw(),
-        )
+        (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw())
     };
     if uid == 0 || gid == 0 {
         return Err(refuse("the engine may not be root"));
@@ -38,9 +33,7 @@ pub(crate) fn make(spec: &JailSpec, build: &Build, reexec: &Reexec) -> Result<Or
     let owner = root.then_some((uid, gid));
     let workspace = workspace(spec, &method, owner)?;
     let (workspace_path, home_path) = match (&method, &workspace) {
-        (Method::Bare, WorkspaceOrder::Host { path }) => {
-            (path.clone(), Bytes::from(&private(spec, "home", owner)?))
-        }
+        (Method::Bare, WorkspaceOrder::Host { path }) => (path.clone(), Bytes::from(&private(spec, "home", owner)?)),
         _ => (Bytes::from(WORKSPACE), Bytes::from(HOME)),
     };
     Ok(Order {
@@ -96,11 +89,7 @@ fn method(spec: &JailSpec, build: &Build, reexec: &Reexec) -> Result<Method, Jai
 }
 
 /// Only our own namespaces make overlays; the other methods get a private copy.
-fn workspace(
-    spec: &JailSpec,
-    method: &Method,
-    owner: Option<(u32, u32)>,
-) -> Result<WorkspaceOrder, JailError> {
+fn workspace(spec: &JailSpec, method: &Method, owner: Option<(u32, u32)>) -> Result<WorkspaceOrder, JailError> {
     Ok(match (&spec.workspace, method) {
         (Workspace::Host { path }, _) => WorkspaceOrder::Host {
             path: Bytes::from(path),
@@ -130,8 +119,7 @@ fn workspace(
 pub(crate) fn seal(order: &Order, spec: &JailSpec) -> Result<(OwnedFd, u64), JailError> {
     let failed = JailError::harness("write the order");
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-    let memory =
-        rustix::fs::memfd_create("cto-order", flags).map_err(|errno| failed(errno.into()))?;
+    let memory = rustix::fs::memfd_create("cto-order", flags).map_err(|errno| failed(errno.into()))?;
     let text = serde_json::to_vec(order).map_err(|error| failed(error.into()))?;
     let mut file = File::from(memory);
     file.write_all(&text).map_err(&failed)?;
@@ -162,23 +150,15 @@ pub(crate) fn seal(order: &Order, spec: &JailSpec) -> Result<(OwnedFd, u64), Jai
 }
 
 fn refuse(reason: impl Into<String>) -> JailError {
-    JailError::Specification {
-        reason: reason.into(),
-    }
+    JailError::Specification { reason: reason.into() }
 }
 
 fn check(spec: &JailSpec) -> Result<(), JailError> {
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     if spec.name.is_empty() || spec.name.len() > 64 || !spec.name.bytes().all(plain) {
-        return Err(refuse(format!(
-            "the name {:?} is not of [a-z0-9-]",
-            spec.name
-        )));
+        return Err(refuse(format!("the name {:?} is not of [a-z0-9-]", spec.name)));
     }
-    let inside = |path: &Path| {
-        path.components()
-            .all(|part| matches!(part, Component::Normal(_)))
-    };
+    let inside = |path: &Path| path.components().all(|part| matches!(part, Component::Normal(_)));
     let changed = spec.changes.iter().map(|change| match change {
         Change::Remove { path }
         | Change::File { path, .. }
@@ -187,32 +167,20 @@ fn check(spec: &JailSpec) -> Result<(), JailError> {
     });
     for path in changed.chain(&spec.read_only) {
         if path.as_os_str().is_empty() || !inside(path) {
-            return Err(refuse(format!(
-                "{} is not a path inside the workspace",
-                path.display()
-            )));
+            return Err(refuse(format!("{} is not a path inside the workspace", path.display())));
         }
     }
     if !inside(&spec.workdir) {
         return Err(refuse("the working directory is not inside the workspace"));
     }
     for bind in &spec.binds {
-        let target = bind
-            .target
-            .strip_prefix("/")
-            .ok()
-            .filter(|target| inside(target));
+        let target = bind.target.strip_prefix("/").ok().filter(|target| inside(target));
         if target.is_none_or(|target| target.as_os_str().is_empty()) {
-            return Err(refuse(format!(
-                "{} is not a mount target",
-                bind.target.display()
-            )));
+            return Err(refuse(format!("{} is not a mount target", bind.target.display())));
         }
     }
     match &spec.workspace {
-        Workspace::Overlay { lowers } if lowers.is_empty() => {
-            Err(refuse("the overlay has no layer"))
-        }
+        Workspace::Overlay { lowers } if lowers.is_empty() => Err(refuse("the overlay has no layer")),
         _ => Ok(()),
     }
 }

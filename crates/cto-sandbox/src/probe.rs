@@ -75,9 +75,7 @@ fn errno<T>(outcome: std::io::Result<T>) -> Result<T, Errno> {
 }
 
 fn files() -> Vec<Probe> {
-    let open = |path: &str, flags: OFlags| {
-        rustix::fs::open(path, flags | OFlags::CLOEXEC, Mode::from(0o600))
-    };
+    let open = |path: &str, flags: OFlags| rustix::fs::open(path, flags | OFlags::CLOEXEC, Mode::from(0o600));
     let closed = [Errno::ROFS, Errno::ACCESS, Errno::PERM];
     let new = OFlags::CREATE | OFlags::WRONLY;
     let mut probes = vec![
@@ -163,15 +161,14 @@ fn calls() -> Vec<Probe> {
 }
 
 fn sockets(input: &Input) -> Vec<Probe> {
-    let family =
-        |number: u16| rustix::net::socket(AddressFamily::from_raw(number), SocketType::DGRAM, None);
+    let family = |number: u16| rustix::net::socket(AddressFamily::from_raw(number), SocketType::DGRAM, None);
     let connect = |address: (&str, u16)| {
         let address = format!("{}:{}", address.0, address.1).parse();
         let address = address.map_err(|_| Errno::INVAL)?;
         errno(TcpStream::connect_timeout(&address, Duration::from_secs(1)))
     };
-    let unix = SocketAddr::from_abstract_name(&input.abstract_name)
-        .and_then(|address| UnixStream::connect_addr(&address));
+    let unix =
+        SocketAddr::from_abstract_name(&input.abstract_name).and_then(|address| UnixStream::connect_addr(&address));
     let inside = TcpListener::bind("127.0.0.1:0")
         .and_then(|listener| listener.local_addr())
         .and_then(TcpListener::bind)
@@ -180,31 +177,20 @@ fn sockets(input: &Input) -> Vec<Probe> {
         refused("socket_packet", &[Errno::AFNOSUPPORT], family(17)),
         refused("socket_vsock", &[Errno::AFNOSUPPORT], family(40)),
         refused("socket_alg", &[Errno::AFNOSUPPORT], family(38)),
-        refused(
-            "cloud_metadata",
-            &[Errno::NETUNREACH],
-            connect(("169.254.169.254", 80)),
-        ),
+        refused("cloud_metadata", &[Errno::NETUNREACH], connect(("169.254.169.254", 80))),
         refused(
             "host_loopback",
             &[Errno::CONNREFUSED],
             connect(("127.0.0.1", input.port)),
         ),
-        refused(
-            "host_abstract_socket",
-            &[Errno::CONNREFUSED, Errno::PERM],
-            errno(unix),
-        ),
+        refused("host_abstract_socket", &[Errno::CONNREFUSED, Errno::PERM], errno(unix)),
         is("own_loopback", "done", done(errno(inside))),
     ]
 }
 
 fn surroundings() -> Vec<Probe> {
     let names = |path: &str| -> Vec<String> {
-        let entries = fs::read_dir(path)
-            .into_iter()
-            .flatten()
-            .filter_map(Result::ok);
+        let entries = fs::read_dir(path).into_iter().flatten().filter_map(Result::ok);
         let mut names: Vec<_> = entries
             .map(|entry| entry.file_name().to_string_lossy().into_owned())
             .collect();

@@ -119,14 +119,10 @@ impl RunningJail {
                 self.end.closed = true;
                 Ok(Some(JailEvent::Empty))
             }
-            Report::Refused {
-                step,
-                errno,
-                detail,
-            } => Err(JailError::inner(step, errno, detail)),
-            Report::Exports { .. } | Report::Ready { .. } => Err(JailError::kernel(
-                "follow the report of the jail",
-            )(Errno::PROTO)),
+            Report::Refused { step, errno, detail } => Err(JailError::inner(step, errno, detail)),
+            Report::Exports { .. } | Report::Ready { .. } => {
+                Err(JailError::kernel("follow the report of the jail")(Errno::PROTO))
+            }
         }
     }
 
@@ -184,9 +180,7 @@ impl RunningJail {
                 self.on_control()?;
             }
         }
-        self.helper
-            .reap()
-            .map_err(JailError::harness("wait for the jail"))?;
+        self.helper.reap().map_err(JailError::harness("wait for the jail"))?;
         let Self {
             helper,
             exports,
@@ -216,11 +210,7 @@ impl RunningJail {
             Ok(_) | Err(Errno::INTR) => {}
             Err(errno) => return Err(JailError::kernel("wait for the jail")(errno)),
         }
-        let ready = |index: usize| {
-            polled
-                .get(index)
-                .is_some_and(|polled| !polled.revents().is_empty())
-        };
+        let ready = |index: usize| polled.get(index).is_some_and(|polled| !polled.revents().is_empty());
         Ok((ready(0), ready(1)))
     }
 }

@@ -57,11 +57,7 @@ impl SelfTest {
 }
 
 /// Runs the attempts under a provider; `scratch_dir` is a directory of the caller.
-pub fn self_test(
-    provider: &dyn Provider,
-    reexec: &Reexec,
-    scratch_dir: &Path,
-) -> Result<SelfTest, JailError> {
+pub fn self_test(provider: &dyn Provider, reexec: &Reexec, scratch_dir: &Path) -> Result<SelfTest, JailError> {
     let start = Instant::now();
     let failed = JailError::harness("set up the self-test");
     let name = format!("self-test-{}", std::process::id());
@@ -76,9 +72,7 @@ pub fn self_test(
         abstract_name: name.clone(),
     });
     let mut spec = JailSpec {
-        workspace: Workspace::Overlay {
-            lowers: vec![lower],
-        },
+        workspace: Workspace::Overlay { lowers: vec![lower] },
         changes: Vec::new(),
         read_only: Vec::new(),
         binds: Vec::new(),
@@ -114,13 +108,11 @@ pub fn self_test(
     let (enforcement, mut probes) = outcome?;
     probes.push(unvisited(
         "host_tcp_listener",
-        tcp.set_nonblocking(true)
-            .and_then(|()| tcp.accept().map(drop)),
+        tcp.set_nonblocking(true).and_then(|()| tcp.accept().map(drop)),
     ));
     probes.push(unvisited(
         "host_unix_listener",
-        unix.set_nonblocking(true)
-            .and_then(|()| unix.accept().map(drop)),
+        unix.set_nonblocking(true).and_then(|()| unix.accept().map(drop)),
     ));
     let elapsed_ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
     Ok(SelfTest {
@@ -131,11 +123,7 @@ pub fn self_test(
     })
 }
 
-fn run(
-    provider: &dyn Provider,
-    spec: &JailSpec,
-    reexec: &Reexec,
-) -> Result<(Enforcement, Vec<Probe>), JailError> {
+fn run(provider: &dyn Provider, spec: &JailSpec, reexec: &Reexec) -> Result<(Enforcement, Vec<Probe>), JailError> {
     let running = prepare(provider, spec, reexec)?.start()?;
     let enforcement = running.enforcement().clone();
     let until = Instant::now() + PATIENCE;

@@ -1,8 +1,5 @@
 //! The system calls that no safe wrapper offers: all `unsafe` of the project lives here.
-#![expect(
-    unsafe_code,
-    reason = "the kernel interfaces below have no safe wrapper in rustix"
-)]
+#![expect(unsafe_code, reason = "the kernel interfaces below have no safe wrapper in rustix")]
 
 use std::ffi::{CStr, c_char, c_int, c_long, c_uint, c_ulong};
 use std::io;
@@ -72,12 +69,7 @@ struct MountAttributes {
 }
 
 /// Sets attributes and propagation of the mount behind a descriptor, below it too if `recursive`.
-pub(crate) fn mount_setattr(
-    mount: BorrowedFd<'_>,
-    recursive: bool,
-    set: u64,
-    propagation: u64,
-) -> Result<(), Errno> {
+pub(crate) fn mount_setattr(mount: BorrowedFd<'_>, recursive: bool, set: u64, propagation: u64) -> Result<(), Errno> {
     let attributes = MountAttributes {
         set,
         clear: 0,
@@ -118,35 +110,18 @@ pub(crate) fn landlock_abi() -> i32 {
     const VERSION: c_uint = 1;
     let attributes: *const u8 = ptr::null();
     // SAFETY: with the version flag the attributes must be null with size 0.
-    let abi = unsafe {
-        libc::syscall(
-            libc::SYS_landlock_create_ruleset,
-            attributes,
-            0usize,
-            VERSION,
-        )
-    };
+    let abi = unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, attributes, 0usize, VERSION) };
     i32::try_from(abi).unwrap_or(0).max(0)
 }
 
 /// Tells whether the kernel knows a seccomp return action.
 pub(crate) fn seccomp_has_action(action: u32) -> bool {
     // SAFETY: the action outlives the call, which only reads it.
-    unsafe {
-        libc::syscall(
-            libc::SYS_seccomp,
-            libc::SECCOMP_GET_ACTION_AVAIL,
-            0,
-            &raw const action,
-        ) == 0
-    }
+    unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_GET_ACTION_AVAIL, 0, &raw const action) == 0 }
 }
 
 /// Installs a filter on the calling thread; with `listener` the notification descriptor returns.
-pub(crate) fn seccomp_install(
-    program: &[libc::sock_filter],
-    listener: bool,
-) -> Result<Option<OwnedFd>, Errno> {
+pub(crate) fn seccomp_install(program: &[libc::sock_filter], listener: bool) -> Result<Option<OwnedFd>, Errno> {
     let length = u16::try_from(program.len()).map_err(|_| Errno::INVAL)?;
     let program = libc::sock_fprog {
         len: length,
@@ -166,8 +141,7 @@ pub(crate) fn seccomp_install(
     if !listener {
         return install(0).map(|_| None);
     }
-    let killable =
-        libc::SECCOMP_FILTER_FLAG_NEW_LISTENER | libc::SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
+    let killable = libc::SECCOMP_FILTER_FLAG_NEW_LISTENER | libc::SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
     let number = match install(killable) {
         // Before 5.19 a waiting call can be interrupted by a signal: weaker, but not unsafe.
         Err(Errno::INVAL) => install(libc::SECCOMP_FILTER_FLAG_NEW_LISTENER)?,
@@ -193,11 +167,7 @@ pub(crate) fn notification_receive(listener: BorrowedFd<'_>) -> Result<Notificat
     let mut raw: libc::seccomp_notif = unsafe { std::mem::zeroed() };
     // SAFETY: the structure is writable and of the size that the request number carries.
     check(c_long::from(unsafe {
-        libc::ioctl(
-            listener.as_raw_fd(),
-            libc::SECCOMP_IOCTL_NOTIF_RECV,
-            &raw mut raw,
-        )
+        libc::ioctl(listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_RECV, &raw mut raw)
     }))?;
     Ok(Notification {
         id: raw.id,
@@ -208,15 +178,8 @@ pub(crate) fn notification_receive(listener: BorrowedFd<'_>) -> Result<Notificat
 }
 
 /// Answers a notification: lets the call go on, or fails it with an error number.
-pub(crate) fn notification_answer(
-    listener: BorrowedFd<'_>,
-    id: u64,
-    refuse_with: Option<c_int>,
-) -> Result<(), Errno> {
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "the flag is 1; only its type is wide"
-    )]
+pub(crate) fn notification_answer(listener: BorrowedFd<'_>, id: u64, refuse_with: Option<c_int>) -> Result<(), Errno> {
+    #[expect(clippy::cast_possible_truncation, reason = "the flag is 1; only its type is wide")]
     let go_on = libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE as u32;
     let mut response = libc::seccomp_notif_resp {
         id,
@@ -226,11 +189,7 @@ pub(crate) fn notification_answer(
     };
     // SAFETY: the structure outlives the call and has the size that the request number carries.
     check(c_long::from(unsafe {
-        libc::ioctl(
-            listener.as_raw_fd(),
-            libc::SECCOMP_IOCTL_NOTIF_SEND,
-            &raw mut response,
-        )
+        libc::ioctl(listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_SEND, &raw mut response)
     }))
     .map(drop)
 }
@@ -238,13 +197,7 @@ pub(crate) fn notification_answer(
 /// Tells whether the caller of a notification still waits, so that its memory is still its own.
 pub(crate) fn notification_is_valid(listener: BorrowedFd<'_>, id: u64) -> bool {
     // SAFETY: the identifier outlives the call, which only reads it.
-    unsafe {
-        libc::ioctl(
-            listener.as_raw_fd(),
-            libc::SECCOMP_IOCTL_NOTIF_ID_VALID,
-            &raw const id,
-        ) == 0
-    }
+    unsafe { libc::ioctl(listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_ID_VALID, &raw const id) == 0 }
 }
 
 /// Blocks SIGCHLD and returns a descriptor that becomes readable for it.
@@ -258,8 +211,7 @@ pub(crate) fn watch_children() -> Result<OwnedFd, Errno> {
     // SAFETY: the set is initialised, and the old mask is not asked for.
     unsafe { libc::sigprocmask(libc::SIG_BLOCK, &raw const set, ptr::null_mut()) };
     // SAFETY: the set is initialised; -1 asks for a new descriptor.
-    let number =
-        unsafe { libc::signalfd(-1, &raw const set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK) };
+    let number = unsafe { libc::signalfd(-1, &raw const set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK) };
     check(c_long::from(number))?;
     // SAFETY: the kernel has just returned this descriptor to us.
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
@@ -300,8 +252,7 @@ pub(crate) fn children_usage() -> (u64, u64, u64) {
     // SAFETY: the structure is writable.
     unsafe { libc::getrusage(libc::RUSAGE_CHILDREN, &raw mut usage) };
     let micros = |time: libc::timeval| {
-        u64::try_from(time.tv_sec).unwrap_or(0) * 1_000_000
-            + u64::try_from(time.tv_usec).unwrap_or(0)
+        u64::try_from(time.tv_sec).unwrap_or(0) * 1_000_000 + u64::try_from(time.tv_usec).unwrap_or(0)
     };
     (
         micros(usage.ru_utime),
@@ -330,6 +281,5 @@ pub(crate) fn loopback_up(socket: BorrowedFd<'_>) -> Result<(), Errno> {
 pub(crate) fn attempt(number: c_long, arguments: [c_ulong; 3]) -> Result<(), Errno> {
     let [first, second, third] = arguments;
     // SAFETY: the self-test passes null pointers and zero sizes only: the kernel refuses them.
-    check(unsafe { libc::syscall(number, first, second, third, 0 as c_ulong, 0 as c_ulong) })
-        .map(drop)
+    check(unsafe { libc::syscall(number, first, second, third, 0 as c_ulong, 0 as c_ulong) }).map(drop)
 }

@@ -38,12 +38,7 @@ pub struct EnvelopeSignature {
 
 /// Returns the bytes that DSSE signs: `DSSEv1 <len> <type> <len> <payload>`.
 pub fn pre_authentication_encoding(payload_type: &str, payload: &[u8]) -> Vec<u8> {
-    let mut encoded = format!(
-        "DSSEv1 {} {payload_type} {} ",
-        payload_type.len(),
-        payload.len()
-    )
-    .into_bytes();
+    let mut encoded = format!("DSSEv1 {} {payload_type} {} ", payload_type.len(), payload.len()).into_bytes();
     encoded.extend_from_slice(payload);
     encoded
 }
@@ -84,9 +79,7 @@ impl Subject {
     pub fn new(name: &str, digest: &Sha256Digest) -> Self {
         Self {
             name: name.to_owned(),
-            digest: SubjectDigest {
-                sha256: digest.hex(),
-            },
+            digest: SubjectDigest { sha256: digest.hex() },
         }
     }
 }

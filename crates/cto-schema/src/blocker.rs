@@ -7,9 +7,7 @@ use strum::VariantArray as _;
 use crate::event::EventType;
 
 /// The verdict of a run.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
     /// Everything held.
@@ -43,18 +41,7 @@ pub struct StatusContext {
 /// Why a run failed closed. Names are stable; the table of spec 06 is [`BlockerCode::event`] and
 /// [`BlockerCode::status`].
 #[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    Serialize,
-    Deserialize,
-    JsonSchema,
-    strum::VariantArray,
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema, strum::VariantArray,
 )]
 #[serde(rename_all = "snake_case")]
 pub enum BlockerCode {
@@ -151,10 +138,9 @@ impl BlockerCode {
     /// Returns the event at which this blocker becomes known (spec 06, column "Event").
     pub fn event(self, context: StatusContext) -> EventType {
         match self {
-            Self::NoDiff
-            | Self::DisallowedFileChange
-            | Self::UnsafeFile
-            | Self::PatchRoundtripFailed => EventType::GitDiffChecked,
+            Self::NoDiff | Self::DisallowedFileChange | Self::UnsafeFile | Self::PatchRoundtripFailed => {
+                EventType::GitDiffChecked
+            }
             Self::VerificationFailed | Self::ReviewerRejected | Self::VerificationUntrusted => {
                 EventType::VerificationCompleted
             }

@@ -10,18 +10,7 @@ use crate::digest::Sha256Digest;
 /// The type of a normalized event. `engine.*` quotes the engine and is never read as state; everything else is
 /// written by the harness alone.
 #[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    Serialize,
-    Deserialize,
-    JsonSchema,
-    strum::VariantArray,
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema, strum::VariantArray,
 )]
 pub enum EventType {
     /// The run directory exists and the nonce is drawn.

@@ -34,14 +34,8 @@ impl RunId {
         if case.is_empty() {
             case.push_str("unreadable");
         }
-        let suffix = data_encoding::BASE32_NOPAD
-            .encode(&random)
-            .to_ascii_lowercase();
-        Self(format!(
-            "{}-{case}-{}",
-            compact_utc.to_ascii_lowercase(),
-            &suffix[..10]
-        ))
+        let suffix = data_encoding::BASE32_NOPAD.encode(&random).to_ascii_lowercase();
+        Self(format!("{}-{case}-{}", compact_utc.to_ascii_lowercase(), &suffix[..10]))
     }
 
     /// Returns the id as text.
@@ -60,8 +54,7 @@ impl FromStr for RunId {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let good = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-        let valid =
-            (1..=64).contains(&text.len()) && text.bytes().all(good) && !text.starts_with('-');
+        let valid = (1..=64).contains(&text.len()) && text.bytes().all(good) && !text.starts_with('-');
         if valid {
             Ok(Self(text.to_owned()))
         } else {

@@ -26,45 +26,35 @@ mod version;
 mod write_set;
 
 pub use attestation::{
-    Envelope, EnvelopeSignature, PAYLOAD_TYPE, PREDICATE_TYPE, RunPredicate, STATEMENT_TYPE,
-    Statement, Subject, pre_authentication_encoding,
+    Envelope, EnvelopeSignature, PAYLOAD_TYPE, PREDICATE_TYPE, RunPredicate, STATEMENT_TYPE, Statement, Subject,
+    pre_authentication_encoding,
 };
 pub use blocker::{Blocker, BlockerCode, ExitClass, Status, StatusContext};
 pub use case::Case;
 pub use contract::{
-    BaselineExpectation, Budget, ContractError, DEFAULT_FORBIDDEN_PATHS, DEFAULT_SCRATCH_PATHS,
-    DependencyLayer, Enforce, FORBIDDEN_ACTIONS, ForbiddenPathException, History, LimitName,
-    Limits, MutationMode, RiskClass, TaskContract, Timeouts, parse_contract,
+    BaselineExpectation, Budget, ContractError, DEFAULT_FORBIDDEN_PATHS, DEFAULT_SCRATCH_PATHS, DependencyLayer,
+    Enforce, FORBIDDEN_ACTIONS, ForbiddenPathException, History, LimitName, Limits, MutationMode, RiskClass,
+    TaskContract, Timeouts, parse_contract,
 };
 pub use decision::{BackendDenial, EligibilityDecision, Escalation, GateOutcome};
 pub use digest::Sha256Digest;
 pub use enforcement::{Bound, BoundState, Enforcement};
 pub use event::{Event, EventType};
-pub use facts::{
-    EngineFacts, Facts, RepositoryState, RunsRootFacts, SandboxFacts, TargetFacts,
-    VerificationFacts,
-};
+pub use facts::{EngineFacts, Facts, RepositoryState, RunsRootFacts, SandboxFacts, TargetFacts, VerificationFacts};
 pub use ids::{InvalidId, RunId};
 pub use journal::{JournalEvent, JournalRecord};
 pub use observation::{
-    ArtifactFailure, EndedBy, EngineObservation, ForbiddenAttempt, LimitHit, Observations,
-    SecretFinding, StreamFacts, TargetAfter,
+    ArtifactFailure, EndedBy, EngineObservation, ForbiddenAttempt, LimitHit, Observations, SecretFinding, StreamFacts,
+    TargetAfter,
 };
 pub use paths::PathText;
-pub use proof::{
-    AllowedPathsProof, ForbiddenActionsProof, NoTargetInspection, SourceNonMutation, TreeProof,
-};
-pub use report::{
-    ApprovalStatus, Claim, ClaimBasis, Freshness, Report, ReportDigest, Usage, VerificationLine,
-};
+pub use proof::{AllowedPathsProof, ForbiddenActionsProof, NoTargetInspection, SourceNonMutation, TreeProof};
+pub use report::{ApprovalStatus, Claim, ClaimBasis, Freshness, Report, ReportDigest, Usage, VerificationLine};
 pub use strict::{StrictError, StrictLimits, parse_strict};
 pub use trace::Span;
 pub use untrusted::{Untrusted, escape};
 pub use verification::{
-    CanaryOutcome, CanaryState, CommandResult, IntegrityFact, RunLabel, Verification,
-    VerificationRun,
+    CanaryOutcome, CanaryState, CommandResult, IntegrityFact, RunLabel, Verification, VerificationRun,
 };
 pub use version::{SchemaError, SchemaId, check_schema};
-pub use write_set::{
-    Change, ChangeKind, EntryKind, EntryState, GitFact, IgnoredArtifact, UnsafeEntry, WriteSet,
-};
+pub use write_set::{Change, ChangeKind, EntryKind, EntryState, GitFact, IgnoredArtifact, UnsafeEntry, WriteSet};

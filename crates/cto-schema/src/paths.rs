@@ -8,9 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::untrusted::escape;
 
 /// A path relative to the repository root.
-#[derive(
-    Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
-)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct PathText {
     /// The path as text; invalid UTF-8 is replaced by U+FFFD.
     pub path: String,
@@ -21,8 +19,7 @@ pub struct PathText {
 impl PathText {
     /// Returns the document form of a path.
     pub fn new(bytes: &[u8]) -> Self {
-        let plain = std::str::from_utf8(bytes)
-            .is_ok_and(|text| escape(text.as_bytes(), usize::MAX) == text);
+        let plain = std::str::from_utf8(bytes).is_ok_and(|text| escape(text.as_bytes(), usize::MAX) == text);
         let path = String::from_utf8_lossy(bytes).into_owned();
         Self {
             path,
@@ -40,12 +37,7 @@ impl PathText {
 
     /// Returns the path for a human: escaped, never raw.
     pub fn shown(&self) -> String {
-        escape(
-            &self
-                .bytes()
-                .unwrap_or_else(|| self.path.clone().into_bytes()),
-            4096,
-        )
+        escape(&self.bytes().unwrap_or_else(|| self.path.clone().into_bytes()), 4096)
     }
 }
 
@@ -65,13 +57,7 @@ mod tests {
         ] {
             let text = PathText::new(bytes);
             let json = serde_json::to_string(&text).unwrap();
-            assert_eq!(
-                serde_json::from_str::<PathText>(&json)
-                    .unwrap()
-                    .bytes()
-                    .unwrap(),
-                bytes
-            );
+            assert_eq!(serde_json::from_str::<PathText>(&json).unwrap().bytes().unwrap(), bytes);
         }
         assert!(PathText::new("ü/x".as_bytes()).path_b64.is_none());
         assert!(PathText::new(b"a\nb").path_b64.is_some());

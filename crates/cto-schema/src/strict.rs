@@ -59,10 +59,7 @@ impl From<serde_json::Error> for StrictError {
 
 /// Parses one JSON document: UTF-8 without BOM, no duplicate keys at any depth, at most 128 levels, no trailing
 /// data, no integer beyond 2^53 - 1, no NaN or infinity (I-JSON, RFC 7493).
-pub fn parse_strict<T: DeserializeOwned>(
-    bytes: &[u8],
-    limits: StrictLimits,
-) -> Result<T, StrictError> {
+pub fn parse_strict<T: DeserializeOwned>(bytes: &[u8], limits: StrictLimits) -> Result<T, StrictError> {
     if bytes.len() > limits.bytes {
         return Err(StrictError::TooLarge {
             size: bytes.len(),

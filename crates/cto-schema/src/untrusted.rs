@@ -33,10 +33,7 @@ pub fn escape(bytes: &[u8], cap: usize) -> String {
         }
     }
     if cut {
-        push(
-            &mut out,
-            format_args!("… [{} bytes cut]", bytes.len() - cap),
-        );
+        push(&mut out, format_args!("… [{} bytes cut]", bytes.len() - cap));
     }
     out
 }

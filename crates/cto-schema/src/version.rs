@@ -66,9 +66,7 @@ pub fn check_schema(found: &str, expected: SchemaId) -> Result<(), SchemaError> 
         .strip_prefix("cto/")
         .and_then(|r| r.strip_prefix(expected.name))
         .and_then(|r| r.strip_prefix('/'));
-    let (major, minor) = rest
-        .and_then(|version| version.split_once('.'))
-        .ok_or_else(refuse)?;
+    let (major, minor) = rest.and_then(|version| version.split_once('.')).ok_or_else(refuse)?;
     let known = major.parse() == Ok(expected.major) && minor.parse::<u32>().is_ok();
     if known { Ok(()) } else { Err(refuse()) }
 }

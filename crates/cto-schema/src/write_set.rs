@@ -120,9 +120,6 @@ pub struct GitFact {
 impl WriteSet {
     /// Returns the changed paths as text, in order, for reports.
     pub fn changed_files(&self) -> Vec<String> {
-        self.changes
-            .iter()
-            .map(|change| change.path.path.clone())
-            .collect()
+        self.changes.iter().map(|change| change.path.path.clone()).collect()
     }
 }

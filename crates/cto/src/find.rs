@@ -20,10 +20,9 @@ pub(crate) fn bundle_of(home: &Home, typed: &str) -> Result<PathBuf, CommandErro
             .map_err(|error| CommandError::failed(&error))?
             .into_iter()
             .next();
-        return newest.map(|entry| home.run(&entry.run_id)).ok_or_else(|| {
-            CommandError::refused("there is no run yet")
-                .hint("start with: cto run r1-string-slugify")
-        });
+        return newest
+            .map(|entry| home.run(&entry.run_id))
+            .ok_or_else(|| CommandError::refused("there is no run yet").hint("start with: cto run r1-string-slugify"));
     }
     let names = std::fs::read_dir(home.runs()).map_err(|error| CommandError::failed(&error))?;
     let mut found: Vec<PathBuf> = names
@@ -42,10 +41,7 @@ pub(crate) fn bundle_of(home: &Home, typed: &str) -> Result<PathBuf, CommandErro
         (Some(_), false) => Err(CommandError::usage(format!(
             "'{shown}' names more than one run; type more of the id"
         ))),
-        (None, _) => Err(
-            CommandError::refused(format!("failed to find run '{shown}'"))
-                .hint("cto runs lists the ids"),
-        ),
+        (None, _) => Err(CommandError::refused(format!("failed to find run '{shown}'")).hint("cto runs lists the ids")),
     }
 }
 

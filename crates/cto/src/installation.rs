@@ -60,8 +60,7 @@ pub(crate) fn home_path(global: &Global) -> Result<(PathBuf, Origin), CommandErr
     }
     use etcetera::BaseStrategy as _;
     let base = etcetera::choose_base_strategy().map_err(|_| {
-        CommandError::usage("failed to find a home directory")
-            .hint("set CTO_HOME to a directory for evidence and keys")
+        CommandError::usage("failed to find a home directory").hint("set CTO_HOME to a directory for evidence and keys")
     })?;
     Ok((base.data_dir().join("cto"), Origin::Default))
 }
@@ -70,24 +69,19 @@ pub(crate) fn home_path(global: &Global) -> Result<(PathBuf, Origin), CommandErr
 pub(crate) fn open_home(global: &Global) -> Result<Home, CommandError> {
     let (path, _) = home_path(global)?;
     Home::open(&path).map_err(|error| {
-        CommandError::failed(&error)
-            .hint("CTO_HOME or --home names the directory for evidence and keys")
+        CommandError::failed(&error).hint("CTO_HOME or --home names the directory for evidence and keys")
     })
 }
 
 /// Reads the settings and says where they came from.
-pub(crate) fn read_settings(
-    global: &Global,
-    home: &Home,
-) -> Result<(Settings, Option<PathBuf>), CommandError> {
+pub(crate) fn read_settings(global: &Global, home: &Home) -> Result<(Settings, Option<PathBuf>), CommandError> {
     let default = home.root().join("harness.yaml");
     let path = match &global.config {
         Some(path) => Some(path.clone()),
         None => default.exists().then_some(default),
     };
     let settings = match &path {
-        Some(path) => Settings::read(path)
-            .map_err(|error| CommandError::usage(crate::error::chain(&error)))?,
+        Some(path) => Settings::read(path).map_err(|error| CommandError::usage(crate::error::chain(&error)))?,
         None => Settings::default(),
     };
     Ok((settings, path))
@@ -100,8 +94,7 @@ pub(crate) fn open(global: &Global) -> Result<Harness, CommandError> {
     let git = match &settings.git {
         Some(program) => Git::at(program.clone()),
         None => Git::find().map_err(|error| {
-            CommandError::failed(&error)
-                .hint("install git 2.40 or newer (Debian: apt-get install git)")
+            CommandError::failed(&error).hint("install git 2.40 or newer (Debian: apt-get install git)")
         })?,
     };
     Ok(Harness::new(home, settings, git, gates()))

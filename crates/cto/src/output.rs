@@ -46,9 +46,7 @@ impl Output {
     pub(crate) fn document<T: Serialize>(&self, value: &T) {
         match serde_json::to_string_pretty(value) {
             Ok(text) => self.print(&format!("{text}\n")),
-            Err(error) => self.note(&format!(
-                "error: failed to express the result as JSON: {error}"
-            )),
+            Err(error) => self.note(&format!("error: failed to express the result as JSON: {error}")),
         }
     }
 

@@ -22,9 +22,7 @@ impl Progress {
         }
         let bar = ProgressBar::new_spinner();
         // The template is fixed; the default stands in should it ever be refused.
-        let style = ProgressStyle::with_template(
-            "{spinner} {elapsed_precise} {prefix:.bold}  {wide_msg:.dim}",
-        );
+        let style = ProgressStyle::with_template("{spinner} {elapsed_precise} {prefix:.bold}  {wide_msg:.dim}");
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
         bar.enable_steady_tick(Duration::from_millis(120));
         Self { bar }

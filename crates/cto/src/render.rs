@@ -163,10 +163,7 @@ fn bounds(report: &Report) -> String {
         names(BoundState::Enforced).len(),
         enforcement.provider
     );
-    for (state, word) in [
-        (BoundState::Weaker, "weaker"),
-        (BoundState::Absent, "absent"),
-    ] {
+    for (state, word) in [(BoundState::Weaker, "weaker"), (BoundState::Absent, "absent")] {
         let list = names(state);
         if !list.is_empty() {
             text = format!("{text}, {word}: {}", list.join(", "));

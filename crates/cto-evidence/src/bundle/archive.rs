@@ -30,8 +30,8 @@ pub(super) fn read(path: &Path, taker: &mut Taker) -> Result<String, BundleError
         path: shown.clone(),
         what,
     };
-    let mut decoder = zstd::stream::read::Decoder::with_buffer(BufReader::new(input))
-        .map_err(|error| taker.read_error(&error))?;
+    let mut decoder =
+        zstd::stream::read::Decoder::with_buffer(BufReader::new(input)).map_err(|error| taker.read_error(&error))?;
     decoder
         .window_log_max(WINDOW_LOG_MAX)
         .map_err(|error| taker.read_error(&error))?;
@@ -52,9 +52,7 @@ pub(super) fn read(path: &Path, taker: &mut Taker) -> Result<String, BundleError
         let kind = entry.header().entry_type();
         if !kind.is_file() && !kind.is_dir() {
             let shown = escape(&full, 200);
-            return Err(refuse(format!(
-                "'{shown}' is a link, a special file or an extension"
-            )));
+            return Err(refuse(format!("'{shown}' is a link, a special file or an extension")));
         }
         let name = inside(&full, kind.is_dir(), &mut top).map_err(&refuse)?;
         if let Some(name) = name {
@@ -142,9 +140,7 @@ impl<R: Read> Read for Bounded<R> {
                 self.limit
             )));
         }
-        if self.produced > RATIO_FREE_BYTES
-            && self.produced / self.consumed.get().max(1) > RATIO_MAX
-        {
+        if self.produced > RATIO_FREE_BYTES && self.produced / self.consumed.get().max(1) > RATIO_MAX {
             return Err(io::Error::other(format!(
                 "it unpacks to more than {RATIO_MAX} times its size"
             )));

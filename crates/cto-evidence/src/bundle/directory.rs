@@ -54,13 +54,7 @@ fn walk(dir: &OwnedFd, prefix: &[u8], depth: usize, taker: &mut Taker) -> Result
     Ok(())
 }
 
-fn entry(
-    dir: &OwnedFd,
-    name: &[u8],
-    full: &[u8],
-    depth: usize,
-    taker: &mut Taker,
-) -> Result<(), BundleError> {
+fn entry(dir: &OwnedFd, name: &[u8], full: &[u8], depth: usize, taker: &mut Taker) -> Result<(), BundleError> {
     let stat = rustix::fs::statat(dir.as_fd(), name, AtFlags::SYMLINK_NOFOLLOW)
         .map_err(|error| taker.read_error(&error.into()))?;
     match FileType::from_raw_mode(stat.st_mode) {
@@ -74,8 +68,8 @@ fn entry(
             walk(&inner, full, depth + 1, taker)
         }
         FileType::RegularFile => {
-            let file = rustix::fs::openat(dir, name, OPEN, Mode::empty())
-                .map_err(|error| taker.read_error(&error.into()))?;
+            let file =
+                rustix::fs::openat(dir, name, OPEN, Mode::empty()).map_err(|error| taker.read_error(&error.into()))?;
             // What counts is what was opened, not what the name showed a moment ago.
             let stat = rustix::fs::fstat(&file).map_err(|error| taker.read_error(&error.into()))?;
             if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
@@ -83,10 +77,7 @@ fn entry(
                 return Ok(());
             }
             if stat.st_nlink != 1 {
-                taker.problem(
-                    full,
-                    "has more than one hard link; copy the bundle without links",
-                );
+                taker.problem(full, "has more than one hard link; copy the bundle without links");
                 return Ok(());
             }
             let size_bytes = u64::try_from(stat.st_size).unwrap_or(u64::MAX);

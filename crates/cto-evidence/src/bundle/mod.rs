@@ -59,9 +59,7 @@ pub enum BundleError {
         source: io::Error,
     },
     /// Neither a directory nor a regular file.
-    #[error(
-        "read bundle '{path}': it is neither a run's directory nor a .tar.zst made by cto export"
-    )]
+    #[error("read bundle '{path}': it is neither a run's directory nor a .tar.zst made by cto export")]
     NotABundle {
         /// Which path.
         path: String,
@@ -189,10 +187,7 @@ pub(crate) fn name_problem(name: &[u8]) -> Option<&'static str> {
     if parts.len() > 4 {
         return Some("lies deeper than four levels");
     }
-    if parts
-        .iter()
-        .any(|part| part.is_empty() || part.starts_with(b"."))
-    {
+    if parts.iter().any(|part| part.is_empty() || part.starts_with(b".")) {
         return Some("has an empty part or one that starts with a dot");
     }
     (!parts.iter().all(|part| part.iter().all(known)))

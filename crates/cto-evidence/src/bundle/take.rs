@@ -60,8 +60,7 @@ impl Taker {
     }
 
     pub(crate) fn problem(&mut self, name: &[u8], what: &str) {
-        self.problems
-            .push(format!("'{}' {what}", escape(name, 200)));
+        self.problems.push(format!("'{}' {what}", escape(name, 200)));
     }
 
     pub(crate) fn read_error(&self, source: &io::Error) -> BundleError {
@@ -82,12 +81,7 @@ impl Taker {
     }
 
     /// Takes one regular file. A name that may not stand in a bundle is a problem, not a file.
-    pub(crate) fn take(
-        &mut self,
-        name: &[u8],
-        size_bytes: u64,
-        reader: &mut dyn Read,
-    ) -> Result<(), BundleError> {
+    pub(crate) fn take(&mut self, name: &[u8], size_bytes: u64, reader: &mut dyn Read) -> Result<(), BundleError> {
         if let Some(what) = name_problem(name) {
             self.problem(name, what);
             return Ok(());
@@ -107,19 +101,12 @@ impl Taker {
     fn keep(&mut self, name: &str, size_bytes: u64) -> Result<u64, BundleError> {
         let limits = self.limits;
         if size_bytes > limits.file_bytes {
-            let what = format!(
-                "{name} has {size_bytes} bytes, {} are allowed",
-                limits.file_bytes
-            );
+            let what = format!("{name} has {size_bytes} bytes, {} are allowed", limits.file_bytes);
             return Err(self.too_large(what));
         }
         let content = matches!(name, "patch.diff" | "test.log");
         if content {
-            return Ok(if limits.keep_content {
-                limits.document_bytes
-            } else {
-                0
-            });
+            return Ok(if limits.keep_content { limits.document_bytes } else { 0 });
         }
         let document = !name.contains('/')
             && (name == "SHA256SUMS"
@@ -144,12 +131,7 @@ impl Taker {
         Ok(limits.document_bytes)
     }
 
-    fn digest(
-        &mut self,
-        name: &str,
-        keep: u64,
-        reader: &mut dyn Read,
-    ) -> Result<BundleFile, BundleError> {
+    fn digest(&mut self, name: &str, keep: u64, reader: &mut dyn Read) -> Result<BundleFile, BundleError> {
         let mut hasher = Sha256::new();
         let mut kept = Vec::new();
         let mut patch = (name == "patch.diff").then(Box::<PatchScan>::default);
@@ -165,9 +147,7 @@ impl Taker {
             let chunk = &buffer[..read];
             size_bytes += read as u64;
             // A file that grows while it is read must not outgrow its limits either.
-            if size_bytes > self.limits.file_bytes
-                || self.total_bytes + size_bytes > self.limits.total_bytes
-            {
+            if size_bytes > self.limits.file_bytes || self.total_bytes + size_bytes > self.limits.total_bytes {
                 let what = format!("its files have more than {} bytes", self.limits.total_bytes);
                 break Err(self.too_large(what));
             }
@@ -175,9 +155,7 @@ impl Taker {
             if let Some(patch) = &mut patch {
                 patch.feed(chunk);
             }
-            let room = usize::try_from(keep)
-                .unwrap_or(usize::MAX)
-                .saturating_sub(kept.len());
+            let room = usize::try_from(keep).unwrap_or(usize::MAX).saturating_sub(kept.len());
             kept.extend_from_slice(&chunk[..chunk.len().min(room)]);
         };
         self.buffer = buffer;

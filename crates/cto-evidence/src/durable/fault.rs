@@ -44,8 +44,7 @@ fn due() -> Option<Fault> {
 }
 
 fn die() -> io::Error {
-    rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL)
-        .unwrap();
+    rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL).unwrap();
     io::Error::other("killed")
 }
 

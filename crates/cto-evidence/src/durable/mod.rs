@@ -38,19 +38,13 @@ pub(crate) fn make_dir_at(dir: impl AsFd, name: &str) -> io::Result<()> {
 /// Creates a private file that must not exist, for appending.
 pub(crate) fn create_at(dir: impl AsFd, name: &str) -> io::Result<File> {
     fault::point("create")?;
-    let flags = OFlags::RDWR
-        | OFlags::APPEND
-        | OFlags::CREATE
-        | OFlags::EXCL
-        | OFlags::NOFOLLOW
-        | OFlags::CLOEXEC;
+    let flags = OFlags::RDWR | OFlags::APPEND | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     Ok(rustix::fs::openat(dir, name, flags, Mode::RUSR | Mode::WUSR)?.into())
 }
 
 /// Opens an existing regular file for reading and appending.
 pub(crate) fn open_append_at(dir: impl AsFd, name: &str) -> io::Result<File> {
-    let flags =
-        OFlags::RDWR | OFlags::APPEND | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let flags = OFlags::RDWR | OFlags::APPEND | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     regular(rustix::fs::openat(dir, name, flags, Mode::empty())?.into())
 }
 
@@ -65,10 +59,7 @@ fn regular(file: File) -> io::Result<File> {
     if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile {
         return Ok(file);
     }
-    Err(io::Error::new(
-        io::ErrorKind::InvalidInput,
-        "not a regular file",
-    ))
+    Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"))
 }
 
 /// Reads a whole regular file.
@@ -104,9 +95,9 @@ pub(crate) fn entries(dir: impl AsFd) -> io::Result<Vec<(String, FileType)>> {
             continue;
         }
         let kind = match entry.file_type() {
-            FileType::Unknown => FileType::from_raw_mode(
-                rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)?.st_mode,
-            ),
+            FileType::Unknown => {
+                FileType::from_raw_mode(rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)?.st_mode)
+            }
             known => known,
         };
         found.push((name.to_string_lossy().into_owned(), kind));
@@ -154,12 +145,7 @@ pub(crate) fn rename_new(dir: impl AsFd, from: &str, to: &str) -> io::Result<()>
 }
 
 /// Renames from one directory to another; an existing target is refused, never replaced.
-pub(crate) fn rename_new_across(
-    from_dir: impl AsFd,
-    from: &str,
-    to_dir: impl AsFd,
-    to: &str,
-) -> io::Result<()> {
+pub(crate) fn rename_new_across(from_dir: impl AsFd, from: &str, to_dir: impl AsFd, to: &str) -> io::Result<()> {
     fault::point("rename")?;
     let (from_dir, to_dir) = (from_dir.as_fd(), to_dir.as_fd());
     match rustix::fs::renameat_with(from_dir, from, to_dir, to, RenameFlags::NOREPLACE) {
@@ -220,17 +206,12 @@ pub(crate) fn create_temporary(dir: impl AsFd) -> io::Result<(String, File)> {
 /// Writes a new file: temporary name, write, fsync, rename without replacing, fsync of the directory.
 pub(crate) fn write_new(dir: impl AsFd, name: &str, bytes: &[u8]) -> io::Result<()> {
     let dir = dir.as_fd();
-    publish(dir, name, bytes, |temporary| {
-        rename_new(dir, temporary, name)
-    })
+    publish(dir, name, bytes, |temporary| rename_new(dir, temporary, name))
 }
 
 /// Writes several new files, as [`write_new`] does, with one fsync of the directory for all their names. A failure
 /// names the file by its position; files before it may exist.
-pub(crate) fn write_new_together(
-    dir: impl AsFd,
-    files: &[(&str, &[u8])],
-) -> Result<(), (usize, io::Error)> {
+pub(crate) fn write_new_together(dir: impl AsFd, files: &[(&str, &[u8])]) -> Result<(), (usize, io::Error)> {
     let dir = dir.as_fd();
     let mut temporaries = Vec::with_capacity(files.len());
     let mut renamed = 0;
@@ -238,16 +219,17 @@ pub(crate) fn write_new_together(
         temporaries.push(write_temporary(dir, bytes).map_err(|error| (at, error))?);
         Ok(())
     });
-    let written =
-        written.and_then(|()| {
-            files.iter().zip(&temporaries).enumerate().try_for_each(
-                |(at, ((name, _), temporary))| {
-                    rename_new(dir, temporary, name).map_err(|error| (at, error))?;
-                    renamed = at + 1;
-                    Ok(())
-                },
-            )
-        });
+    let written = written.and_then(|()| {
+        files
+            .iter()
+            .zip(&temporaries)
+            .enumerate()
+            .try_for_each(|(at, ((name, _), temporary))| {
+                rename_new(dir, temporary, name).map_err(|error| (at, error))?;
+                renamed = at + 1;
+                Ok(())
+            })
+    });
     if written.is_err() {
         for temporary in &temporaries[renamed..] {
             remove_at(dir, temporary).unwrap_or_default();
@@ -262,12 +244,7 @@ pub(crate) fn write_replacing(dir: impl AsFd, name: &str, bytes: &[u8]) -> io::R
     publish(dir, name, bytes, |temporary| replace(dir, temporary, name))
 }
 
-fn publish(
-    dir: impl AsFd,
-    name: &str,
-    bytes: &[u8],
-    rename: impl FnOnce(&str) -> io::Result<()>,
-) -> io::Result<()> {
+fn publish(dir: impl AsFd, name: &str, bytes: &[u8], rename: impl FnOnce(&str) -> io::Result<()>) -> io::Result<()> {
     debug_assert!(!name.contains('/'), "one directory handle per level");
     let dir = dir.as_fd();
     let temporary = write_temporary(dir, bytes)?;

@@ -8,9 +8,7 @@ use std::path::{Path, PathBuf};
 use cto_schema::Sha256Digest;
 use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
 use ed25519_dalek::pkcs8::spki::der::zeroize::Zeroizing;
-use ed25519_dalek::pkcs8::{
-    DecodePrivateKey as _, DecodePublicKey as _, EncodePrivateKey as _, EncodePublicKey as _,
-};
+use ed25519_dalek::pkcs8::{DecodePrivateKey as _, DecodePublicKey as _, EncodePrivateKey as _, EncodePublicKey as _};
 use ed25519_dalek::{SigningKey, VerifyingKey};
 
 use crate::durable;
@@ -36,9 +34,7 @@ pub enum KeyError {
         path: PathBuf,
     },
     /// Others may read or change the private key.
-    #[error(
-        "use private key '{path}': others have access (mode {mode:o}); run `chmod 600 '{path}'`"
-    )]
+    #[error("use private key '{path}': others have access (mode {mode:o}); run `chmod 600 '{path}'`")]
     Permissions {
         /// The file.
         path: PathBuf,
@@ -56,9 +52,7 @@ pub enum KeyError {
         user: u32,
     },
     /// The private key file holds no Ed25519 key.
-    #[error(
-        "use private key '{path}': it is not an Ed25519 key in PKCS#8 PEM; restore it, or run `cto key rotate`"
-    )]
+    #[error("use private key '{path}': it is not an Ed25519 key in PKCS#8 PEM; restore it, or run `cto key rotate`")]
     Private {
         /// The file.
         path: PathBuf,
@@ -91,21 +85,18 @@ pub(crate) fn private_pem(key: &SigningKey) -> Result<Zeroizing<String>, KeyErro
         secret_key: key.to_bytes(),
         public_key: None,
     };
-    let pem = pair
-        .to_pkcs8_pem(LineEnding::LF)
-        .map_err(|error| KeyError::Make {
-            reason: error.to_string(),
-        });
+    let pem = pair.to_pkcs8_pem(LineEnding::LF).map_err(|error| KeyError::Make {
+        reason: error.to_string(),
+    });
     pair.secret_key.fill(0);
     pem
 }
 
 /// Returns a public key as SPKI PEM.
 pub(crate) fn public_pem(key: &VerifyingKey) -> Result<String, KeyError> {
-    key.to_public_key_pem(LineEnding::LF)
-        .map_err(|error| KeyError::Make {
-            reason: error.to_string(),
-        })
+    key.to_public_key_pem(LineEnding::LF).map_err(|error| KeyError::Make {
+        reason: error.to_string(),
+    })
 }
 
 /// Returns a key's id: SHA-256 of its SPKI DER in hexadecimal.
@@ -133,11 +124,7 @@ pub fn public_key(pem: &[u8]) -> Result<VerifyingKey, KeyError> {
 }
 
 /// Reads a private key after checking who else could; `None` when there is none.
-pub(crate) fn read_private(
-    dir: impl AsFd,
-    name: &str,
-    path: &Path,
-) -> Result<Option<SigningKey>, KeyError> {
+pub(crate) fn read_private(dir: impl AsFd, name: &str, path: &Path) -> Result<Option<SigningKey>, KeyError> {
     let failed = |source| KeyError::Io {
         path: path.to_owned(),
         source,
@@ -165,15 +152,11 @@ pub(crate) fn read_private(
     }
     // Full capacity from the start: a growing buffer would leave copies of the key behind.
     let mut text = Zeroizing::new(Vec::with_capacity(9 * 1024));
-    file.take(KEY_FILE_MAX)
-        .read_to_end(&mut text)
-        .map_err(failed)?;
+    file.take(KEY_FILE_MAX).read_to_end(&mut text).map_err(failed)?;
     let key = std::str::from_utf8(&text)
         .ok()
         .and_then(|text| SigningKey::from_pkcs8_pem(text).ok());
-    key.map(Some).ok_or_else(|| KeyError::Private {
-        path: path.to_owned(),
-    })
+    key.map(Some).ok_or_else(|| KeyError::Private { path: path.to_owned() })
 }
 
 /// Overwrites a file's bytes; on copy-on-write storage this is all that a program can do, and it is not enough.

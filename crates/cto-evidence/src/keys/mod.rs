@@ -77,14 +77,12 @@ impl Keys {
         };
         let dir = home.keys_dir().try_clone_to_owned().map_err(failed)?;
         let trusted = match durable::open_dir_at(&dir, TRUSTED) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                match durable::make_dir_at(&dir, TRUSTED) {
-                    Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-                        return Err(failed(error));
-                    }
-                    _ => durable::open_dir_at(&dir, TRUSTED),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => match durable::make_dir_at(&dir, TRUSTED) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                    return Err(failed(error));
                 }
-            }
+                _ => durable::open_dir_at(&dir, TRUSTED),
+            },
             other => other,
         };
         let trusted = trusted.map_err(failed)?;
@@ -104,8 +102,7 @@ impl Keys {
         let signer = Signer::generate()?;
         self.publish(&lock, &signer)?;
         let pem = form::private_pem(signer.signing_key())?;
-        durable::write_new(&self.dir, PRIVATE, pem.as_bytes())
-            .map_err(|source| self.failed(PRIVATE, source))?;
+        durable::write_new(&self.dir, PRIVATE, pem.as_bytes()).map_err(|source| self.failed(PRIVATE, source))?;
         Ok(signer)
     }
 
@@ -125,8 +122,7 @@ impl Keys {
         self.publish(&lock, &new)?;
         let pem = form::private_pem(new.signing_key())?;
         let old_file = durable::open_append_at(&self.dir, PRIVATE).ok();
-        durable::write_replacing(&self.dir, PRIVATE, pem.as_bytes())
-            .map_err(|source| self.failed(PRIVATE, source))?;
+        durable::write_replacing(&self.dir, PRIVATE, pem.as_bytes()).map_err(|source| self.failed(PRIVATE, source))?;
         if let Some(file) = old_file {
             form::overwrite(&file).map_err(|source| self.failed(PRIVATE, source))?;
         }
@@ -171,8 +167,7 @@ impl Keys {
                 continue;
             };
             let place = format!("{TRUSTED}/{file}");
-            let pem = durable::read_at(&self.trusted, &file)
-                .map_err(|source| self.failed(&place, source))?;
+            let pem = durable::read_at(&self.trusted, &file).map_err(|source| self.failed(&place, source))?;
             let key = form::public_key(&pem)?;
             if form::keyid(&key)? != keyid {
                 return Err(KeyError::WrongName {
@@ -244,11 +239,9 @@ impl Keys {
 
     fn is_published(&self, signer: &Signer) -> Result<bool, KeyError> {
         let pem = form::public_pem(signer.verifying_key())?;
-        let public = durable::read_if_present_at(&self.dir, PUBLIC)
-            .map_err(|source| self.failed(PUBLIC, source))?;
+        let public = durable::read_if_present_at(&self.dir, PUBLIC).map_err(|source| self.failed(PUBLIC, source))?;
         let trusted = durable::exists_at(&self.trusted, &format!("{}.pem", signer.keyid()));
-        Ok(public.as_deref() == Some(pem.as_bytes())
-            && trusted.map_err(|source| self.failed(TRUSTED, source))?)
+        Ok(public.as_deref() == Some(pem.as_bytes()) && trusted.map_err(|source| self.failed(TRUSTED, source))?)
     }
 
     /// Writes the public half of a signing key.
@@ -261,8 +254,7 @@ impl Keys {
             self.write_note(signer.keyid(), &note)?;
         }
         let pem = form::public_pem(signer.verifying_key())?;
-        durable::write_replacing(&self.dir, PUBLIC, pem.as_bytes())
-            .map_err(|source| self.failed(PUBLIC, source))
+        durable::write_replacing(&self.dir, PUBLIC, pem.as_bytes()).map_err(|source| self.failed(PUBLIC, source))
     }
 
     fn publish_trusted(&self, key: &VerifyingKey) -> Result<(), KeyError> {
@@ -285,23 +277,18 @@ impl Keys {
     fn write_note(&self, keyid: &str, note: &KeyNote) -> Result<(), KeyError> {
         let file = format!("{keyid}.json");
         let place = format!("{TRUSTED}/{file}");
-        let text =
-            serde_json::to_vec_pretty(note).map_err(|error| self.failed(&place, error.into()))?;
-        durable::write_replacing(&self.trusted, &file, &text)
-            .map_err(|source| self.failed(&place, source))
+        let text = serde_json::to_vec_pretty(note).map_err(|error| self.failed(&place, error.into()))?;
+        durable::write_replacing(&self.trusted, &file, &text).map_err(|source| self.failed(&place, source))
     }
 
     /// Serialises whatever writes keys, and removes what a crash left, which may be a private key.
     fn lock(&self) -> Result<KeysLock, KeyError> {
         let opened = match durable::create_at(&self.dir, LOCK) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                durable::open_append_at(&self.dir, LOCK)
-            }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => durable::open_append_at(&self.dir, LOCK),
             other => other,
         };
         let file = opened.map_err(|source| self.failed(LOCK, source))?;
-        rustix::fs::flock(&file, FlockOperation::LockExclusive)
-            .map_err(|error| self.failed(LOCK, error.into()))?;
+        rustix::fs::flock(&file, FlockOperation::LockExclusive).map_err(|error| self.failed(LOCK, error.into()))?;
         for dir in [&self.dir, &self.trusted] {
             self.sweep(dir).map_err(|source| self.failed("", source))?;
         }

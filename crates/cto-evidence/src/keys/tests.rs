@@ -43,18 +43,13 @@ fn a_private_key_that_others_may_read_or_own_is_refused() {
     let path = home.keys().join("signing.key");
     for mode in [0o640, 0o604, 0o620, 0o601] {
         chmod(&path, mode);
-        assert!(
-            matches!(keys.signer(), Err(KeyError::Permissions { mode: found, .. }) if found == mode)
-        );
+        assert!(matches!(keys.signer(), Err(KeyError::Permissions { mode: found, .. }) if found == mode));
         assert!(keys.ensure_signing_key().is_err() && keys.rotate().is_err());
     }
     chmod(&path, 0o600);
     if rustix::process::geteuid().is_root() {
         std::os::unix::fs::chown(&path, Some(65534), None).unwrap();
-        assert!(matches!(
-            keys.signer(),
-            Err(KeyError::Owner { owner: 65534, .. })
-        ));
+        assert!(matches!(keys.signer(), Err(KeyError::Owner { owner: 65534, .. })));
     }
 }
 
@@ -71,10 +66,7 @@ fn damaged_and_linked_private_keys_are_refused() {
             .unwrap()
             .set_len(len as u64)
             .unwrap();
-        assert!(
-            matches!(keys.signer(), Err(KeyError::Private { .. })),
-            "{len}"
-        );
+        assert!(matches!(keys.signer(), Err(KeyError::Private { .. })), "{len}");
     }
     std::fs::rename(&path, home.keys().join("elsewhere")).unwrap();
     std::os::unix::fs::symlink("elsewhere", &path).unwrap();
@@ -113,9 +105,7 @@ fn foreign_keys_are_trusted_by_name_and_bad_ones_refused() {
     let (_other_place, _other_home, other) = open();
     other.ensure_signing_key().unwrap();
     let pem = other.signing_pem().unwrap();
-    let keyid = keys
-        .trust(pem.as_bytes(), Some("other \u{1b}[31mmachine"))
-        .unwrap();
+    let keyid = keys.trust(pem.as_bytes(), Some("other \u{1b}[31mmachine")).unwrap();
     assert_eq!(keys.trust(pem.as_bytes(), None).unwrap(), keyid);
     let listed = keys.list().unwrap();
     assert_eq!(listed[0].name.as_deref(), Some("other \\u{1b}[31mmachine"));
@@ -133,10 +123,7 @@ fn foreign_keys_are_trusted_by_name_and_bad_ones_refused() {
         b"\xff",
         b"-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n",
     ] {
-        assert!(matches!(
-            keys.trust(bad, None),
-            Err(KeyError::Public { .. })
-        ));
+        assert!(matches!(keys.trust(bad, None), Err(KeyError::Public { .. })));
     }
     std::fs::rename(
         home.keys().join(format!("trusted/{keyid}.pem")),
@@ -161,9 +148,7 @@ fn what_a_crash_left_is_mended_and_swept() {
 #[test]
 fn eight_processes_that_need_a_key_agree_on_one() {
     let (_place, home, keys) = open();
-    let children: Vec<_> = (0..8)
-        .map(|_| start_child(&order(&home, "key", "none", 0)))
-        .collect();
+    let children: Vec<_> = (0..8).map(|_| start_child(&order(&home, "key", "none", 0))).collect();
     let mut seen = Vec::new();
     for child in children {
         let output = child.wait_with_output().unwrap();

@@ -142,8 +142,5 @@ impl LedgerEntry {
 
 /// Returns a mode's name as written in documents.
 pub(crate) fn mode_name(mode: Option<MutationMode>) -> Option<String> {
-    serde_json::to_value(mode?)
-        .ok()?
-        .as_str()
-        .map(str::to_owned)
+    serde_json::to_value(mode?).ok()?.as_str().map(str::to_owned)
 }

@@ -39,9 +39,7 @@ pub enum LedgerError {
         source: io::Error,
     },
     /// A newer version of cto wrote it.
-    #[error(
-        "read run ledger '{path}': its version is {found}, this cto knows {known}; use the newer cto"
-    )]
+    #[error("read run ledger '{path}': its version is {found}, this cto knows {known}; use the newer cto")]
     Version {
         /// The file.
         path: PathBuf,
@@ -75,9 +73,7 @@ pub enum LedgerError {
         reason: String,
     },
     /// The chain does not hold.
-    #[error(
-        "check the run ledger: entry {seq} {reason}; entries from there on are not what was appended"
-    )]
+    #[error("check the run ledger: entry {seq} {reason}; entries from there on are not what was appended")]
     Broken {
         /// Number of the first entry that does not hold.
         seq: i64,
@@ -115,8 +111,7 @@ impl Ledger {
             source: Box::new(source),
         };
         let transaction =
-            Transaction::new_unchecked(&self.connection, TransactionBehavior::Immediate)
-                .map_err(failed)?;
+            Transaction::new_unchecked(&self.connection, TransactionBehavior::Immediate).map_err(failed)?;
         if let Some(existing) = self.find(&new.run_id)? {
             let same = existing.manifest_digest == new.manifest_digest;
             return if same {

@@ -40,9 +40,9 @@ impl Ledger {
     /// Returns the newest entry's number and digest; `None` when there is none.
     pub fn head(&self) -> Result<Option<LedgerHead>, LedgerError> {
         let sql = "SELECT seq, entry_digest FROM runs ORDER BY seq DESC LIMIT 1";
-        let row = self.connection.query_row(sql, [], |row| {
-            Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?))
-        });
+        let row = self
+            .connection
+            .query_row(sql, [], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)));
         let Some((seq, digest)) = row.optional().map_err(|source| self.failed_read(source))? else {
             return Ok(None);
         };
@@ -55,12 +55,8 @@ impl Ledger {
     /// Returns a run's entry.
     pub fn find(&self, run_id: &RunId) -> Result<Option<LedgerEntry>, LedgerError> {
         let sql = format!("SELECT {COLUMNS} FROM runs WHERE run_id = ?1");
-        let row = self
-            .connection
-            .query_row(&sql, [run_id.as_str()], |row| Ok(read(row)));
-        row.optional()
-            .map_err(|source| self.failed_read(source))?
-            .transpose()
+        let row = self.connection.query_row(&sql, [run_id.as_str()], |row| Ok(read(row)));
+        row.optional().map_err(|source| self.failed_read(source))?.transpose()
     }
 
     /// Returns entries, newest first.
@@ -75,11 +71,7 @@ impl Ledger {
         ];
         for (condition, value) in text {
             if let Some(value) = value {
-                sql.push_str(if values.is_empty() {
-                    " WHERE "
-                } else {
-                    " AND "
-                });
+                sql.push_str(if values.is_empty() { " WHERE " } else { " AND " });
                 sql.push_str(condition);
                 values.push(value);
             }
@@ -125,9 +117,7 @@ impl Ledger {
     fn rows(&self, sql: &str, values: &[&dyn ToSql]) -> Result<Vec<LedgerEntry>, LedgerError> {
         let failed = |source| self.failed_read(source);
         let mut statement = self.connection.prepare(sql).map_err(failed)?;
-        let rows = statement
-            .query_map(values, |row| Ok(read(row)))
-            .map_err(failed)?;
+        let rows = statement.query_map(values, |row| Ok(read(row))).map_err(failed)?;
         let mut entries = Vec::new();
         for row in rows {
             entries.push(row.map_err(failed)??);
@@ -137,9 +127,7 @@ impl Ledger {
 }
 
 pub(crate) fn insert(connection: &Connection, entry: &LedgerEntry) -> rusqlite::Result<()> {
-    let sql = format!(
-        "INSERT INTO runs ({COLUMNS}) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15)"
-    );
+    let sql = format!("INSERT INTO runs ({COLUMNS}) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15)");
     connection.execute(
         &sql,
         params![
@@ -185,9 +173,7 @@ fn read(row: &Row<'_>) -> Result<LedgerEntry, LedgerError> {
         duration_ms: row.get(10).map_err(unfit)?,
         manifest_digest: parse(seq, "manifest_digest", &text(11)?)?,
         attestation_digest: parse(seq, "attestation_digest", &text(12)?)?,
-        prev_digest: prev
-            .map(|prev| parse(seq, "prev_digest", &prev))
-            .transpose()?,
+        prev_digest: prev.map(|prev| parse(seq, "prev_digest", &prev)).transpose()?,
         entry_digest: parse(seq, "entry_digest", &text(14)?)?,
     })
 }

@@ -73,15 +73,12 @@ pub(crate) fn connect(path: &Path) -> Result<Connection, LedgerError> {
         path: path.to_owned(),
         source: Box::new(source),
     };
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
-        | OpenFlags::SQLITE_OPEN_NO_MUTEX
-        | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
     let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
     connection.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
     // `synchronous` and `cell_size_check` belong to the connection, the rest to the file.
     connection.execute_batch(PRAGMAS).map_err(failed)?;
-    let version =
-        |connection: &Connection| connection.query_row("PRAGMA user_version", [], |row| row.get(0));
+    let version = |connection: &Connection| connection.query_row("PRAGMA user_version", [], |row| row.get(0));
     let found: i64 = version(&connection).map_err(failed)?;
     if found == 0 {
         connection.execute_batch(SCHEMA).map_err(failed)?;

@@ -21,23 +21,14 @@ fn entries_are_linked_and_numbered_and_the_same_run_is_listed_once() {
     let first = ledger.append(&entry("a")).unwrap();
     let second = ledger.append(&entry("b")).unwrap();
     assert_eq!((first.seq, first.prev_digest), (1, None));
-    assert_eq!(
-        (second.seq, second.prev_digest),
-        (2, Some(first.entry_digest))
-    );
+    assert_eq!((second.seq, second.prev_digest), (2, Some(first.entry_digest)));
     assert_eq!(ledger.append(&entry("a")).unwrap(), first);
     let mut other = entry("a");
     other.manifest_digest = cto_schema::Sha256Digest::of(b"other");
-    assert!(matches!(
-        ledger.append(&other),
-        Err(LedgerError::Conflict { .. })
-    ));
+    assert!(matches!(ledger.append(&other), Err(LedgerError::Conflict { .. })));
     drop(ledger);
     let ledger = Ledger::open(&home).unwrap();
-    assert_eq!(
-        ledger.find(&"b".parse().unwrap()).unwrap(),
-        Some(second.clone())
-    );
+    assert_eq!(ledger.find(&"b".parse().unwrap()).unwrap(), Some(second.clone()));
     assert_eq!(
         ledger.head().unwrap().map(|head| head.digest),
         Some(second.entry_digest)
@@ -122,11 +113,7 @@ fn eight_processes_append_fifty_entries_each_to_one_unbroken_chain() {
         .collect();
     for child in children {
         let output = child.wait_with_output().unwrap();
-        assert!(
-            output.status.success(),
-            "{}",
-            String::from_utf8_lossy(&output.stdout)
-        );
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
     }
     assert_eq!(ledger.check().unwrap(), 400);
 }
@@ -141,8 +128,7 @@ fn lists_newest_first_with_filters_and_ten_thousand_rows_quickly() {
     for number in 0..rows {
         let mut new = entry(&format!("run-{number}"));
         if number % 10 == 0 {
-            (new.status, new.stage, new.case_id) =
-                (cto_schema::Status::Blocked, Some(4), "other".into());
+            (new.status, new.stage, new.case_id) = (cto_schema::Status::Blocked, Some(4), "other".into());
         }
         let added = LedgerEntry::after(head.as_ref(), &new).unwrap();
         super::query::insert(&ledger.connection, &added).unwrap();
@@ -188,11 +174,7 @@ fn the_file_is_private_and_leaves_nothing_beside_it_and_a_newer_version_is_refus
     for file in std::fs::read_dir(home.root()).unwrap().map(Result::unwrap) {
         let name = file.file_name().into_string().unwrap();
         if name.starts_with("ledger") {
-            assert_eq!(
-                file.metadata().unwrap().permissions().mode() & 0o7777,
-                0o600,
-                "{name}"
-            );
+            assert_eq!(file.metadata().unwrap().permissions().mode() & 0o7777, 0o600, "{name}");
             assert!(
                 name == "ledger.sqlite" || file.metadata().unwrap().len() == 0,
                 "{name} grew"

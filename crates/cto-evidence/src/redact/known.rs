@@ -69,10 +69,7 @@ fn base64_forms(value: &[u8]) -> Vec<Vec<u8>> {
         // A character holds 6 bits: the first whole one starts at or after bit 8 * offset.
         let first = (offset * 8).div_ceil(6);
         let last = padded.len() * 8 / 6;
-        for encoded in [
-            STANDARD_NO_PAD.encode(&padded),
-            URL_SAFE_NO_PAD.encode(&padded),
-        ] {
+        for encoded in [STANDARD_NO_PAD.encode(&padded), URL_SAFE_NO_PAD.encode(&padded)] {
             forms.push(encoded.as_bytes()[first..last].to_vec());
         }
     }
@@ -92,11 +89,7 @@ fn percent(value: &[u8], lower: bool, plain: &[u8], plus: bool) -> Vec<u8> {
         } else if plus && byte == b' ' {
             encoded.push(b'+');
         } else {
-            encoded.extend_from_slice(&[
-                b'%',
-                digits[usize::from(byte >> 4)],
-                digits[usize::from(byte & 15)],
-            ]);
+            encoded.extend_from_slice(&[b'%', digits[usize::from(byte >> 4)], digits[usize::from(byte & 15)]]);
         }
     }
     encoded

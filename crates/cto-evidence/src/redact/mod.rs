@@ -75,17 +75,9 @@ impl Redactor {
             .match_kind(MatchKind::LeftmostLongest)
             .kind(Some(AhoCorasickKind::ContiguousNFA))
             .build(&patterns);
-        let known = if patterns.is_empty() {
-            None
-        } else {
-            search.ok()
-        };
+        let known = if patterns.is_empty() { None } else { search.ok() };
         Self {
-            known: known.map(|search| Known {
-                names,
-                search,
-                owners,
-            }),
+            known: known.map(|search| Known { names, search, owners }),
         }
     }
 
@@ -98,11 +90,7 @@ impl Redactor {
     }
 
     /// Returns the bytes with every secret replaced, and what was found. Bytes without secrets are not copied.
-    pub fn redact<'a>(
-        &self,
-        artifact: &str,
-        bytes: &'a [u8],
-    ) -> (Cow<'a, [u8]>, Vec<SecretFinding>) {
+    pub fn redact<'a>(&self, artifact: &str, bytes: &'a [u8]) -> (Cow<'a, [u8]>, Vec<SecretFinding>) {
         let places = self.find(bytes);
         if places.is_empty() {
             return (Cow::Borrowed(bytes), Vec::new());
@@ -113,8 +101,7 @@ impl Redactor {
         for found in &places {
             let finding = self.finding(artifact, bytes, found);
             clean.extend_from_slice(&bytes[from..found.at.start]);
-            clean
-                .extend_from_slice(format!("[redacted sha256:{}]", finding.fingerprint).as_bytes());
+            clean.extend_from_slice(format!("[redacted sha256:{}]", finding.fingerprint).as_bytes());
             from = found.at.end;
             findings.push(finding);
         }
@@ -137,12 +124,7 @@ impl Redactor {
         Ok((serde_json::from_value(clean)?, findings))
     }
 
-    fn redact_value(
-        &self,
-        artifact: &str,
-        value: Value,
-        findings: &mut Vec<SecretFinding>,
-    ) -> Value {
+    fn redact_value(&self, artifact: &str, value: Value, findings: &mut Vec<SecretFinding>) -> Value {
         let mut clean_text = |text: String| {
             let (clean, found) = self.redact(artifact, text.as_bytes());
             findings.extend(found);
@@ -170,9 +152,7 @@ impl Redactor {
     }
 
     fn finding(&self, artifact: &str, bytes: &[u8], found: &Found) -> SecretFinding {
-        let known = found
-            .name
-            .and_then(|owner| self.known.as_ref()?.names.get(owner));
+        let known = found.name.and_then(|owner| self.known.as_ref()?.names.get(owner));
         let mut fingerprint = Sha256Digest::of(&bytes[found.at.clone()]).hex();
         fingerprint.truncate(12);
         SecretFinding {
@@ -233,11 +213,7 @@ struct Prefilter {
 fn prefilter() -> &'static Prefilter {
     static PREFILTER: OnceLock<Prefilter> = OnceLock::new();
     PREFILTER.get_or_init(|| {
-        let mut keywords: Vec<&str> = RULES
-            .iter()
-            .flat_map(|rule| rule.keywords)
-            .copied()
-            .collect();
+        let mut keywords: Vec<&str> = RULES.iter().flat_map(|rule| rule.keywords).copied().collect();
         keywords.sort_unstable();
         keywords.dedup();
         let owned = |keyword: &&str| {
@@ -280,9 +256,7 @@ impl Prefilter {
         };
         let hit = match (&self.packed, &self.plain) {
             (Some(packed), _) => packed.find_in(bytes, span)?,
-            (None, plain) => plain
-                .as_ref()?
-                .find(aho_corasick::Input::new(bytes).span(span))?,
+            (None, plain) => plain.as_ref()?.find(aho_corasick::Input::new(bytes).span(span))?,
         };
         Some((hit.pattern().as_usize(), hit.start()))
     }
@@ -326,29 +300,16 @@ fn by_rules(bytes: &[u8]) -> Vec<Found> {
     places
 }
 
-fn match_rule(
-    prefilter: &Prefilter,
-    index: usize,
-    bytes: &[u8],
-    window: &Range<usize>,
-    places: &mut Vec<Found>,
-) {
+fn match_rule(prefilter: &Prefilter, index: usize, bytes: &[u8], window: &Range<usize>, places: &mut Vec<Found>) {
     let rule = &RULES[index];
     let Some(expression) = prefilter.expression(index) else {
         return;
     };
     for captures in expression.captures_iter(&bytes[window.clone()]) {
         // The first group that took part; the whole match when the rule has none.
-        let group = captures
-            .iter()
-            .skip(1)
-            .flatten()
-            .next()
-            .or_else(|| captures.get(0));
+        let group = captures.iter().skip(1).flatten().next().or_else(|| captures.get(0));
         let Some(secret) = group else { continue };
-        if entropy_tenths(secret.as_bytes()) < rule.entropy_tenths
-            || secret.as_bytes().ends_with(b"EXAMPLE")
-        {
+        if entropy_tenths(secret.as_bytes()) < rule.entropy_tenths || secret.as_bytes().ends_with(b"EXAMPLE") {
             continue;
         }
         let at = window.start + secret.start()..window.start + secret.end();

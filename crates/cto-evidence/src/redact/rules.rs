@@ -21,12 +21,7 @@ pub(crate) struct Rule {
     pub(crate) after: usize,
 }
 
-const fn rule(
-    id: &'static str,
-    keywords: &'static [&'static str],
-    pattern: &'static str,
-    entropy_tenths: u32,
-) -> Rule {
+const fn rule(id: &'static str, keywords: &'static [&'static str], pattern: &'static str, entropy_tenths: u32) -> Rule {
     Rule {
         id,
         keywords,
@@ -38,11 +33,7 @@ const fn rule(
 }
 
 const fn wide(rule: Rule, before: usize, after: usize) -> Rule {
-    Rule {
-        before,
-        after,
-        ..rule
-    }
+    Rule { before, after, ..rule }
 }
 
 /// Keywords that several rules share.
@@ -129,12 +120,7 @@ pub(crate) const RULES: &[Rule] = &[
         r"\b(sk-(?:proj|svcacct|admin|None)-[A-Za-z0-9_-]{40,256}|sk-[A-Za-z0-9]{20}T3BlbkFJ[A-Za-z0-9]{20}|sk-[A-Za-z0-9]{48})(?:[^A-Za-z0-9_-]|$)",
         35,
     ),
-    rule(
-        "openrouter-key",
-        &["sk-"],
-        r"\b(sk-or-v1-[0-9a-f]{64})\b",
-        30,
-    ),
+    rule("openrouter-key", &["sk-"], r"\b(sk-or-v1-[0-9a-f]{64})\b", 30),
     rule("deepseek-key", &["sk-"], r"\b(sk-[0-9a-f]{32})\b", 30),
     rule("huggingface-token", &["hf_"], r"\b(hf_[A-Za-z]{34})\b", 35),
     rule("npm-token", &["npm_"], r"\b(npm_[A-Za-z0-9]{36})\b", 30),
@@ -164,12 +150,7 @@ pub(crate) const RULES: &[Rule] = &[
         256,
         512,
     ),
-    rule(
-        "digitalocean-token",
-        &["_v1_"],
-        r"\b(do[opr]_v1_[a-f0-9]{64})\b",
-        30,
-    ),
+    rule("digitalocean-token", &["_v1_"], r"\b(do[opr]_v1_[a-f0-9]{64})\b", 30),
     wide(
         rule(
             "private-key",
@@ -202,12 +183,7 @@ pub(crate) const RULES: &[Rule] = &[
         r#"(?i)(?:datadog|dd)[a-z_.\- ]{0,30}key["'\\]*\s*[:=]\s*["'\\]*([0-9a-f]{40}|[0-9a-f]{32})\b"#,
         30,
     ),
-    rule(
-        "postman-key",
-        &["PMAK-"],
-        r"\b(PMAK-[a-f0-9]{24}-[a-f0-9]{34})\b",
-        30,
-    ),
+    rule("postman-key", &["PMAK-"], r"\b(PMAK-[a-f0-9]{24}-[a-f0-9]{34})\b", 30),
     rule(
         "shopify-token",
         &["shpat_", "shpca_", "shppa_", "shpss_"],
@@ -254,12 +230,7 @@ pub(crate) const RULES: &[Rule] = &[
         r"\b(AGE-SECRET-KEY-1[02-9AC-HJ-NP-Z]{58})\b",
         35,
     ),
-    rule(
-        "databricks-token",
-        &["dapi"],
-        r"\b(dapi[a-f0-9]{32}(?:-[0-9])?)\b",
-        30,
-    ),
+    rule("databricks-token", &["dapi"], r"\b(dapi[a-f0-9]{32}(?:-[0-9])?)\b", 30),
     rule(
         "grafana-token",
         &["glsa_"],

@@ -22,22 +22,9 @@ fn samples() -> Vec<(&'static str, String, String, String)> {
             .take(len)
             .collect::<String>()
     };
-    let base32 = UPPER
-        .chars()
-        .filter(|c| !"0189".contains(*c))
-        .collect::<String>();
-    let bech32 = UPPER
-        .chars()
-        .filter(|c| !"1BIO".contains(*c))
-        .collect::<String>();
-    let plain = |id, head: &[&str], tail: String| {
-        (
-            id,
-            "token=".to_owned(),
-            head.concat() + &tail,
-            "\n".to_owned(),
-        )
-    };
+    let base32 = UPPER.chars().filter(|c| !"0189".contains(*c)).collect::<String>();
+    let bech32 = UPPER.chars().filter(|c| !"1BIO".contains(*c)).collect::<String>();
+    let plain = |id, head: &[&str], tail: String| (id, "token=".to_owned(), head.concat() + &tail, "\n".to_owned());
     vec![
         plain("aws-access-key-id", &["AK", "IA"], base32[..16].to_owned()),
         (
@@ -101,17 +88,8 @@ fn samples() -> Vec<(&'static str, String, String, String)> {
             m(86) + "==",
             ";".into(),
         ),
-        (
-            "datadog-key",
-            ["DD_API", "_KEY="].concat(),
-            h(32),
-            "\n".into(),
-        ),
-        plain(
-            "postman-key",
-            &["PM", "AK-"],
-            format!("{}-{}", h(24), h(34)),
-        ),
+        ("datadog-key", ["DD_API", "_KEY="].concat(), h(32), "\n".into()),
+        plain("postman-key", &["PM", "AK-"], format!("{}-{}", h(24), h(34))),
         plain("shopify-token", &["shp", "at_"], h(32)),
         plain("square-token", &["sq0", "atp-"], m(22)),
         plain("telegram-token", &["123456789", ":A", "A"], m(33)),
@@ -128,17 +106,9 @@ fn samples() -> Vec<(&'static str, String, String, String)> {
             "\n".into(),
         ),
         plain("vault-token", &["hv", "s."], m(90)),
-        plain(
-            "age-secret-key",
-            &["AGE-SECRET", "-KEY-1"],
-            bech32[..58].to_owned(),
-        ),
+        plain("age-secret-key", &["AGE-SECRET", "-KEY-1"], bech32[..58].to_owned()),
         plain("databricks-token", &["da", "pi"], h(32)),
-        plain(
-            "grafana-token",
-            &["gl", "sa_"],
-            format!("{}_{}", m(32), h(8)),
-        ),
+        plain("grafana-token", &["gl", "sa_"], format!("{}_{}", m(32), h(8))),
         plain("docker-token", &["dckr", "_pat_"], m(27)),
         plain("groq-key", &["gs", "k_"], m(52)),
         plain("xai-key", &["xa", "i-"], m(80)),
@@ -165,10 +135,7 @@ fn every_rule_finds_its_secret_and_replaces_exactly_it() {
                 [*id],
                 "{secret}"
             );
-            let mark = format!(
-                "[redacted sha256:{}]",
-                &Sha256Digest::of(secret.as_bytes()).hex()[..12]
-            );
+            let mark = format!("[redacted sha256:{}]", &Sha256Digest::of(secret.as_bytes()).hex()[..12]);
             assert_eq!(
                 String::from_utf8_lossy(&clean),
                 format!("{filler}{before}{mark}{after}{filler}"),
@@ -190,9 +157,7 @@ fn every_rule_leaves_its_near_misses_alone() {
     let redactor = Redactor::default();
     for (id, before, secret, after) in samples() {
         // One character short in its last part, of one letter only, and as a placeholder.
-        let last = secret
-            .rfind(['.', '-', '_', '/', ':'])
-            .map_or(0, |at| at + 1);
+        let last = secret.rfind(['.', '-', '_', '/', ':']).map_or(0, |at| at + 1);
         let body = if id == "private-key" {
             secret.find('\n').unwrap()
         } else {
@@ -224,10 +189,7 @@ fn every_rule_leaves_its_near_misses_alone() {
         }
         for (kind, miss) in misses {
             let text = format!("{before}{miss}{after}");
-            assert!(
-                redactor.scan("x", text.as_bytes()).is_empty(),
-                "{id} {kind}: {text}"
-            );
+            assert!(redactor.scan("x", text.as_bytes()).is_empty(), "{id} {kind}: {text}");
         }
     }
 }
@@ -238,8 +200,14 @@ fn ordinary_text_that_looks_close_is_left_alone() {
     for text in [
         format!("commit {commit}\nindex {commit}..{commit} 100644\n"),
         "task-list disk-usage risk-free sk-learn sk-SK ask-for-help-with-this-very-long-dashed-name-of-a-file".into(),
-        format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", &MIXED[..50]),
-        format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", &MIXED[..50]),
+        format!(
+            "-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n",
+            &MIXED[..50]
+        ),
+        format!(
+            "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n",
+            &MIXED[..50]
+        ),
         format!("datadog uses commit {commit}"),
         "hf_hub_download npm_config_registry npm_package_name gho_st AKIATEST SG.a.b eyJ9".into(),
         ["AK", "IAIOSFODNN7EXAMPLE"].concat(),
@@ -253,21 +221,11 @@ fn ordinary_text_that_looks_close_is_left_alone() {
 fn a_private_key_is_found_escaped_in_json_in_a_diff_and_cut_off() {
     let body: String = MIXED.repeat(4);
     let marker = |word: &str| format!("-----{word} PRIV{}-----", "ATE KEY");
-    for (newline, end) in [
-        ("\\n", marker("END")),
-        ("\n+", marker("END")),
-        ("\n", String::new()),
-    ] {
-        let text = format!(
-            "{{\"key\":\"{}{newline}{body}{newline}{end}\"}}",
-            marker("BEGIN")
-        );
+    for (newline, end) in [("\\n", marker("END")), ("\n+", marker("END")), ("\n", String::new())] {
+        let text = format!("{{\"key\":\"{}{newline}{body}{newline}{end}\"}}", marker("BEGIN"));
         let (clean, findings) = Redactor::default().redact("x", text.as_bytes());
         assert_eq!(findings.len(), 1, "{text}");
-        assert!(
-            !String::from_utf8_lossy(&clean).contains(&body[..30]),
-            "{text}"
-        );
+        assert!(!String::from_utf8_lossy(&clean).contains(&body[..30]), "{text}");
     }
 }
 
@@ -319,22 +277,14 @@ fn overlapping_secrets_leave_nothing_behind() {
 
 #[test]
 fn keywords_are_prefix_free_and_every_expression_compiles() {
-    let keywords: Vec<&str> = RULES
-        .iter()
-        .flat_map(|rule| rule.keywords)
-        .copied()
-        .collect();
+    let keywords: Vec<&str> = RULES.iter().flat_map(|rule| rule.keywords).copied().collect();
     for a in &keywords {
         assert!(keywords.iter().all(|b| a == b || !a.starts_with(b)), "{a}");
         assert!(a.len() >= 3, "{a} is too short to search for");
     }
     for rule in RULES {
         super::compile(rule).unwrap_or_else(|error| panic!("{}: {error}", rule.id));
-        assert!(
-            rule.keywords
-                .iter()
-                .all(|keyword| rule.pattern.len() > keyword.len())
-        );
+        assert!(rule.keywords.iter().all(|keyword| rule.pattern.len() > keyword.len()));
     }
     assert!(super::prefilter().packed.is_some() || cfg!(not(target_arch = "x86_64")));
 }

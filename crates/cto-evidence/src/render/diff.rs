@@ -61,10 +61,7 @@ pub(super) fn diff(patch: &[u8]) -> (Vec<DiffFile>, String) {
         } else if class == "hunk" {
             (old_left, new_left) = counts(line);
         }
-        let Some(file) = files
-            .last_mut()
-            .filter(|_| all_files <= FILES && shown < LINES)
-        else {
+        let Some(file) = files.last_mut().filter(|_| all_files <= FILES && shown < LINES) else {
             continue;
         };
         shown += 1;
@@ -117,9 +114,7 @@ fn counts(line: &[u8]) -> (u64, u64) {
     let mut words = text.split(' ').skip(1);
     let mut count = || {
         let range = words.next().unwrap_or_default();
-        range
-            .split_once(',')
-            .map_or(1, |(_, count)| count.parse().unwrap_or(0))
+        range.split_once(',').map_or(1, |(_, count)| count.parse().unwrap_or(0))
     };
     let old = count();
     (old, count())
@@ -131,7 +126,8 @@ mod tests {
 
     #[test]
     fn a_line_in_a_hunk_is_content_whatever_it_looks_like() {
-        let patch = b"diff --git a/x b/x\n--- a/x\n+++ b/x\n@@ -1 +1,2 @@\n-diff --git a/y b/y\n+@@ -1 +1 @@\n+\tz\x1b\n";
+        let patch =
+            b"diff --git a/x b/x\n--- a/x\n+++ b/x\n@@ -1 +1,2 @@\n-diff --git a/y b/y\n+@@ -1 +1 @@\n+\tz\x1b\n";
         let (files, cut) = diff(patch);
         assert_eq!((files.len(), cut.as_str()), (1, ""));
         let classes: Vec<&str> = files[0].lines.iter().map(|line| line.class).collect();

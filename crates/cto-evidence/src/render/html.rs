@@ -4,9 +4,7 @@ use askama::Template;
 use cto_schema::Status;
 
 use super::diff::{DiffFile, diff, line_text};
-use super::rows::{
-    Mark, Row, SHOWN, bounds, change_line, changes, checks, claims, facts, text, unsafe_entries,
-};
+use super::rows::{Mark, Row, SHOWN, bounds, change_line, changes, checks, claims, facts, text, unsafe_entries};
 use super::{ReportView, mend, verdict_line, words};
 use crate::timeline::{TimelineRow, duration_text, timeline};
 
@@ -77,16 +75,9 @@ pub fn html(view: &ReportView<'_>) -> String {
             Status::Blocked => Mark::new("warn", "Blocked"),
         },
         run_id: text(&report.run_id),
-        title: view
-            .contract
-            .map(|contract| text(&contract.title))
-            .unwrap_or_default(),
+        title: view.contract.map(|contract| text(&contract.title)).unwrap_or_default(),
         headline: words::headline(report),
-        reason: report
-            .failure_reason
-            .as_deref()
-            .map(text)
-            .unwrap_or_default(),
+        reason: report.failure_reason.as_deref().map(text).unwrap_or_default(),
         reasons: reasons(view),
         facts: facts(view),
         change_line: change_line(view),
@@ -193,11 +184,7 @@ fn log(test_log: &[u8]) -> (String, String) {
         return (String::new(), String::new());
     }
     let all = body.iter().filter(|b| **b == b'\n').count() + 1;
-    let mut last: Vec<String> = body
-        .rsplit(|b| *b == b'\n')
-        .take(LOG_LINES)
-        .map(line_text)
-        .collect();
+    let mut last: Vec<String> = body.rsplit(|b| *b == b'\n').take(LOG_LINES).map(line_text).collect();
     last.reverse();
     let cut = if all > last.len() {
         format!(

@@ -120,8 +120,7 @@ fn blockers(page: &mut Page, report: &Report) {
 
 fn what_ran(page: &mut Page, view: &ReportView<'_>) {
     let report = view.report;
-    let or_none =
-        |text: &Option<String>| text.as_ref().map_or_else(|| "none".to_owned(), |t| code(t));
+    let or_none = |text: &Option<String>| text.as_ref().map_or_else(|| "none".to_owned(), |t| code(t));
     page.line(format_args!("## What ran\n"));
     if let Some(contract) = view.contract {
         page.line(format_args!("- Task: {}", code(&contract.title)));
@@ -142,9 +141,7 @@ fn what_ran(page: &mut Page, view: &ReportView<'_>) {
         _ => "none".to_owned(),
     };
     page.line(format_args!("- Model: {model}"));
-    let mode = report
-        .mutation_mode
-        .map_or("unknown", cto_schema::MutationMode::word);
+    let mode = report.mutation_mode.map_or("unknown", cto_schema::MutationMode::word);
     let stage = report
         .stage
         .map_or_else(|| "unknown".to_owned(), |stage| stage.to_string());
@@ -156,10 +153,7 @@ fn what_ran(page: &mut Page, view: &ReportView<'_>) {
         "- Approval: {}",
         words::approval_word(report.approval_status)
     ));
-    page.line(format_args!(
-        "- Baseline commit: {}",
-        or_none(&report.baseline_commit)
-    ));
+    page.line(format_args!("- Baseline commit: {}", or_none(&report.baseline_commit)));
     let digest = report.contract_digest.map(|digest| digest.to_string());
     page.line(format_args!("- Contract: {}", or_none(&digest)));
     page.line(format_args!(
@@ -182,10 +176,7 @@ fn what_ran(page: &mut Page, view: &ReportView<'_>) {
         ms(usage.verification_ms),
         ms(usage.harness_ms)
     ));
-    page.line(format_args!(
-        "- Harness: {}\n",
-        code(&report.harness_version)
-    ));
+    page.line(format_args!("- Harness: {}\n", code(&report.harness_version)));
 }
 
 fn what_changed(page: &mut Page, view: &ReportView<'_>) {
@@ -200,9 +191,7 @@ fn what_changed(page: &mut Page, view: &ReportView<'_>) {
     let Some(write_set) = view.write_set else {
         return;
     };
-    let scope = view
-        .contract
-        .and_then(|contract| cto_policy::Scope::of(contract).ok());
+    let scope = view.contract.and_then(|contract| cto_policy::Scope::of(contract).ok());
     let mark = |path: &cto_schema::PathText| match (&scope, path.bytes()) {
         (Some(scope), Some(bytes)) => {
             let verdict = scope.judge(&bytes);
@@ -220,18 +209,12 @@ fn what_changed(page: &mut Page, view: &ReportView<'_>) {
             cto_schema::ChangeKind::Modified => "modified",
             cto_schema::ChangeKind::Deleted => "deleted",
         };
-        format!(
-            "{} {kind}: {}",
-            mark(&change.path),
-            code(&change.path.shown())
-        )
+        format!("{} {kind}: {}", mark(&change.path), code(&change.path.shown()))
     };
     page.list(write_set.changes.iter().map(change), "write-set.json");
     if !write_set.unsafe_entries.is_empty() {
         page.paragraph("Entries that must not come out of a sandbox:");
-        let entry = |e: &cto_schema::UnsafeEntry| {
-            format!("{} ({})", code(&e.path.shown()), code(&e.reason))
-        };
+        let entry = |e: &cto_schema::UnsafeEntry| format!("{} ({})", code(&e.path.shown()), code(&e.reason));
         page.list(write_set.unsafe_entries.iter().map(entry), "write-set.json");
     }
     if !write_set.ignored.is_empty() {
@@ -261,13 +244,12 @@ fn checks(page: &mut Page, report: &Report) {
         }
         return;
     }
-    page.paragraph("All output is in test.log. An exit code of 0 counts only beside a canary: a test that must fail, and did.");
+    page.paragraph(
+        "All output is in test.log. An exit code of 0 counts only beside a canary: a test that must fail, and did.",
+    );
     for run in runs {
         let (name, meaning) = words::run_words(run.label);
-        page.line(format_args!(
-            "- {name} ({meaning}): {}",
-            words::run_result(run)
-        ));
+        page.line(format_args!("- {name} ({meaning}): {}", words::run_result(run)));
         for command in run.commands.iter().take(SHOWN) {
             let end = match (command.timed_out, command.exit_code, command.signal) {
                 (true, _, _) => "exceeded its time limit".to_owned(),
@@ -292,11 +274,7 @@ fn checks(page: &mut Page, report: &Report) {
         ));
     }
     for fact in room.integrity.iter().take(SHOWN) {
-        let allowed = if fact.allowed {
-            "allowed"
-        } else {
-            "NOT ALLOWED"
-        };
+        let allowed = if fact.allowed { "allowed" } else { "NOT ALLOWED" };
         page.line(format_args!(
             "- {allowed} {}: {} {}",
             code(&fact.kind),
@@ -335,12 +313,7 @@ fn claims(page: &mut Page, report: &Report) {
     page.line(format_args!("## What this report claims, and on what\n"));
     let claim = |claim: &cto_schema::Claim| {
         let (basis, meaning) = words::basis_words(claim.basis);
-        let evidence: Vec<String> = claim
-            .evidence
-            .iter()
-            .take(10)
-            .map(|artifact| code(artifact))
-            .collect();
+        let evidence: Vec<String> = claim.evidence.iter().take(10).map(|artifact| code(artifact)).collect();
         let shown = if evidence.is_empty() {
             String::new()
         } else {
@@ -361,9 +334,7 @@ fn claims(page: &mut Page, report: &Report) {
 
 fn verify(page: &mut Page, report: &Report) {
     page.line(format_args!("## How to check it yourself"));
-    page.paragraph(
-        "Run these beside the bundle's directory. They need neither this harness nor its host.",
-    );
+    page.paragraph("Run these beside the bundle's directory. They need neither this harness nor its host.");
     for (purpose, script) in words::verify_scripts(&report.run_id) {
         page.paragraph(purpose);
         page.block(&script);

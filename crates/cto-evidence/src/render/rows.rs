@@ -52,16 +52,11 @@ pub(super) fn facts(view: &ReportView<'_>) -> Vec<(&'static str, String)> {
         (true, Some(code)) => format!("exited with code {code}"),
         (true, None) => "ended without an exit code".to_owned(),
     };
-    let mode = report
-        .mutation_mode
-        .map_or("unknown", cto_schema::MutationMode::word);
+    let mode = report.mutation_mode.map_or("unknown", cto_schema::MutationMode::word);
     let stage = report
         .stage
         .map_or_else(|| "unknown".to_owned(), |stage| stage.to_string());
-    let model = report
-        .case_model_provider
-        .as_ref()
-        .zip(report.case_model.as_ref());
+    let model = report.case_model_provider.as_ref().zip(report.case_model.as_ref());
     let ms = |ms: u64| duration_text(ms.saturating_mul(1_000_000));
     let usage = &report.usage;
     let mut facts = vec![
@@ -73,19 +68,10 @@ pub(super) fn facts(view: &ReportView<'_>) -> Vec<(&'static str, String)> {
         ),
         (
             "Stage",
-            format!(
-                "{stage}, mode {mode}: {}",
-                text(&report.allowed_mutation_scope)
-            ),
+            format!("{stage}, mode {mode}: {}", text(&report.allowed_mutation_scope)),
         ),
-        (
-            "Approval",
-            words::approval_word(report.approval_status).to_owned(),
-        ),
-        (
-            "Baseline commit",
-            or_none(report.baseline_commit.as_deref().map(text)),
-        ),
+        ("Approval", words::approval_word(report.approval_status).to_owned()),
+        ("Baseline commit", or_none(report.baseline_commit.as_deref().map(text))),
         (
             "Contract",
             or_none(report.contract_digest.map(|digest| digest.to_string())),
@@ -107,10 +93,7 @@ pub(super) fn facts(view: &ReportView<'_>) -> Vec<(&'static str, String)> {
     if report.freshness.clock_step_ms != 0 {
         facts.push((
             "Wall clock",
-            format!(
-                "stepped by {} ms during the run",
-                report.freshness.clock_step_ms
-            ),
+            format!("stepped by {} ms during the run", report.freshness.clock_step_ms),
         ));
     }
     facts
@@ -130,9 +113,7 @@ pub(super) fn changes(view: &ReportView<'_>) -> Vec<Row> {
     let Some(write_set) = view.write_set else {
         return Vec::new();
     };
-    let scope = view
-        .contract
-        .and_then(|contract| cto_policy::Scope::of(contract).ok());
+    let scope = view.contract.and_then(|contract| cto_policy::Scope::of(contract).ok());
     let mark = |path: &PathText| match (&scope, path.bytes()) {
         (Some(scope), Some(bytes)) => {
             let verdict = scope.judge(&bytes);
@@ -188,20 +169,8 @@ pub(super) fn checks(view: &ReportView<'_>) -> Vec<Row> {
             (RunLabel::Patched | RunLabel::RestoredInputs, false) => "bad",
             (RunLabel::Baseline | RunLabel::Canary | RunLabel::EngineTree, _) => "none",
         };
-        let mark = Mark::new(
-            class,
-            if run.passed() {
-                "exited 0"
-            } else {
-                "did not exit 0"
-            },
-        );
-        let commands: Vec<String> = run
-            .commands
-            .iter()
-            .take(SHOWN)
-            .map(|c| c.argv.join(" "))
-            .collect();
+        let mark = Mark::new(class, if run.passed() { "exited 0" } else { "did not exit 0" });
+        let commands: Vec<String> = run.commands.iter().take(SHOWN).map(|c| c.argv.join(" ")).collect();
         let what = format!("{meaning}: {}", words::run_result(run));
         rows.push(Row {
             mark,
@@ -217,11 +186,7 @@ pub(super) fn checks(view: &ReportView<'_>) -> Vec<Row> {
         let name = format!("Canary of command {}", canary.command.saturating_add(1));
         rows.push(Row {
             mark,
-            cells: vec![
-                name,
-                words::canary_words(canary).to_owned(),
-                text(&canary.detail),
-            ],
+            cells: vec![name, words::canary_words(canary).to_owned(), text(&canary.detail)],
         });
     }
     for fact in room.integrity.iter().take(SHOWN) {

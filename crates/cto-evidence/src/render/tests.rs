@@ -16,12 +16,8 @@ fn with_hostile_text(value: &mut Value, text: &str) {
             // Enumerations, digests and schema ids cannot hold free text.
             *old = text.to_owned();
         }
-        Value::Array(items) => items
-            .iter_mut()
-            .for_each(|item| with_hostile_text(item, text)),
-        Value::Object(map) => map
-            .values_mut()
-            .for_each(|item| with_hostile_text(item, text)),
+        Value::Array(items) => items.iter_mut().for_each(|item| with_hostile_text(item, text)),
+        Value::Object(map) => map.values_mut().for_each(|item| with_hostile_text(item, text)),
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
@@ -70,11 +66,8 @@ struct Drawn {
 fn draw(world: &World, text: Option<&str>) -> Drawn {
     let made = world.make();
     let mut report = made.report.clone();
-    let (mut contract, mut write_set, mut spans) = (
-        world.contract.clone(),
-        world.write_set.clone(),
-        world.spans.clone(),
-    );
+    let (mut contract, mut write_set, mut spans) =
+        (world.contract.clone(), world.write_set.clone(), world.spans.clone());
     let (mut patch, mut log) = (world.patch.clone(), world.test_log.clone());
     if let Some(text) = text {
         report.not_applicable.insert("x".to_owned(), String::new());
@@ -96,9 +89,7 @@ fn draw(world: &World, text: Option<&str>) -> Drawn {
             });
         }
         report = poisoned(&report, text);
-        report
-            .not_applicable
-            .insert(text.to_owned(), text.to_owned());
+        report.not_applicable.insert(text.to_owned(), text.to_owned());
         contract = poisoned(&contract, text);
         write_set = write_set.map(|set| poisoned(&set, text));
         spans = spans.iter().map(|span| poisoned(span, text)).collect();
@@ -150,9 +141,7 @@ fn hostile_text_in_every_field_is_inert() {
             let outside: String = line.split('`').step_by(2).collect();
             assert_eq!(line.matches('`').count() % 2, 0, "{line}");
             assert!(
-                !outside.contains("evil")
-                    && !outside.contains("<script")
-                    && !outside.contains("alert"),
+                !outside.contains("evil") && !outside.contains("<script") && !outside.contains("alert"),
                 "{line}"
             );
         }
@@ -170,7 +159,11 @@ fn a_megabyte_in_every_field_stays_small() {
 fn the_verdict_comes_first_and_is_never_praise_of_the_code() {
     let accepted = draw(&World::accepted(), None);
     assert!(accepted.md.starts_with("# Verdict: PASS\n"));
-    assert!(accepted.md.contains("the verification commands exited 0 on this patch in a clean room; a canary failed as it must"));
+    assert!(
+        accepted
+            .md
+            .contains("the verification commands exited 0 on this patch in a clean room; a canary failed as it must")
+    );
     for world in worlds() {
         let drawn = draw(&world, None);
         for text in [drawn.md, drawn.page] {
@@ -180,16 +173,10 @@ fn the_verdict_comes_first_and_is_never_praise_of_the_code() {
         }
     }
     let refused = draw(&World::refused(), None);
-    assert!(
-        refused.md.starts_with("# Verdict: BLOCKED\n") && refused.md.contains("`gate_missing`")
-    );
+    assert!(refused.md.starts_with("# Verdict: BLOCKED\n") && refused.md.contains("`gate_missing`"));
     assert!(refused.md.contains("nothing of it was executed"));
     let outside = draw(&World::outside(), None);
-    assert!(
-        outside.md.contains("NOT ALLOWED deleted: `notes.md`"),
-        "{}",
-        outside.md
-    );
+    assert!(outside.md.contains("NOT ALLOWED deleted: `notes.md`"), "{}", outside.md);
 }
 
 #[test]
@@ -202,9 +189,6 @@ fn every_blocker_has_one_sentence_of_mending() {
 
 #[test]
 fn the_same_view_gives_the_same_bytes() {
-    let (a, b) = (
-        draw(&World::accepted(), None),
-        draw(&World::accepted(), None),
-    );
+    let (a, b) = (draw(&World::accepted(), None), draw(&World::accepted(), None));
     assert_eq!((a.md, a.page), (b.md, b.page));
 }

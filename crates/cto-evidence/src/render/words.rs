@@ -1,8 +1,8 @@
 //! The words of a report: one sentence for each verdict, check, blocker and bound.
 
 use cto_schema::{
-    ApprovalStatus, BoundState, CanaryOutcome, CanaryState, ClaimBasis, Report, RunLabel, Status,
-    Verification, VerificationRun,
+    ApprovalStatus, BoundState, CanaryOutcome, CanaryState, ClaimBasis, Report, RunLabel, Status, Verification,
+    VerificationRun,
 };
 
 /// What the signature does not prove; every report ends with it.
@@ -20,9 +20,7 @@ pub(super) fn headline(report: &Report) -> String {
         (Status::Blocked, true) => {
             "The engine was started, and the run was stopped before there was a verdict on its work."
         }
-        (Status::Blocked, false) => {
-            "The run was refused before the engine was started, so nothing of it was executed."
-        }
+        (Status::Blocked, false) => "The run was refused before the engine was started, so nothing of it was executed.",
     };
     let target = match report.source_repository_mutated {
         Some(false) => " The target is as it was before the run.",
@@ -41,11 +39,7 @@ fn passed(report: &Report) -> String {
     };
     let checked = match &report.clean_room {
         Some(room) if !report.verification.is_empty() => {
-            let canary = if room
-                .canaries
-                .iter()
-                .any(|c| c.state == CanaryState::FailedAsItMust)
-            {
+            let canary = if room.canaries.iter().any(|c| c.state == CanaryState::FailedAsItMust) {
                 "; a canary failed as it must"
             } else {
                 ""
@@ -98,9 +92,7 @@ pub(super) fn run_result(run: &VerificationRun) -> String {
 pub(super) fn canary_words(canary: &CanaryOutcome) -> &'static str {
     match canary.state {
         CanaryState::FailedAsItMust => "with a test that must fail, the command failed as it must",
-        CanaryState::Passed => {
-            "with a test that must fail, the command still exited 0: its success is no evidence"
-        }
+        CanaryState::Passed => "with a test that must fail, the command still exited 0: its success is no evidence",
         CanaryState::NotGenerated => "no test that must fail could be made for this command",
         CanaryState::Unusable => "the test that must fail could not be applied or run",
     }

@@ -67,13 +67,7 @@ impl Kept {
 }
 
 /// Moves what follows the first `len` bytes to `backend/torn-<name>`, then cuts the file.
-pub(crate) fn keep(
-    dir: &OwnedFd,
-    backend: &OwnedFd,
-    name: &str,
-    mut bytes: Vec<u8>,
-    len: usize,
-) -> io::Result<Kept> {
+pub(crate) fn keep(dir: &OwnedFd, backend: &OwnedFd, name: &str, mut bytes: Vec<u8>, len: usize) -> io::Result<Kept> {
     let file = match durable::open_append_at(dir, name) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => durable::create_at(dir, name)?,
         other => other?,

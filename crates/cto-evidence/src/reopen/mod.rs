@@ -51,9 +51,7 @@ pub enum ReopenError {
         source: ManifestError,
     },
     /// The run is sealed and its report cannot be read, so the ledger cannot list it.
-    #[error(
-        "list sealed run '{run_id}': its report.json cannot be read; restore the run directory from a copy"
-    )]
+    #[error("list sealed run '{run_id}': its report.json cannot be read; restore the run directory from a copy")]
     Report {
         /// The run.
         run_id: RunId,
@@ -123,12 +121,7 @@ pub struct Interrupted {
 }
 
 /// Opens an unfinished run. Safe to kill at any point and to call again.
-pub fn reopen(
-    home: &Home,
-    marker: LiveMarker,
-    keys: &Keys,
-    ledger: &Ledger,
-) -> Result<Reopened, ReopenError> {
+pub fn reopen(home: &Home, marker: LiveMarker, keys: &Keys, ledger: &Ledger) -> Result<Reopened, ReopenError> {
     let run_id = marker.run_id().clone();
     let mended = |artifact: &str, source| ReopenError::Mend {
         run_id: run_id.clone(),
@@ -157,10 +150,8 @@ pub fn reopen(
     }
     mend::set_aside_unsealed(&dir).map_err(|source| mended("report.json", source))?;
     let backend = enter(&dir, BACKEND).map_err(|source| mended(BACKEND, source))?;
-    let history =
-        History::read(&run_id, &dir, &backend).map_err(|(name, source)| mended(name, source))?;
-    continue_run(home, marker, dir, backend, history)
-        .map(|run| Reopened::Interrupted(Box::new(run)))
+    let history = History::read(&run_id, &dir, &backend).map_err(|(name, source)| mended(name, source))?;
+    continue_run(home, marker, dir, backend, history).map(|run| Reopened::Interrupted(Box::new(run)))
 }
 
 /// What the three appended files say, after their torn ends were moved away.
@@ -174,11 +165,7 @@ struct History {
 }
 
 impl History {
-    fn read(
-        run_id: &RunId,
-        dir: &OwnedFd,
-        backend: &OwnedFd,
-    ) -> Result<Self, (&'static str, io::Error)> {
+    fn read(run_id: &RunId, dir: &OwnedFd, backend: &OwnedFd) -> Result<Self, (&'static str, io::Error)> {
         let journal_bytes = mend::whole(dir, JOURNAL).map_err(|error| (JOURNAL, error))?;
         let mut replayed = replay(&journal_bytes);
         let nonce = opened_nonce(run_id, &replayed);
@@ -261,24 +248,14 @@ fn continue_run(
     };
     let live_dir = home.live_dir().try_clone_to_owned().map_err(mended)?;
     let path = home.run(&run_id);
-    let mut run_dir = made.into_run_dir(
-        run_id.clone(),
-        path,
-        opened,
-        nonce,
-        clock,
-        live_dir,
-        marker.into_lock(),
-    );
+    let mut run_dir = made.into_run_dir(run_id.clone(), path, opened, nonce, clock, live_dir, marker.into_lock());
     run_dir.artifacts = artifacts;
     if fresh {
         let record = run_dir.opened_record(boot);
-        run_dir
-            .journal(record)
-            .map_err(|source| ReopenError::Journal {
-                run_id: run_id.clone(),
-                source,
-            })?;
+        run_dir.journal(record).map_err(|source| ReopenError::Journal {
+            run_id: run_id.clone(),
+            source,
+        })?;
     }
     durable::sync_dir(run_dir.dir.as_fd())
         .and_then(|()| durable::sync_dir(home.runs_dir()))
@@ -293,14 +270,8 @@ fn continue_run(
 fn opened_nonce(run_id: &RunId, replayed: &Replayed) -> Option<[u8; 32]> {
     match &replayed.records.first()?.event {
         JournalEvent::Opened {
-            run_id: opened,
-            nonce,
-            ..
-        } if opened == run_id.as_str() => data_encoding::HEXLOWER
-            .decode(nonce.as_bytes())
-            .ok()?
-            .try_into()
-            .ok(),
+            run_id: opened, nonce, ..
+        } if opened == run_id.as_str() => data_encoding::HEXLOWER.decode(nonce.as_bytes()).ok()?.try_into().ok(),
         _ => None,
     }
 }
@@ -310,11 +281,7 @@ fn resume_clock(marker: &LiveMarker, history: &History, boot: &str) -> (RunClock
     let last_mono_ns = history.last_mono_ns();
     let from_marker = marker.info().and_then(|info| {
         let started_at = info.started_at.parse().ok()?;
-        Some((
-            started_at,
-            info.start_boottime_ns.parse().ok()?,
-            info.boot_id == boot,
-        ))
+        Some((started_at, info.start_boottime_ns.parse().ok()?, info.boot_id == boot))
     });
     if let Some((started_at, start_boottime_ns, same_boot)) = from_marker {
         return (
@@ -329,10 +296,7 @@ fn resume_clock(marker: &LiveMarker, history: &History, boot: &str) -> (RunClock
     let same_boot = matches!(first.map(|record| &record.event),
         Some(JournalEvent::Opened { boot_id, .. }) if boot_id == boot);
     // The boot-time start is only in the marker, so offsets go on from the last one on record.
-    (
-        RunClock::resume(started_at, 0, false, last_mono_ns),
-        !same_boot,
-    )
+    (RunClock::resume(started_at, 0, false, last_mono_ns), !same_boot)
 }
 
 fn opened_info(marker: &LiveMarker, replayed: &Replayed) -> OpenedInfo {
@@ -367,20 +331,14 @@ fn opened_info(marker: &LiveMarker, replayed: &Replayed) -> OpenedInfo {
 }
 
 /// Reads every artifact again: recovery vouches for what it finds, not for what the dead process remembered.
-fn read_again(
-    run_id: &RunId,
-    dir: &OwnedFd,
-    clock: &RunClock,
-) -> Result<BTreeMap<String, Artifact>, ReopenError> {
+fn read_again(run_id: &RunId, dir: &OwnedFd, clock: &RunClock) -> Result<BTreeMap<String, Artifact>, ReopenError> {
     let digests = manifest::digests(dir).map_err(|source| ReopenError::Foreign {
         run_id: run_id.clone(),
         source,
     })?;
     let mono_ns = clock.mono_ns();
     let open = [JOURNAL, EVENTS, TRACE];
-    let kept = digests
-        .into_iter()
-        .filter(|(name, _)| !open.contains(&name.as_str()));
+    let kept = digests.into_iter().filter(|(name, _)| !open.contains(&name.as_str()));
     Ok(kept
         .map(|(name, digest)| (name, Artifact { digest, mono_ns }))
         .collect())

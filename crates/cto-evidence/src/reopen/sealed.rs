@@ -5,9 +5,7 @@ use std::os::fd::OwnedFd;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use cto_schema::{
-    Envelope, PAYLOAD_TYPE, Report, RunId, Sha256Digest, Statement, pre_authentication_encoding,
-};
+use cto_schema::{Envelope, PAYLOAD_TYPE, Report, RunId, Sha256Digest, Statement, pre_authentication_encoding};
 use ed25519_dalek::Signature;
 
 use crate::durable;
@@ -51,9 +49,7 @@ pub(crate) fn look(
     }
     let report = durable::read_at(dir, "report.json")
         .and_then(|bytes| serde_json::from_slice::<Report>(&bytes).map_err(io::Error::from));
-    let report = report.map_err(|_| ReopenError::Report {
-        run_id: run_id.clone(),
-    })?;
+    let report = report.map_err(|_| ReopenError::Report { run_id: run_id.clone() })?;
     // A crash between the rename of the envelope and its fsync: the seal counts once it is durable.
     durable::sync_dir(dir).map_err(|source| ReopenError::Mend {
         run_id: run_id.clone(),
@@ -76,10 +72,7 @@ pub(crate) fn look(
 }
 
 /// Returns the statement of an envelope that a trusted key signed.
-fn verified(
-    envelope: &[u8],
-    trusted: &[(String, ed25519_dalek::VerifyingKey)],
-) -> Option<Statement> {
+fn verified(envelope: &[u8], trusted: &[(String, ed25519_dalek::VerifyingKey)]) -> Option<Statement> {
     let envelope: Envelope = serde_json::from_slice(envelope).ok()?;
     let [signature] = &*envelope.signatures else {
         return None;

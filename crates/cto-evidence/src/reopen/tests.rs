@@ -46,8 +46,7 @@ fn a_run_killed_at_any_step_is_closed_as_blocked_or_was_sealed() {
 
 /// The three appended files, as a crash left them.
 fn appended(home: &Home) -> Vec<(&'static str, Vec<u8>)> {
-    let read =
-        |name: &'static str| Some((name, std::fs::read(home.run(&run_id()).join(name)).ok()?));
+    let read = |name: &'static str| Some((name, std::fs::read(home.run(&run_id()).join(name)).ok()?));
     ["journal.jsonl", "events.normalized.jsonl", "trace.jsonl"]
         .into_iter()
         .filter_map(read)
@@ -57,8 +56,7 @@ fn appended(home: &Home) -> Vec<(&'static str, Vec<u8>)> {
 fn assert_preserved(home: &Home, before: &[(&'static str, Vec<u8>)]) {
     for (name, bytes) in before {
         let after = std::fs::read(home.run(&run_id()).join(name)).unwrap();
-        let torn = std::fs::read(home.run(&run_id()).join(format!("backend/torn-{name}")))
-            .unwrap_or_default();
+        let torn = std::fs::read(home.run(&run_id()).join(format!("backend/torn-{name}"))).unwrap_or_default();
         let kept = bytes.len() - torn.len();
         assert_eq!(
             (&after[..kept], &torn[..]),
@@ -103,10 +101,7 @@ fn a_recovery_killed_again_and_again_keeps_every_torn_byte_and_report() {
     assert_eq!(judge(&home, &run_id()), Some(Status::Blocked));
     let (name, bytes) = &before[1];
     let after = std::fs::read(home.run(&run_id()).join(name)).unwrap();
-    let whole = bytes
-        .iter()
-        .rposition(|b| *b == b'\n')
-        .map_or(0, |at| at + 1);
+    let whole = bytes.iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1);
     assert!(after.starts_with(&bytes[..whole]));
 }
 
@@ -202,8 +197,7 @@ fn every_tenth_byte_prefix_of_a_journal_is_recovered() {
         recover(&other).unwrap();
         assert_eq!(judge(&other, &run_id()), Some(Status::Blocked));
         let after = std::fs::read(other.run(&run_id()).join("journal.jsonl")).unwrap();
-        let torn = std::fs::read(other.run(&run_id()).join("backend/torn-journal.jsonl"))
-            .unwrap_or_default();
+        let torn = std::fs::read(other.run(&run_id()).join("backend/torn-journal.jsonl")).unwrap_or_default();
         let kept = len - torn.len();
         assert_eq!(
             (&after[..kept], &torn[..]),
@@ -269,9 +263,5 @@ fn a_forged_seal_is_set_aside() {
     .unwrap();
     recover(&home).unwrap();
     assert_eq!(judge(&home, &run_id()), Some(Status::Blocked));
-    assert!(
-        home.run(&run_id())
-            .join("interrupted-attestation.dsse.json")
-            .exists()
-    );
+    assert!(home.run(&run_id()).join("interrupted-attestation.dsse.json").exists());
 }

@@ -24,10 +24,7 @@ impl RunDir {
 
     /// Writes several artifacts of the top directory like [`RunDir::write`], but with one fsync of the directory for
     /// all of them: on a disk that costs half. After a failure none of them counts as written.
-    pub fn write_together(
-        &mut self,
-        files: &[(&str, &[u8])],
-    ) -> Result<Vec<Sha256Digest>, RunDirError> {
+    pub fn write_together(&mut self, files: &[(&str, &[u8])]) -> Result<Vec<Sha256Digest>, RunDirError> {
         for (name, _) in files {
             if !checked(name)?.parent.is_empty() {
                 return Err(RunDirError::Name {
@@ -66,11 +63,7 @@ impl RunDir {
     }
 
     /// Opens an artifact that grows while something happens, capped at `cap_bytes`.
-    pub fn create_stream(
-        &mut self,
-        name: &str,
-        cap_bytes: u64,
-    ) -> Result<StreamWriter, RunDirError> {
+    pub fn create_stream(&mut self, name: &str, cap_bytes: u64) -> Result<StreamWriter, RunDirError> {
         let parsed = checked(name)?;
         match self.try_create(parsed) {
             Ok(file) => Ok(StreamWriter::new(name, file, cap_bytes)),
@@ -119,14 +112,10 @@ impl RunDir {
             .split('/')
             .filter(|part| !part.is_empty())
             .try_for_each(|part| {
-                dir = Some(durable::open_dir_at(
-                    dir.as_ref().unwrap_or(&self.dir),
-                    part,
-                )?);
+                dir = Some(durable::open_dir_at(dir.as_ref().unwrap_or(&self.dir), part)?);
                 Ok(())
             });
-        let read =
-            found.and_then(|()| durable::read_at(dir.as_ref().unwrap_or(&self.dir), parsed.file));
+        let read = found.and_then(|()| durable::read_at(dir.as_ref().unwrap_or(&self.dir), parsed.file));
         read.map(Some).map_err(|source| RunDirError::ArtifactRead {
             artifact: name.to_owned(),
             source,
@@ -165,19 +154,13 @@ impl RunDir {
         let digest = Sha256Digest::of(&clean);
         if !findings.is_empty() {
             let clean = clean.into_owned();
-            self.with_dir(parsed.parent, |dir| {
-                durable::write_replacing(dir, parsed.file, &clean)
-            })?;
+            self.with_dir(parsed.parent, |dir| durable::write_replacing(dir, parsed.file, &clean))?;
         }
         Ok((digest, findings))
     }
 
     /// Runs `act` on the handle of a directory below the run directory, made when it is missing.
-    fn with_dir<T>(
-        &mut self,
-        parent: &str,
-        act: impl FnOnce(&OwnedFd) -> io::Result<T>,
-    ) -> io::Result<T> {
+    fn with_dir<T>(&mut self, parent: &str, act: impl FnOnce(&OwnedFd) -> io::Result<T>) -> io::Result<T> {
         let mut above = String::new();
         for part in parent.split('/').filter(|part| !part.is_empty()) {
             let path = if above.is_empty() {

@@ -38,22 +38,14 @@ pub(crate) fn random<const N: usize>() -> Result<[u8; N], RunDirError> {
 impl RunDir {
     /// Makes the directory of a new run: live marker, private directory, journal with its `opened` record, each
     /// durable before the next. When this fails nothing was begun, and what is left is removed now or by recovery.
-    pub fn create(
-        home: &Home,
-        run_id: RunId,
-        opened: OpenedInfo,
-        clock: RunClock,
-    ) -> Result<Self, RunDirError> {
+    pub fn create(home: &Home, run_id: RunId, opened: OpenedInfo, clock: RunClock) -> Result<Self, RunDirError> {
         let nonce = random()?;
         let boot_id = boot_id()?;
         let live_dir = home
             .live_dir()
             .try_clone_to_owned()
             .map_err(|source| create_error(home, &run_id, source))?;
-        let lock = LiveLock::create(
-            home,
-            &describe(&run_id, opened.clone(), boot_id.clone(), &clock),
-        )?;
+        let lock = LiveLock::create(home, &describe(&run_id, opened.clone(), boot_id.clone(), &clock))?;
         match make(home, &run_id, &nonce) {
             Ok(made) => {
                 let path = home.run(&run_id);
@@ -75,9 +67,7 @@ impl RunDir {
     fn open_journal(mut self, home: &Home, boot_id: String) -> Result<Self, RunDirError> {
         let record = self.opened_record(boot_id);
         let written = match self.journal.append(&self.clock, record) {
-            Ok(()) => {
-                durable::sync_dir(&self.dir).and_then(|()| durable::sync_dir(home.runs_dir()))
-            }
+            Ok(()) => durable::sync_dir(&self.dir).and_then(|()| durable::sync_dir(home.runs_dir())),
             Err(JournalFailure::Io(source)) => Err(source),
             Err(JournalFailure::Illegal(source)) => return Err(source.into()),
         };
@@ -192,13 +182,7 @@ fn fill(dir: &OwnedFd, run_id: &RunId, nonce: &[u8; 32]) -> io::Result<Parts> {
     let backend = durable::open_dir_at(dir, BACKEND)?;
     let journal = JournalWriter::create(dir)?;
     let events = EventWriter::create(dir, run_id.clone(), nonce)?;
-    Ok(Parts(
-        backend,
-        journal,
-        events,
-        TraceWriter::create(dir)?,
-        reserve,
-    ))
+    Ok(Parts(backend, journal, events, TraceWriter::create(dir)?, reserve))
 }
 
 /// Removes a run directory in which nothing was begun.

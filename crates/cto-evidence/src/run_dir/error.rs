@@ -32,9 +32,7 @@ pub enum RunDirError {
         source: io::Error,
     },
     /// The directory could not be made.
-    #[error(
-        "create run directory '{path}'; check free space and inodes there, or set CTO_HOME to another disk"
-    )]
+    #[error("create run directory '{path}'; check free space and inodes there, or set CTO_HOME to another disk")]
     Create {
         /// The directory.
         path: PathBuf,
@@ -58,9 +56,7 @@ pub enum RunDirError {
         source: io::Error,
     },
     /// The name cannot be an artifact's.
-    #[error(
-        "write artifact '{artifact}': names are made of A-Z a-z 0-9 . _ - and /, and the harness's own are taken"
-    )]
+    #[error("write artifact '{artifact}': names are made of A-Z a-z 0-9 . _ - and /, and the harness's own are taken")]
     Name {
         /// What was asked for.
         artifact: String,

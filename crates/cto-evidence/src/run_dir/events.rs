@@ -96,12 +96,7 @@ impl EventWriter {
         &self.required
     }
 
-    pub(crate) fn append(
-        &mut self,
-        clock: &RunClock,
-        kind: EventType,
-        data: Value,
-    ) -> io::Result<()> {
+    pub(crate) fn append(&mut self, clock: &RunClock, kind: EventType, data: Value) -> io::Result<()> {
         let event = Event {
             seq: self.seq,
             ts: clock.ts(),
@@ -160,11 +155,7 @@ pub(crate) fn follow(bytes: &[u8], run_id: &RunId, nonce: &[u8; 32]) -> Chain {
         chain.seq += 1;
         chain.head = Sha256Digest::of(text);
         chain.len += line.len();
-        chain.mono_ns = event
-            .mono_ns
-            .parse()
-            .unwrap_or(chain.mono_ns)
-            .max(chain.mono_ns);
+        chain.mono_ns = event.mono_ns.parse().unwrap_or(chain.mono_ns).max(chain.mono_ns);
         if is_required(event.kind) {
             chain.required.push(event.kind);
         }

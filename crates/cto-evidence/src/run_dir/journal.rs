@@ -42,10 +42,7 @@ impl JournalWriter {
 
     pub(crate) fn resume(lines: LineFile, replayed: &Replayed) -> Self {
         let seq = u32::try_from(replayed.records.len()).unwrap_or(u32::MAX);
-        let last = replayed
-            .records
-            .last()
-            .map_or("", |record| record.event.name());
+        let last = replayed.records.last().map_or("", |record| record.event.name());
         Self {
             lines,
             seq,
@@ -62,11 +59,7 @@ impl JournalWriter {
         self.last
     }
 
-    pub(crate) fn append(
-        &mut self,
-        clock: &RunClock,
-        event: JournalEvent,
-    ) -> Result<(), JournalFailure> {
+    pub(crate) fn append(&mut self, clock: &RunClock, event: JournalEvent) -> Result<(), JournalFailure> {
         let state = self.state.next(&event).map_err(JournalFailure::Illegal)?;
         let last = event.name();
         let record = JournalRecord {

@@ -49,9 +49,7 @@ impl LineFile {
     /// everything so far is on disk.
     pub(crate) fn append(&mut self, line: &[u8], durable: bool) -> io::Result<()> {
         if self.broken {
-            return Err(io::Error::other(
-                "an earlier write to this file failed for good",
-            ));
+            return Err(io::Error::other("an earlier write to this file failed for good"));
         }
         let mut whole = Vec::with_capacity(line.len() + 1);
         whole.extend_from_slice(line);
@@ -70,9 +68,7 @@ impl LineFile {
     /// Makes everything so far durable.
     pub(crate) fn sync(&mut self) -> io::Result<()> {
         if self.broken {
-            return Err(io::Error::other(
-                "an earlier write to this file failed for good",
-            ));
+            return Err(io::Error::other("an earlier write to this file failed for good"));
         }
         if self.dirty {
             if let Err(error) = durable::sync_file(&self.file) {
@@ -88,8 +84,6 @@ impl LineFile {
     pub(crate) fn close(&mut self) -> io::Result<Sha256Digest> {
         self.sync()?;
         self.broken = true;
-        Ok(Sha256Digest::from_bytes(
-            self.hasher.clone().finalize().into(),
-        ))
+        Ok(Sha256Digest::from_bytes(self.hasher.clone().finalize().into()))
     }
 }

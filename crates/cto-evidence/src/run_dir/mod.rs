@@ -26,9 +26,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use cto_policy::RunState;
-use cto_schema::{
-    ArtifactFailure, EventType, JournalEvent, RunId, SecretFinding, Sha256Digest, Span,
-};
+use cto_schema::{ArtifactFailure, EventType, JournalEvent, RunId, SecretFinding, Sha256Digest, Span};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -171,13 +169,7 @@ impl RunDir {
 
     /// Appends a span that ends now. `start_ns` is an offset from [`RunClock::mono_ns`]; `outcome` is `ok` or what
     /// went wrong; `detail` must be escaped already.
-    pub fn span(
-        &mut self,
-        name: &str,
-        start_ns: u64,
-        outcome: &str,
-        detail: &str,
-    ) -> Result<(), RunDirError> {
+    pub fn span(&mut self, name: &str, start_ns: u64, outcome: &str, detail: &str) -> Result<(), RunDirError> {
         self.writable(TRACE)?;
         let span = Span {
             name: name.to_owned(),
@@ -187,9 +179,7 @@ impl RunDir {
             detail: detail.to_owned(),
         };
         let span = self.cleaned(TRACE, span)?;
-        self.trace
-            .append(&span)
-            .map_err(|source| self.failed(TRACE, source))
+        self.trace.append(&span).map_err(|source| self.failed(TRACE, source))
     }
 
     /// Gives back the disk space that was set aside for the run's last words. Called before the `observed` record,
@@ -204,18 +194,9 @@ impl RunDir {
             return Ok(closed);
         }
         let event_chain_head = self.events.head();
-        let journal = self
-            .journal
-            .close()
-            .map_err(|source| self.failed(JOURNAL, source))?;
-        let events = self
-            .events
-            .close()
-            .map_err(|source| self.failed(EVENTS, source))?;
-        let trace = self
-            .trace
-            .close()
-            .map_err(|source| self.failed(TRACE, source))?;
+        let journal = self.journal.close().map_err(|source| self.failed(JOURNAL, source))?;
+        let events = self.events.close().map_err(|source| self.failed(EVENTS, source))?;
+        let trace = self.trace.close().map_err(|source| self.failed(TRACE, source))?;
         let closed = StreamDigests {
             journal,
             events,
@@ -224,19 +205,14 @@ impl RunDir {
         };
         let mono_ns = self.clock.mono_ns();
         for (name, digest) in [(JOURNAL, journal), (EVENTS, events), (TRACE, trace)] {
-            self.artifacts
-                .insert(name.to_owned(), Artifact { digest, mono_ns });
+            self.artifacts.insert(name.to_owned(), Artifact { digest, mono_ns });
         }
         self.closed = Some(closed);
         Ok(closed)
     }
 
     /// Replaces secrets in the texts of a record: what an engine says ends up in events.
-    fn cleaned<T: Serialize + DeserializeOwned>(
-        &mut self,
-        artifact: &str,
-        record: T,
-    ) -> Result<T, RunDirError> {
+    fn cleaned<T: Serialize + DeserializeOwned>(&mut self, artifact: &str, record: T) -> Result<T, RunDirError> {
         match self.redactor.redact_document(artifact, record) {
             Ok((record, found)) => {
                 self.secrets.extend(found);
@@ -256,10 +232,7 @@ impl RunDir {
 
     /// Records a failed write, and frees the reserve if space was what it lacked.
     fn failed(&mut self, artifact: &str, source: io::Error) -> RunDirError {
-        if matches!(
-            source.kind(),
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-        ) {
+        if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
             self.release_reserve();
         }
         self.failures.push(ArtifactFailure {

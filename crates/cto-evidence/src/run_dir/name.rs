@@ -18,8 +18,7 @@ pub(crate) fn parse(name: &str) -> Option<ArtifactName<'_>> {
         let known = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
         !part.is_empty() && !part.starts_with('.') && part.bytes().all(known)
     };
-    let holds =
-        name.len() <= 200 && name.split('/').count() <= 4 && name.split('/').all(part_holds);
+    let holds = name.len() <= 200 && name.split('/').count() <= 4 && name.split('/').all(part_holds);
     let (parent, file) = name.rsplit_once('/').unwrap_or(("", name));
     holds.then_some(ArtifactName { parent, file })
 }

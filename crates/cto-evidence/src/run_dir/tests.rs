@@ -3,9 +3,7 @@
 use std::os::unix::fs::MetadataExt as _;
 use std::process::Command;
 
-use cto_schema::{
-    Envelope, EventType, JournalEvent, Sha256Digest, Status, pre_authentication_encoding,
-};
+use cto_schema::{Envelope, EventType, JournalEvent, Sha256Digest, Status, pre_authentication_encoding};
 use serde_json::json;
 
 use crate::home::Home;
@@ -16,9 +14,7 @@ use crate::redact::KnownSecret;
 use crate::run_dir::{RunDir, RunDirError};
 use crate::seal::SealError;
 use crate::test_child::{order, start_on_small_disk};
-use crate::test_support::{
-    LIMITS, conclude, create, files, judge, place, play, recover_dropped, report, run_id,
-};
+use crate::test_support::{LIMITS, conclude, create, files, judge, place, play, recover_dropped, report, run_id};
 
 fn open() -> (tempfile::TempDir, Home, RunDir) {
     let place = place();
@@ -70,10 +66,7 @@ fn nothing_is_overwritten_and_names_stay_inside() {
         "journal.jsonl",
         "attestation.dsse.json",
     ] {
-        assert!(
-            matches!(run.write(name, b""), Err(RunDirError::Name { .. })),
-            "{name}"
-        );
+        assert!(matches!(run.write(name, b""), Err(RunDirError::Name { .. })), "{name}");
         assert!(
             matches!(run.create_stream(name, 10), Err(RunDirError::Name { .. })),
             "{name}"
@@ -84,15 +77,8 @@ fn nothing_is_overwritten_and_names_stay_inside() {
         Err(RunDirError::Name { .. })
     ));
     run.write_together(&[("a", b"1"), ("b", b"2")]).unwrap();
-    assert!(
-        run.write_together(&[("c", b"1"), ("b", b"2"), ("d", b"3")])
-            .is_err()
-    );
-    assert!(
-        files(&home.run(&run_id()), "")
-            .keys()
-            .all(|name| !name.contains("tmp"))
-    );
+    assert!(run.write_together(&[("c", b"1"), ("b", b"2"), ("d", b"3")]).is_err());
+    assert!(files(&home.run(&run_id()), "").keys().all(|name| !name.contains("tmp")));
     std::os::unix::fs::symlink("/tmp", home.run(&run_id()).join("elsewhere")).unwrap();
     assert!(run.write("elsewhere/x", b"").is_err());
     assert!(matches!(create(&home, &run_id()), Err(error) if error.to_string().contains("live")));
@@ -115,27 +101,18 @@ fn an_illegal_record_leaves_no_trace() {
         run.event(EventType::PlanUpdated, json!({})),
         Err(RunDirError::Closed { .. })
     ));
-    assert!(matches!(
-        run.span("x", 0, "ok", ""),
-        Err(RunDirError::Closed { .. })
-    ));
+    assert!(matches!(run.span("x", 0, "ok", ""), Err(RunDirError::Closed { .. })));
 }
 
 #[test]
 fn a_stream_keeps_head_and_tail_and_says_what_was_cut() {
     let (_place, home, mut run) = open();
-    for (name, chunk) in [
-        ("backend/small", 7),
-        ("backend/even", 100),
-        ("backend/one", 1_000_000),
-    ] {
+    for (name, chunk) in [("backend/small", 7), ("backend/even", 100), ("backend/one", 1_000_000)] {
         let source: Vec<u8> = (0..100_000_u32)
             .flat_map(|n| format!("{n:07}\n").into_bytes())
             .collect();
         let mut stream = run.create_stream(name, 10_000).unwrap();
-        source
-            .chunks(chunk)
-            .for_each(|bytes| stream.write(bytes).unwrap());
+        source.chunks(chunk).for_each(|bytes| stream.write(bytes).unwrap());
         let summary = run.close_stream(stream).unwrap();
         let kept = std::fs::read(home.run(&run_id()).join(name)).unwrap();
         assert_eq!((summary.bytes_seen, summary.bytes_cut), (800_000, 790_000));
@@ -173,10 +150,8 @@ fn known_secrets_reach_neither_files_nor_streams() {
     )
     .unwrap();
     run.span("x", 0, "ok", &secret).unwrap();
-    run.journal(JournalEvent::RecoveryIntent {
-        last: secret.clone(),
-    })
-    .unwrap();
+    run.journal(JournalEvent::RecoveryIntent { last: secret.clone() })
+        .unwrap();
     assert_eq!(run.secrets().len(), 7);
     assert_eq!(run.artifacts()["test.log"].digest, digest);
     for (name, file) in files(&home.run(&run_id()), "") {
@@ -210,11 +185,7 @@ fn tools_that_we_did_not_write_agree_with_a_sealed_bundle() {
         "message",
         &pre_authentication_encoding(&envelope.payload_type, &payload),
     );
-    save(
-        place.path(),
-        "signature",
-        &decode(&envelope.signatures[0].sig),
-    );
+    save(place.path(), "signature", &decode(&envelope.signatures[0].sig));
     let public = home.keys().join("signing.pub");
     let mut arguments = vec![
         "pkeyutl",
@@ -244,10 +215,7 @@ fn tools_that_we_did_not_write_agree_with_a_sealed_bundle() {
         std::fs::read(&public).unwrap()
     );
     let der = pem_body(&std::fs::read_to_string(public).unwrap());
-    assert_eq!(
-        envelope.signatures[0].keyid,
-        Sha256Digest::of(&decode(&der)).hex()
-    );
+    assert_eq!(envelope.signatures[0].keyid, Sha256Digest::of(&decode(&der)).hex());
 
     let statement: serde_json::Value = serde_json::from_slice(&payload).unwrap();
     assert_eq!(statement["subject"][0]["name"], "SHA256SUMS");
@@ -257,16 +225,11 @@ fn tools_that_we_did_not_write_agree_with_a_sealed_bundle() {
     );
     assert_eq!(statement["predicate"]["status"], "pass");
     let decision = Sha256Digest::of(&std::fs::read(sealed.path.join("decision.json")).unwrap());
-    assert_eq!(
-        statement["predicate"]["decision_digest"],
-        decision.to_string()
-    );
+    assert_eq!(statement["predicate"]["decision_digest"], decision.to_string());
 }
 
 fn pem_body(pem: &str) -> String {
-    pem.lines()
-        .filter(|line| !line.starts_with("-----"))
-        .collect()
+    pem.lines().filter(|line| !line.starts_with("-----")).collect()
 }
 
 #[expect(clippy::disallowed_methods, reason = "a scratch file of a test")]
@@ -274,16 +237,9 @@ fn save(dir: &std::path::Path, name: &str, bytes: &[u8]) {
     std::fs::write(dir.join(name), bytes).unwrap();
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the tool has to judge for itself"
-)]
+#[expect(clippy::disallowed_methods, reason = "the tool has to judge for itself")]
 fn tool(dir: &std::path::Path, program: &str, arguments: &[&str]) {
-    let output = Command::new(program)
-        .args(arguments)
-        .current_dir(dir)
-        .output()
-        .unwrap();
+    let output = Command::new(program).args(arguments).current_dir(dir).output().unwrap();
     assert!(
         output.status.success(),
         "{program}: {}",
@@ -296,13 +252,7 @@ fn a_sealed_run_is_never_begun_again() {
     let place = place();
     let home = Home::open(&place.path().join("home")).unwrap();
     play(&home, &run_id()).unwrap();
-    let error = RunDir::create(
-        &home,
-        run_id(),
-        crate::test_support::opened(),
-        crate::RunClock::start(),
-    )
-    .unwrap_err();
+    let error = RunDir::create(&home, run_id(), crate::test_support::opened(), crate::RunClock::start()).unwrap_err();
     assert!(matches!(error, RunDirError::Create { .. }));
     assert_eq!(judge(&home, &run_id()), Some(Status::Pass));
 }
@@ -396,13 +346,10 @@ fn a_fault_of_the_ledger_after_the_seal_is_finished_by_recovery() {
     let signer = Keys::open(&home).unwrap().ensure_signing_key().unwrap();
     let ledger = Ledger::open(&home).unwrap();
     let raw = rusqlite::Connection::open(home.ledger()).unwrap();
-    raw.execute_batch(
-        "CREATE TRIGGER stop BEFORE INSERT ON runs BEGIN SELECT RAISE(ABORT, 'no'); END",
-    )
-    .unwrap();
-    let nonce = run.nonce_hex();
-    run.event(EventType::RunStarted, json!({ "nonce": nonce }))
+    raw.execute_batch("CREATE TRIGGER stop BEFORE INSERT ON runs BEGIN SELECT RAISE(ABORT, 'no'); END")
         .unwrap();
+    let nonce = run.nonce_hex();
+    run.event(EventType::RunStarted, json!({ "nonce": nonce })).unwrap();
     let error = conclude(run, Status::Pass, Vec::new(), &signer, &ledger).unwrap_err();
     assert!(error.to_string().contains("ledger"), "{error}");
     raw.execute_batch("DROP TRIGGER stop").unwrap();
@@ -417,13 +364,8 @@ fn a_run_that_fills_its_disk_is_sealed_as_a_failure_or_was_never_begun() {
         let place = place();
         let mount_point = place.path().join("disk");
         std::fs::create_dir(&mount_point).unwrap();
-        let order = order(
-            &Home::open(&place.path().join("unused")).unwrap(),
-            "fill",
-            "none",
-            0,
-        )
-        .replace("/unused", "/disk/home");
+        let order = order(&Home::open(&place.path().join("unused")).unwrap(), "fill", "none", 0)
+            .replace("/unused", "/disk/home");
         let output = start_on_small_disk(&order, &mount_point, &format!("{kilobytes}k"))
             .wait_with_output()
             .unwrap();
@@ -434,14 +376,7 @@ fn a_run_that_fills_its_disk_is_sealed_as_a_failure_or_was_never_begun() {
             String::from_utf8_lossy(&output.stderr)
         );
         outcomes.push(text.contains("outcome=sealed"));
-        assert_ne!(
-            outcomes.last(),
-            Some(&text.contains("outcome=refused")),
-            "{text}"
-        );
+        assert_ne!(outcomes.last(), Some(&text.contains("outcome=refused")), "{text}");
     }
-    assert!(
-        outcomes.contains(&true) && outcomes.contains(&false),
-        "{outcomes:?}"
-    );
+    assert!(outcomes.contains(&true) && outcomes.contains(&false), "{outcomes:?}");
 }

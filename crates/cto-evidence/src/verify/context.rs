@@ -3,9 +3,8 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use cto_schema::{
-    EligibilityDecision, Enforcement, Envelope, Event, JournalEvent, JournalRecord, Observations,
-    Report, Sha256Digest, Span, Statement, StrictLimits, TaskContract, WriteSet, parse_strict,
-    pre_authentication_encoding,
+    EligibilityDecision, Enforcement, Envelope, Event, JournalEvent, JournalRecord, Observations, Report, Sha256Digest,
+    Span, Statement, StrictLimits, TaskContract, WriteSet, parse_strict, pre_authentication_encoding,
 };
 use serde::de::DeserializeOwned;
 
@@ -41,11 +40,7 @@ pub(crate) struct Context<'a> {
 }
 
 impl<'a> Context<'a> {
-    pub(crate) fn read(
-        bundle: &'a Bundle,
-        keys: &'a TrustedKeys,
-        ledger: Option<&'a dyn LedgerView>,
-    ) -> Self {
+    pub(crate) fn read(bundle: &'a Bundle, keys: &'a TrustedKeys, ledger: Option<&'a dyn LedgerView>) -> Self {
         let envelope: Doc<Envelope> = json(bundle, "attestation.dsse.json");
         let statement = envelope.as_ref().map(|envelope| {
             let envelope = envelope.as_ref().map_err(Clone::clone)?;
@@ -122,10 +117,20 @@ impl<'a> Context<'a> {
             .ok_or_else(|| "journal.jsonl has no record 'observed'".to_owned())
     }
 
+    /// Whether an artifact could not be written, which is a blocker of its own and never a pass.
+    pub(crate) fn unwritten(&self, name: &str) -> Result<bool, String> {
+        let failures = &self.observations()?.artifact_failures;
+        let failed = failures.iter().any(|failure| failure.artifact == name);
+        Ok(failed && !self.bundle.files().contains_key(name))
+    }
+
+    /// Whether the run got as far as a record of this name.
+    pub(crate) fn reached(&self, record: &str) -> Result<bool, String> {
+        Ok(self.journal_events()?.any(|event| event.name() == record))
+    }
+
     /// Returns the journal's records without their positions.
-    pub(crate) fn journal_events(
-        &self,
-    ) -> Result<impl DoubleEndedIterator<Item = &JournalEvent>, String> {
+    pub(crate) fn journal_events(&self) -> Result<impl DoubleEndedIterator<Item = &JournalEvent>, String> {
         Ok(self.journal()?.iter().map(|(record, _)| &record.event))
     }
 
@@ -172,9 +177,7 @@ fn must<'d, T>(document: Option<&'d Result<T, String>>, name: &str) -> Result<&'
 }
 
 fn may<T>(document: Option<&Result<T, String>>) -> Result<Option<&T>, String> {
-    document
-        .map(|read| read.as_ref().map_err(Clone::clone))
-        .transpose()
+    document.map(|read| read.as_ref().map_err(Clone::clone)).transpose()
 }
 
 pub(crate) fn json<T: DeserializeOwned>(bundle: &Bundle, name: &str) -> Doc<T> {
@@ -194,8 +197,7 @@ fn parse_lines<T: DeserializeOwned>(bytes: &[u8]) -> Result<Lines<T>, (usize, St
         let text = line
             .strip_suffix(b"\n")
             .ok_or_else(|| at("it does not end".to_owned()))?;
-        let value = parse_strict(text, StrictLimits { bytes: LINE_BYTES })
-            .map_err(|error| at(error.to_string()))?;
+        let value = parse_strict(text, StrictLimits { bytes: LINE_BYTES }).map_err(|error| at(error.to_string()))?;
         parsed.push((value, Sha256Digest::of(text)));
     }
     Ok(parsed)

@@ -6,9 +6,7 @@ use ed25519_dalek::VerifyingKey;
 use crate::keys::{KeyError, Keys, TrustedKey};
 
 /// DER of `SubjectPublicKeyInfo` for Ed25519 (RFC 8410), up to the 32 key bytes.
-const SPKI_PREFIX: [u8; 12] = [
-    0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00,
-];
+const SPKI_PREFIX: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
 
 /// Returns a key's id: the SHA-256 of its SPKI in hexadecimal.
 pub fn keyid_of(key: &VerifyingKey) -> String {
@@ -65,14 +63,9 @@ impl TrustedKeys {
     /// Trusts what an installation trusts: its own keys, retired ones included, and those of others.
     pub fn of_installation(keys: &Keys) -> Result<Self, KeyError> {
         let named = |key: TrustedKey| {
-            let name = key.name.unwrap_or_else(|| {
-                if key.is_signing {
-                    "this installation"
-                } else {
-                    "unnamed"
-                }
-                .to_owned()
-            });
+            let name = key
+                .name
+                .unwrap_or_else(|| if key.is_signing { "this installation" } else { "unnamed" }.to_owned());
             KnownKey::new(name, key.key)
         };
         Ok(keys.list()?.into_iter().map(named).collect())

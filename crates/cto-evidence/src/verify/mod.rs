@@ -84,9 +84,7 @@ impl VerificationOutcome {
 
     /// Returns the checks that failed.
     pub fn failed(&self) -> impl Iterator<Item = &Check> {
-        self.checks
-            .iter()
-            .filter(|check| check.state == CheckState::Failed)
+        self.checks.iter().filter(|check| check.state == CheckState::Failed)
     }
 }
 
@@ -114,11 +112,7 @@ pub(crate) fn not_applicable(why: impl Into<String>) -> Finding {
 const DETAIL_BYTES: usize = 600;
 
 /// Runs every check on a bundle.
-pub fn verify_bundle(
-    bundle: &Bundle,
-    keys: &TrustedKeys,
-    ledger: Option<&dyn LedgerView>,
-) -> VerificationOutcome {
+pub fn verify_bundle(bundle: &Bundle, keys: &TrustedKeys, ledger: Option<&dyn LedgerView>) -> VerificationOutcome {
     let context = Context::read(bundle, keys, ledger);
     let checks = checks::CHECKS
         .iter()
@@ -138,10 +132,9 @@ pub fn verify_bundle(
     let signer = context.signer().ok();
     VerificationOutcome {
         path: bundle.path().to_owned(),
-        run_id: context.report().map_or_else(
-            |_| String::new(),
-            |report| escape(report.run_id.as_bytes(), 80),
-        ),
+        run_id: context
+            .report()
+            .map_or_else(|_| String::new(), |report| escape(report.run_id.as_bytes(), 80)),
         status: checks::recomputed_status(&context),
         keyid: signer.map(|key| key.keyid().to_owned()),
         signer: signer.map(|key| escape(key.name().as_bytes(), 200)),

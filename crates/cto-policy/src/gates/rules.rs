@@ -29,9 +29,9 @@ pub(super) fn mutation_mode(input: &GateInput<'_>) -> Option<Refusal> {
         MutationMode::CopiedFixture if contract.target_repository.is_some() => invalid(
             "mutation_mode copied-fixture works on a case's fixture, but target_repository is set; use copied-repo",
         ),
-        MutationMode::CopiedRepo if contract.target_repository.is_none() => invalid(
-            "mutation_mode copied-repo needs target_repository: the path of a local git repository",
-        ),
+        MutationMode::CopiedRepo if contract.target_repository.is_none() => {
+            invalid("mutation_mode copied-repo needs target_repository: the path of a local git repository")
+        }
         mode if mode.stage() > HIGHEST_STAGE => Some((
             BlockerCode::GateMissing,
             format!(
@@ -53,10 +53,7 @@ pub(super) fn engine_registered(input: &GateInput<'_>) -> Option<Refusal> {
     (!engine.registered).then(|| {
         (
             BlockerCode::ProviderUnavailable,
-            format!(
-                "no engine named '{}' is registered; see cto engines",
-                engine.name
-            ),
+            format!("no engine named '{}' is registered; see cto engines", engine.name),
         )
     })
 }
@@ -88,10 +85,7 @@ pub(super) fn engine_allow(input: &GateInput<'_>) -> Option<Refusal> {
 pub(super) fn engine_stage(input: &GateInput<'_>) -> Option<Refusal> {
     let engine = &input.facts.engine;
     let stage = input.contract.ok()?.mutation_mode.stage();
-    if !engine.registered
-        || ungated(input)
-        || engine.stage_gate_value.as_deref() == Some(&stage.to_string())
-    {
+    if !engine.registered || ungated(input) || engine.stage_gate_value.as_deref() == Some(&stage.to_string()) {
         return None;
     }
     let gate = engine.stage_gate.as_deref().unwrap_or("its stage gate");
@@ -155,7 +149,8 @@ pub(super) fn evidence(input: &GateInput<'_>) -> Option<Refusal> {
     root.inside_target.then(|| {
         (
             BlockerCode::ContractInvalid,
-            "the evidence directory lies inside the target repository; set CTO_HOME to a directory outside it".to_owned(),
+            "the evidence directory lies inside the target repository; set CTO_HOME to a directory outside it"
+                .to_owned(),
         )
     })
 }
@@ -165,13 +160,16 @@ pub(super) fn sandbox(input: &GateInput<'_>) -> Option<Refusal> {
     let sandbox = &input.facts.sandbox;
     let refuse = |detail: String| Some((BlockerCode::SandboxUnavailable, detail));
     if sandbox.provider == "none" {
-        let accepted = input.facts.engine.name.split(':').next() == Some("fake")
-            || contract.accept_unsandboxed.is_some();
+        let accepted =
+            input.facts.engine.name.split(':').next() == Some("fake") || contract.accept_unsandboxed.is_some();
         return match (accepted, contract.mutation_mode.stage()) {
             (true, ..=2) => None,
-            (true, stage) => refuse(format!("sandbox provider 'none' is never allowed above stage 2; this is stage {stage}")),
+            (true, stage) => refuse(format!(
+                "sandbox provider 'none' is never allowed above stage 2; this is stage {stage}"
+            )),
             (false, _) => refuse(
-                "sandbox provider 'none' bounds nothing; use 'native', or state the reason in accept_unsandboxed".to_owned(),
+                "sandbox provider 'none' bounds nothing; use 'native', or state the reason in accept_unsandboxed"
+                    .to_owned(),
             ),
         };
     }

@@ -47,14 +47,9 @@ pub(super) fn judge(
     if let Some(error) = &observed.roundtrip_error {
         reasons.add(BlockerCode::PatchRoundtripFailed, error.clone());
     }
-    let nothing = write_set.changes.is_empty()
-        && write_set.unsafe_entries.is_empty()
-        && write_set.truncated.is_none();
+    let nothing = write_set.changes.is_empty() && write_set.unsafe_entries.is_empty() && write_set.truncated.is_none();
     if contract.requires_diff && nothing && !cause_known {
-        reasons.add(
-            BlockerCode::NoDiff,
-            "a change is required and the engine made none",
-        );
+        reasons.add(BlockerCode::NoDiff, "a change is required and the engine made none");
     }
 }
 

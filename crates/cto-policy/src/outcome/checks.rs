@@ -1,19 +1,13 @@
 //! What the clean room says.
 
 use cto_schema::{
-    BaselineExpectation, BlockerCode, CanaryState, RunLabel, TaskContract, Verification,
-    VerificationRun,
+    BaselineExpectation, BlockerCode, CanaryState, RunLabel, TaskContract, Verification, VerificationRun,
 };
 
 use super::Reasons;
 use super::change::list;
 
-pub(super) fn judge(
-    contract: &TaskContract,
-    verification: &Verification,
-    cause_known: bool,
-    reasons: &mut Reasons,
-) {
+pub(super) fn judge(contract: &TaskContract, verification: &Verification, cause_known: bool, reasons: &mut Reasons) {
     integrity(verification, reasons);
     if !verification.left_behind.is_empty() {
         reasons.add(
@@ -35,10 +29,7 @@ pub(super) fn judge(
         return;
     };
     if timed_out(patched) {
-        reasons.add(
-            BlockerCode::Timeout,
-            "a verification command exceeded its limit",
-        );
+        reasons.add(BlockerCode::Timeout, "a verification command exceeded its limit");
     } else if !patched.passed() {
         judge_failure(patched, verification, cause_known, reasons);
     } else {
@@ -50,12 +41,7 @@ fn timed_out(run: &VerificationRun) -> bool {
     run.commands.iter().any(|command| command.timed_out)
 }
 
-fn judge_failure(
-    patched: &VerificationRun,
-    verification: &Verification,
-    cause_known: bool,
-    reasons: &mut Reasons,
-) {
+fn judge_failure(patched: &VerificationRun, verification: &Verification, cause_known: bool, reasons: &mut Reasons) {
     if verification.passes_in_engine_tree == Some(true) {
         reasons.add(
             BlockerCode::VerificationUntrusted,
@@ -77,11 +63,7 @@ fn failing(run: &VerificationRun) -> String {
                     format!("'{}' could not be started: {error}", command.argv.join(" "))
                 }
                 (Some(code), _, _) => format!("'{}' exited {code}", command.argv.join(" ")),
-                (None, signal, _) => format!(
-                    "'{}' ended by signal {}",
-                    command.argv.join(" "),
-                    signal.unwrap_or(0)
-                ),
+                (None, signal, _) => format!("'{}' ended by signal {}", command.argv.join(" "), signal.unwrap_or(0)),
             },
         )
         .collect();
@@ -101,15 +83,10 @@ fn judge_success(contract: &TaskContract, verification: &Verification, reasons: 
             None => distrust("the run with restored verification_inputs is missing".to_owned()),
         }
     }
-    match (
-        contract.baseline_expectation,
-        verification.run(RunLabel::Baseline),
-    ) {
+    match (contract.baseline_expectation, verification.run(RunLabel::Baseline)) {
         (_, None) => distrust("the baseline's own result is missing".to_owned()),
         (BaselineExpectation::Red, Some(run)) if run.passed() => {
-            distrust(
-                "the baseline passes already, and the contract says that it must fail".to_owned(),
-            );
+            distrust("the baseline passes already, and the contract says that it must fail".to_owned());
         }
         (BaselineExpectation::Green, Some(run)) if !run.passed() => {
             distrust(format!(
@@ -117,10 +94,7 @@ fn judge_success(contract: &TaskContract, verification: &Verification, reasons: 
                 failing(run)
             ));
         }
-        (
-            BaselineExpectation::Any | BaselineExpectation::Red | BaselineExpectation::Green,
-            Some(_),
-        ) => {}
+        (BaselineExpectation::Any | BaselineExpectation::Red | BaselineExpectation::Green, Some(_)) => {}
     }
     let mut proven = 0;
     for canary in &verification.canaries {

@@ -15,10 +15,7 @@ pub(super) fn judge(engine: &EngineObservation, reasons: &mut Reasons) {
         );
     }
     for hit in &engine.limits_hit {
-        reasons.add(
-            BlockerCode::ResourceLimit,
-            format!("{}: {}", hit.limit, hit.detail),
-        );
+        reasons.add(BlockerCode::ResourceLimit, format!("{}: {}", hit.limit, hit.detail));
     }
     if let Some(text) = &engine.stream.reviewer_rejection {
         reasons.add(BlockerCode::ReviewerRejected, text.clone());
@@ -27,10 +24,7 @@ pub(super) fn judge(engine: &EngineObservation, reasons: &mut Reasons) {
         reasons.add(BlockerCode::AgentProtocol, text.clone());
     }
     match engine.ended_by {
-        EndedBy::Timeout => reasons.add(
-            BlockerCode::Timeout,
-            "the engine exceeded its wall-clock limit",
-        ),
+        EndedBy::Timeout => reasons.add(BlockerCode::Timeout, "the engine exceeded its wall-clock limit"),
         EndedBy::IdleTimeout => reasons.add(
             BlockerCode::Timeout,
             "the engine was silent for longer than its idle limit",
@@ -59,15 +53,8 @@ fn judge_own_end(engine: &EngineObservation, reasons: &mut Reasons) {
     } else if let Some(code) = engine.exit_code.filter(|code| *code != 0) {
         reasons.add(BlockerCode::EngineFailed, format!("exit code {code}"));
     } else if let Some(signal) = engine.signal {
-        reasons.add(
-            BlockerCode::EngineFailed,
-            format!("ended by signal {signal}"),
-        );
-    } else if let Some(name) = stream
-        .final_event
-        .as_ref()
-        .filter(|_| !stream.final_event_seen)
-    {
+        reasons.add(BlockerCode::EngineFailed, format!("ended by signal {signal}"));
+    } else if let Some(name) = stream.final_event.as_ref().filter(|_| !stream.final_event_seen) {
         reasons.add(
             BlockerCode::MissingRequiredEvent,
             format!("the engine's final event '{name}' is missing"),

@@ -7,8 +7,7 @@ mod engine;
 use std::collections::BTreeMap;
 
 use cto_schema::{
-    Blocker, BlockerCode, EligibilityDecision, Observations, Status, StatusContext, TaskContract,
-    WriteSet,
+    Blocker, BlockerCode, EligibilityDecision, Observations, Status, StatusContext, TaskContract, WriteSet,
 };
 
 /// What the verdict looks at.
@@ -28,11 +27,7 @@ impl Evidence<'_> {
     /// Returns what decides a blocker's status and event.
     pub fn context(&self) -> StatusContext {
         StatusContext {
-            engine_started: self
-                .observations
-                .engine
-                .as_ref()
-                .is_some_and(|engine| engine.started),
+            engine_started: self.observations.engine.as_ref().is_some_and(|engine| engine.started),
             patch_exists: self.observations.patch_exists,
         }
     }
@@ -63,12 +58,7 @@ impl Reasons {
 pub fn conclude(evidence: &Evidence<'_>) -> Vec<Blocker> {
     let mut reasons = Reasons::default();
     let observed = evidence.observations;
-    for refusal in evidence
-        .decision
-        .gates
-        .iter()
-        .filter_map(|gate| gate.refusal.as_ref())
-    {
+    for refusal in evidence.decision.gates.iter().filter_map(|gate| gate.refusal.as_ref()) {
         reasons.add(refusal.code, refusal.detail.clone());
     }
     for failure in &observed.artifact_failures {
@@ -84,21 +74,13 @@ pub fn conclude(evidence: &Evidence<'_>) -> Vec<Blocker> {
         );
         reasons.add(BlockerCode::SecretDetected, detail);
     }
-    if let Some(after) = observed
-        .target_after
-        .as_ref()
-        .filter(|after| !after.unchanged)
-    {
+    if let Some(after) = observed.target_after.as_ref().filter(|after| !after.unchanged) {
         reasons.add(BlockerCode::TargetModified, after.detail.clone());
     }
     if observed.cancelled {
         reasons.add(BlockerCode::Cancelled, "the operator stopped the run");
     }
-    if let Some(place) = observed
-        .interrupted
-        .as_ref()
-        .or(observed.harness_error.as_ref())
-    {
+    if let Some(place) = observed.interrupted.as_ref().or(observed.harness_error.as_ref()) {
         reasons.add(BlockerCode::HarnessInterrupted, place.clone());
     }
     if let Some(engine) = &observed.engine {
@@ -149,13 +131,7 @@ fn completeness(evidence: &Evidence<'_>, reasons: &mut Reasons) {
     let observed = evidence.observations;
     let gaps: Vec<&str> = [
         (evidence.contract.is_none(), "contract"),
-        (
-            !observed
-                .engine
-                .as_ref()
-                .is_some_and(|engine| engine.started),
-            "engine",
-        ),
+        (!observed.engine.as_ref().is_some_and(|engine| engine.started), "engine"),
         (evidence.write_set.is_none(), "write set"),
         (observed.verification.is_none(), "verification"),
         (observed.target_after.is_none(), "target after the run"),
@@ -170,9 +146,7 @@ fn completeness(evidence: &Evidence<'_>, reasons: &mut Reasons) {
         );
         return;
     }
-    let approval = evidence
-        .contract
-        .is_some_and(|contract| contract.approval_required);
+    let approval = evidence.contract.is_some_and(|contract| contract.approval_required);
     let missing = crate::completion::missing_events(&observed.events, approval);
     if !missing.is_empty() {
         reasons.add(BlockerCode::MissingRequiredEvent, missing.join(", "));
@@ -189,20 +163,14 @@ pub fn status_of(blockers: &[Blocker], context: StatusContext) -> Status {
 }
 
 /// Returns the short stable phrase of `failure_reason`; `None` for a pass.
-pub fn failure_reason(
-    blockers: &[Blocker],
-    backend: &str,
-    exit_code: Option<i32>,
-) -> Option<String> {
+pub fn failure_reason(blockers: &[Blocker], backend: &str, exit_code: Option<i32>) -> Option<String> {
     use BlockerCode as C;
     let first = blockers
         .iter()
         .find(|b| b.code == C::EngineFailed)
         .or_else(|| blockers.first())?;
     let phrase = match first.code {
-        C::ProviderUnavailable | C::ProviderLocalConfigUnavailable => {
-            "provider unavailable".to_owned()
-        }
+        C::ProviderUnavailable | C::ProviderLocalConfigUnavailable => "provider unavailable".to_owned(),
         C::ProviderResponseShape => "provider response shape unavailable".to_owned(),
         C::AgentProtocol => "case agent result protocol failed".to_owned(),
         C::EngineFailed => match exit_code {

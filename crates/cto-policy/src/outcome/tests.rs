@@ -316,8 +316,7 @@ fn no_pair_of_changes_gives_a_pass() {
             let mut world = accepted();
             first(&mut world);
             // The second change may need what the first took away; then the first stands alone.
-            let applied =
-                std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| second(&mut world)));
+            let applied = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| second(&mut world)));
             assert_ne!(codes(&world).1, Status::Pass, "{applied:?}");
         }
     }

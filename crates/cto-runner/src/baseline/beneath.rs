@@ -32,11 +32,7 @@ pub(crate) fn open_directory(path: &Path) -> io::Result<OwnedFd> {
 }
 
 /// Opens `path` below `root`; every part of it must be a plain entry.
-pub(crate) fn open_beneath(
-    root: BorrowedFd<'_>,
-    path: &[u8],
-    flags: OFlags,
-) -> Result<OwnedFd, Errno> {
+pub(crate) fn open_beneath(root: BorrowedFd<'_>, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
     let path = if path.is_empty() { b"." } else { path };
     for _ in 0..16 {
         match rustix::fs::openat2(root, path, flags, Mode::empty(), BENEATH) {
@@ -112,11 +108,7 @@ pub(crate) fn parent(path: &[u8]) -> &[u8] {
 }
 
 /// Reads a regular file below `root`, at most `cap` bytes; `None` when there is no regular file.
-pub(crate) fn read_small(
-    root: BorrowedFd<'_>,
-    path: &[u8],
-    cap: u64,
-) -> io::Result<Option<Vec<u8>>> {
+pub(crate) fn read_small(root: BorrowedFd<'_>, path: &[u8], cap: u64) -> io::Result<Option<Vec<u8>>> {
     let fd = match open_beneath(root, path, READ) {
         Ok(fd) => fd,
         Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NXIO) => return Ok(None),
@@ -127,9 +119,7 @@ pub(crate) fn read_small(
         return Ok(None);
     }
     let mut bytes = Vec::new();
-    File::from(fd)
-        .take(cap.saturating_add(1))
-        .read_to_end(&mut bytes)?;
+    File::from(fd).take(cap.saturating_add(1)).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > cap {
         return Err(io::Error::new(
             io::ErrorKind::FileTooLarge,

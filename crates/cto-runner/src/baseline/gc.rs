@@ -43,32 +43,24 @@ impl BaselineStore {
         let _lock = self.lock(&self.tree_name(tree), FlockOperation::LockShared)?;
         let directory = self.tree_directory(tree);
         let meta_path = directory.join("meta.json");
-        let meta: TreeMeta =
-            read_meta(&meta_path)?.ok_or(BaselineError::Damaged { path: meta_path })?;
+        let meta: TreeMeta = read_meta(&meta_path)?.ok_or(BaselineError::Damaged { path: meta_path })?;
         let path = directory.join("manifest");
         let bytes = fs::read(&path).at(&path)?;
-        let manifest =
-            manifest::parse(&bytes, meta.manifest_digest).ok_or(BaselineError::Damaged { path })?;
+        let manifest = manifest::parse(&bytes, meta.manifest_digest).ok_or(BaselineError::Damaged { path })?;
         let files = directory.join("files");
         let root = beneath::open_directory(&files).at(&files)?;
         let mut differences = Vec::new();
         for (path, expected) in &manifest {
             let same = match expected {
                 Some(expected) => {
-                    beneath::entry_state(beneath::borrow(&root), path)
-                        .at(&files)?
-                        .as_ref()
-                        == Some(expected)
+                    beneath::entry_state(beneath::borrow(&root), path).at(&files)?.as_ref() == Some(expected)
                 }
                 None => beneath::look(beneath::borrow(&root), path)
                     .at(&files)?
                     .is_some_and(|(_, stat)| beneath::kind(&stat) == FileType::Directory),
             };
             if !same {
-                differences.push(format!(
-                    "{}: content, type or mode differs",
-                    escape(path, 1000)
-                ));
+                differences.push(format!("{}: content, type or mode differs", escape(path, 1000)));
             }
         }
         for path in beneath::files_below(beneath::borrow(&root), b"").at(&files)? {
@@ -84,26 +76,16 @@ impl BaselineStore {
     }
 
     /// Removes entries that are not kept, not held, and were last used `older_than` before `now`; and what crashes left.
-    pub fn gc(
-        &self,
-        keep: &[BaselineKey],
-        older_than: Duration,
-        now: SystemTime,
-    ) -> Result<Collected, BaselineError> {
+    pub fn gc(&self, keep: &[BaselineKey], older_than: Duration, now: SystemTime) -> Result<Collected, BaselineError> {
         let mut report = Collected::default();
         let old = |path: &Path| {
-            let used = path
-                .symlink_metadata()
-                .and_then(|metadata| metadata.modified());
-            used.map_or(true, |used| {
-                now.duration_since(used).is_ok_and(|age| age >= older_than)
-            })
+            let used = path.symlink_metadata().and_then(|metadata| metadata.modified());
+            used.map_or(true, |used| now.duration_since(used).is_ok_and(|age| age >= older_than))
         };
         for name in self.entries("commits")? {
             let kept = self.commit_meta(&name).ok().flatten().is_some_and(|meta| {
-                keep.iter().any(|key| {
-                    key.commit == meta.commit && key.full_history == (meta.history == History::Full)
-                })
+                keep.iter()
+                    .any(|key| key.commit == meta.commit && key.full_history == (meta.history == History::Full))
             });
             let Some(_lock) = (!kept && old(&self.root().join("locks").join(&name)))
                 .then(|| self.try_lock(&name))

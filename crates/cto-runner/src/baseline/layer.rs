@@ -67,13 +67,8 @@ pub(super) fn fetch(
         .map(|id| format!("--shallow {id}\n"))
         .chain([format!("{commit}\n")])
         .collect();
-    let mut pack = GitCall::new("pack-objects").args([
-        "--revs",
-        "--stdout",
-        "--quiet",
-        "--delta-base-offset",
-        "--window=0",
-    ]);
+    let mut pack =
+        GitCall::new("pack-objects").args(["--revs", "--stdout", "--quiet", "--delta-base-offset", "--window=0"]);
     if !shallow.is_empty() {
         pack = pack.arg("--shallow");
     }
@@ -84,29 +79,20 @@ pub(super) fn fetch(
     let index = GitCall::new("index-pack")
         .args(["--stdin", "--no-rev-index", STRICT])
         .git_dir(&git_dir);
-    git.pipe(pack, index)
-        .map_err(|source_error| match source_error {
-            error @ GitError::Failed { .. } => BaselineError::Objects {
-                commit: commit.to_owned(),
-                objects: source.objects.clone(),
-                source: error,
-            },
-            other => other.into(),
-        })?;
+    git.pipe(pack, index).map_err(|source_error| match source_error {
+        error @ GitError::Failed { .. } => BaselineError::Objects {
+            commit: commit.to_owned(),
+            objects: source.objects.clone(),
+            source: error,
+        },
+        other => other.into(),
+    })?;
     Ok(git_dir)
 }
 
 /// Returns a commit's tree, and whether it has parents.
-pub(super) fn read_commit(
-    git: &Git,
-    git_dir: &Path,
-    commit: &str,
-) -> Result<(String, bool), BaselineError> {
-    let text = git.run(
-        GitCall::new("cat-file")
-            .args(["commit", commit])
-            .git_dir(git_dir),
-    )?;
+pub(super) fn read_commit(git: &Git, git_dir: &Path, commit: &str) -> Result<(String, bool), BaselineError> {
+    let text = git.run(GitCall::new("cat-file").args(["commit", commit]).git_dir(git_dir))?;
     let mut lines = text.split(|&byte| byte == b'\n');
     let tree = lines.next().and_then(|line| line.strip_prefix(b"tree "));
     let tree = tree.ok_or_else(|| BaselineError::Answer {
@@ -116,9 +102,7 @@ pub(super) fn read_commit(
     })?;
     Ok((
         escape(tree, 100),
-        lines
-            .next()
-            .is_some_and(|line| line.starts_with(b"parent ")),
+        lines.next().is_some_and(|line| line.starts_with(b"parent ")),
     ))
 }
 
@@ -136,12 +120,7 @@ pub(super) fn finish(
     if !is_shallow && fs::read_to_string(&shallow).is_ok_and(|text| text.trim_end() == commit) {
         fs::remove_file(&shallow).at(&shallow)?;
     }
-    git.run(
-        GitCall::new("read-tree")
-            .arg(commit)
-            .git_dir(git_dir)
-            .work_tree(files),
-    )?;
+    git.run(GitCall::new("read-tree").arg(commit).git_dir(git_dir).work_tree(files))?;
     match git.run(
         GitCall::new("update-index")
             .args(["-q", "--refresh"])

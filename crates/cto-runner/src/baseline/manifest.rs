@@ -27,13 +27,7 @@ impl Manifest {
     }
 
     /// Adds `<mode> <sha256> <size> "<path>"`.
-    pub(super) fn add(
-        &mut self,
-        mode: &str,
-        digest: Sha256Digest,
-        size: u64,
-        path: &[u8],
-    ) -> io::Result<()> {
+    pub(super) fn add(&mut self, mode: &str, digest: Sha256Digest, size: u64, path: &[u8]) -> io::Result<()> {
         let mut line = format!("{mode} {} {size} ", digest.hex()).into_bytes();
         line.extend(quote_path(path));
         line.push(b'\n');
@@ -45,18 +39,12 @@ impl Manifest {
     /// Returns the digest of the list and the sum of the sizes.
     pub(super) fn finish(mut self) -> io::Result<(Sha256Digest, u64)> {
         self.out.flush()?;
-        Ok((
-            Sha256Digest::from_bytes(self.hasher.finalize().into()),
-            self.bytes,
-        ))
+        Ok((Sha256Digest::from_bytes(self.hasher.finalize().into()), self.bytes))
     }
 }
 
 /// Reads a list whose digest is known; `None` when it is another or damaged. Submodule links have no state.
-pub(super) fn parse(
-    bytes: &[u8],
-    digest: Sha256Digest,
-) -> Option<BTreeMap<Vec<u8>, Option<EntryState>>> {
+pub(super) fn parse(bytes: &[u8], digest: Sha256Digest) -> Option<BTreeMap<Vec<u8>, Option<EntryState>>> {
     if Sha256Digest::of(bytes) != digest {
         return None;
     }
@@ -103,11 +91,7 @@ fn unquote(text: &[u8]) -> Option<Vec<u8>> {
             escaped @ (b'"' | b'\\') => out.push(escaped),
             first @ b'0'..=b'3' => {
                 let (second, third) = (bytes.next()?, bytes.next()?);
-                out.push(
-                    (first - b'0') << 6
-                        | (second.wrapping_sub(b'0') & 7) << 3
-                        | (third.wrapping_sub(b'0') & 7),
-                );
+                out.push((first - b'0') << 6 | (second.wrapping_sub(b'0') & 7) << 3 | (third.wrapping_sub(b'0') & 7));
             }
             _ => return None,
         }
@@ -126,12 +110,8 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("manifest");
         let mut manifest = Manifest::create(&file).unwrap();
-        manifest
-            .add("100755", Sha256Digest::of(b"x"), 1, &path)
-            .unwrap();
-        manifest
-            .add("160000", Sha256Digest::of(b""), 0, b"link")
-            .unwrap();
+        manifest.add("100755", Sha256Digest::of(b"x"), 1, &path).unwrap();
+        manifest.add("160000", Sha256Digest::of(b""), 0, b"link").unwrap();
         let (digest, bytes) = manifest.finish().unwrap();
         let mut text = std::fs::read(&file).unwrap();
         let read = parse(&text, digest).unwrap();

@@ -31,10 +31,7 @@ impl ObjectFormat {
             Self::Sha1 => 40,
             Self::Sha256 => 64,
         };
-        text.len() == digits
-            && text
-                .bytes()
-                .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+        text.len() == digits && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
     }
 }
 
@@ -51,19 +48,11 @@ pub struct ObjectSource {
 
 /// `info/attributes` of our own git directories: nothing that a tree says about its files may change a byte or a
 /// line of the patch. It outranks every `.gitattributes`.
-pub(super) const EMPTY_ATTRIBUTES: &str =
-    "* -text -ident -filter -working-tree-encoding !diff !whitespace !merge\n";
+pub(super) const EMPTY_ATTRIBUTES: &str = "* -text -ident -filter -working-tree-encoding !diff !whitespace !merge\n";
 
 /// Makes a bare git directory without a process; `HEAD` names a branch that never exists.
 pub(crate) fn init_bare(path: &Path, format: ObjectFormat) -> io::Result<()> {
-    for directory in [
-        "",
-        "objects",
-        "objects/info",
-        "objects/pack",
-        "refs",
-        "info",
-    ] {
+    for directory in ["", "objects", "objects/info", "objects/pack", "refs", "info"] {
         fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)
@@ -80,9 +69,7 @@ pub(crate) fn configuration(format: ObjectFormat, bare: bool) -> String {
     match format {
         ObjectFormat::Sha1 => format!("[core]\n\trepositoryformatversion = 0\n\tbare = {bare}\n"),
         ObjectFormat::Sha256 => {
-            format!(
-                "[core]\n\trepositoryformatversion = 1\n\tbare = {bare}\n[extensions]\n\tobjectformat = sha256\n"
-            )
+            format!("[core]\n\trepositoryformatversion = 1\n\tbare = {bare}\n[extensions]\n\tobjectformat = sha256\n")
         }
     }
 }

@@ -51,10 +51,7 @@ impl Bench {
         } else {
             std::env::temp_dir()
         };
-        let directory = tempfile::Builder::new()
-            .prefix("cto-test-")
-            .tempdir_in(root)
-            .unwrap();
+        let directory = tempfile::Builder::new().prefix("cto-test-").tempdir_in(root).unwrap();
         let store = BaselineStore::open(&directory.path().join("store"), None).unwrap();
         Self {
             directory,
@@ -67,10 +64,7 @@ impl Bench {
     /// Makes a new empty directory.
     pub(crate) fn place(&self, name: &str) -> PathBuf {
         self.next.set(self.next.get() + 1);
-        let path = self
-            .directory
-            .path()
-            .join(format!("{name}-{}", self.next.get()));
+        let path = self.directory.path().join(format!("{name}-{}", self.next.get()));
         fs::create_dir(&path).unwrap();
         path
     }
@@ -104,10 +98,7 @@ impl Bench {
             format,
             shallow: Vec::new(),
         };
-        (
-            source,
-            String::from_utf8(said).unwrap().trim_end().to_owned(),
-        )
+        (source, String::from_utf8(said).unwrap().trim_end().to_owned())
     }
 
     pub(crate) fn baseline(&self, tree: &Tree) -> Baseline {
@@ -125,11 +116,7 @@ pub(crate) fn put(root: &Path, path: &[u8], node: &Node) {
     match node {
         Node::Symlink(target) => symlink(OsStr::from_bytes(target), place).unwrap(),
         Node::File(content) | Node::Executable(content) => {
-            let mode = if matches!(node, Node::File(_)) {
-                0o644
-            } else {
-                0o755
-            };
+            let mode = if matches!(node, Node::File(_)) { 0o644 } else { 0o755 };
             write(&place, content);
             fs::set_permissions(&place, fs::Permissions::from_mode(mode)).unwrap();
         }
@@ -139,10 +126,7 @@ pub(crate) fn put(root: &Path, path: &[u8], node: &Node) {
 /// Writes a file.
 pub(crate) fn write(path: &Path, content: impl AsRef<[u8]>) {
     use std::io::Write as _;
-    fs::File::create(path)
-        .unwrap()
-        .write_all(content.as_ref())
-        .unwrap();
+    fs::File::create(path).unwrap().write_all(content.as_ref()).unwrap();
 }
 
 /// Reads a whole directory as a tree, without the git directory at its root.
@@ -156,13 +140,7 @@ pub(crate) fn read(root: &Path) -> Tree {
             let place = root.join(OsStr::from_bytes(&path));
             let metadata = fs::symlink_metadata(&place).unwrap();
             let node = if metadata.is_symlink() {
-                Node::Symlink(
-                    fs::read_link(&place)
-                        .unwrap()
-                        .as_os_str()
-                        .as_bytes()
-                        .to_vec(),
-                )
+                Node::Symlink(fs::read_link(&place).unwrap().as_os_str().as_bytes().to_vec())
             } else if metadata.permissions().mode() & 0o100 != 0 {
                 Node::Executable(fs::read(&place).unwrap())
             } else {

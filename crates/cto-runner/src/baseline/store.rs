@@ -117,12 +117,7 @@ impl BaselineStore {
     }
 
     /// Looks an entry up; `None` when the commit or its tree is not there.
-    fn find(
-        &self,
-        name: &str,
-        lock: OwnedFd,
-        allow_gitlinks: bool,
-    ) -> Result<Option<Baseline>, BaselineError> {
+    fn find(&self, name: &str, lock: OwnedFd, allow_gitlinks: bool) -> Result<Option<Baseline>, BaselineError> {
         let Some(commit) = self.commit_meta(name)? else {
             return Ok(None);
         };
@@ -168,14 +163,7 @@ impl BaselineStore {
     ) -> Result<(), BaselineError> {
         git.version()?;
         let work = self.work_directory("commit-")?;
-        let git_dir = layer::fetch(
-            git,
-            source,
-            &self.reader(source.format),
-            commit,
-            history,
-            work.path(),
-        )?;
+        let git_dir = layer::fetch(git, source, &self.reader(source.format), commit, history, work.path())?;
         let (tree_id, has_parents) = layer::read_commit(git, &git_dir, commit)?;
         if !source.format.names(&tree_id) {
             return Err(BaselineError::CommitName {
@@ -262,11 +250,7 @@ impl BaselineStore {
     }
 
     /// Takes a lock that is named like what it guards, and notes when; lock files are never removed.
-    pub(crate) fn lock(
-        &self,
-        name: &str,
-        operation: FlockOperation,
-    ) -> Result<OwnedFd, BaselineError> {
+    pub(crate) fn lock(&self, name: &str, operation: FlockOperation) -> Result<OwnedFd, BaselineError> {
         let path = self.root.join("locks").join(name);
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let lock = rustix::fs::open(&path, flags, Mode::from_raw_mode(0o600)).at(&path)?;
@@ -307,9 +291,7 @@ impl BaselineStore {
     }
 
     pub(super) fn tree_directory(&self, tree: &str) -> PathBuf {
-        self.root
-            .join("trees")
-            .join(format!("{tree}{}", self.owner_suffix()))
+        self.root.join("trees").join(format!("{tree}{}", self.owner_suffix()))
     }
 
     pub(super) fn commit_meta(&self, name: &str) -> Result<Option<CommitMeta>, BaselineError> {
@@ -373,15 +355,11 @@ fn own(root: &Path, metadata: &fs::Metadata) -> Result<(), BaselineError> {
     Ok(())
 }
 
-pub(super) fn read_meta<T: serde::de::DeserializeOwned>(
-    path: &Path,
-) -> Result<Option<T>, BaselineError> {
+pub(super) fn read_meta<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T>, BaselineError> {
     match fs::read(path) {
         Ok(bytes) => match serde_json::from_slice(&bytes) {
             Ok(meta) => Ok(Some(meta)),
-            Err(_) => Err(BaselineError::Damaged {
-                path: path.to_owned(),
-            }),
+            Err(_) => Err(BaselineError::Damaged { path: path.to_owned() }),
         },
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(BaselineError::Io {

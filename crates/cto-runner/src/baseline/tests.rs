@@ -18,10 +18,7 @@ fn sample() -> Tree {
         ("src/a/deep/x", file("x\n")),
         ("link", Node::Symlink(b"src/run.sh".to_vec())),
         ("id", file("$Id$\n")),
-        (
-            ".gitattributes",
-            file("* text=auto eol=crlf ident filter=lfs\n"),
-        ),
+        (".gitattributes", file("* text=auto eol=crlf ident filter=lfs\n")),
     ]);
     tree.insert(b"\xff na\nme\t\"q".to_vec(), file("odd\n"));
     tree
@@ -37,18 +34,8 @@ fn writes_exactly_the_blobs_and_a_repository_with_one_clean_commit() {
             .ensure(&bench.git, &source, &commit, History::Baseline, false)
             .unwrap();
         assert_eq!(read(baseline.files()), sample());
-        assert_eq!(
-            (baseline.commit(), baseline.entry_count()),
-            (commit.as_str(), 8)
-        );
-        assert!(
-            bench
-                .store
-                .check(baseline.tree())
-                .unwrap()
-                .differences
-                .is_empty()
-        );
+        assert_eq!((baseline.commit(), baseline.entry_count()), (commit.as_str(), 8));
+        assert!(bench.store.check(baseline.tree()).unwrap().differences.is_empty());
         // Its repository, laid over the files, is what an agent gets.
         let git_dir = baseline.git_layer().join(".git");
         let ask = |words: &[&str]| {
@@ -60,14 +47,8 @@ fn writes_exactly_the_blobs_and_a_repository_with_one_clean_commit() {
         };
         assert_eq!(ask(&["status", "--porcelain"]), "");
         assert_eq!(ask(&["rev-list", "--all", "--count"]), "1\n");
-        assert_eq!(
-            ask(&["rev-parse", "HEAD", "main"]),
-            format!("{commit}\n{commit}\n")
-        );
-        assert_eq!(
-            ask(&["for-each-ref", "--format=%(refname)"]),
-            "refs/heads/main\n"
-        );
+        assert_eq!(ask(&["rev-parse", "HEAD", "main"]), format!("{commit}\n{commit}\n"));
+        assert_eq!(ask(&["for-each-ref", "--format=%(refname)"]), "refs/heads/main\n");
         assert_eq!(ask(&["fsck", "--strict", "--no-dangling"]), "");
         assert!(!git_dir.join("hooks").exists() && !git_dir.join("logs").exists());
         assert!(!git_dir.join("objects/info/alternates").exists());
@@ -131,18 +112,9 @@ fn files_belong_to_the_engine_and_only_the_harness_can_enter() {
     let mut pending = vec![baseline.files().to_owned(), baseline.git_layer().to_owned()];
     while let Some(path) = pending.pop() {
         let metadata = fs::symlink_metadata(&path).unwrap();
-        assert_eq!(
-            (metadata.uid(), metadata.gid()),
-            (64001, 64001),
-            "{}",
-            path.display()
-        );
+        assert_eq!((metadata.uid(), metadata.gid()), (64001, 64001), "{}", path.display());
         if metadata.is_dir() {
-            pending.extend(
-                fs::read_dir(&path)
-                    .unwrap()
-                    .map(|entry| entry.unwrap().path()),
-            );
+            pending.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
         }
     }
     let home = fs::metadata(baseline.files().parent().unwrap()).unwrap();
@@ -161,10 +133,7 @@ fn raw_commit(bench: &Bench, entries: &[(&str, &[u8], &str)]) -> (ObjectSource, 
     let git_dir = source.objects.parent().unwrap();
     let hash = |kind: &str, bytes: Vec<u8>| {
         let call = GitCall::new("hash-object").args(["-w", "--literally", "-t", kind, "--stdin"]);
-        let said = bench
-            .git
-            .run(call.git_dir(git_dir).input(Input::Bytes(bytes)))
-            .unwrap();
+        let said = bench.git.run(call.git_dir(git_dir).input(Input::Bytes(bytes))).unwrap();
         String::from_utf8(said).unwrap().trim().to_owned()
     };
     let blob = hash("blob", b"content".to_vec());
@@ -176,12 +145,7 @@ fn raw_commit(bench: &Bench, entries: &[(&str, &[u8], &str)]) -> (ObjectSource, 
             "tree" => empty.clone(),
             id => id.to_owned(),
         };
-        bytes.extend(
-            format!("{mode} ")
-                .bytes()
-                .chain(name.iter().copied())
-                .chain([0]),
-        );
+        bytes.extend(format!("{mode} ").bytes().chain(name.iter().copied()).chain([0]));
         bytes.extend(data_encoding::HEXLOWER.decode(id.as_bytes()).unwrap());
     }
     let tree = hash("tree", bytes);
@@ -211,18 +175,10 @@ fn hostile_trees_are_refused() {
             .store
             .ensure(&bench.git, &source, &commit, History::Baseline, false)
             .unwrap_err();
-        let refused = matches!(
-            error,
-            BaselineError::Objects { .. } | BaselineError::UnsafeTree { .. }
-        );
+        let refused = matches!(error, BaselineError::Objects { .. } | BaselineError::UnsafeTree { .. });
         assert!(refused, "{entries:?}: {error:?}");
     }
-    assert!(
-        fs::read_dir(bench.store.root().join("trees"))
-            .unwrap()
-            .next()
-            .is_none()
-    );
+    assert!(fs::read_dir(bench.store.root().join("trees")).unwrap().next().is_none());
 }
 
 #[test]
@@ -238,14 +194,7 @@ fn submodule_links_need_the_contracts_word() {
     assert!(matches!(ensure(false), Err(BaselineError::Gitlink { .. })));
     let baseline = ensure(true).unwrap();
     assert!(baseline.files().join("sub").is_dir());
-    assert!(
-        bench
-            .store
-            .check(baseline.tree())
-            .unwrap()
-            .differences
-            .is_empty()
-    );
+    assert!(bench.store.check(baseline.tree()).unwrap().differences.is_empty());
     // Also when it is stored already.
     assert!(matches!(ensure(false), Err(BaselineError::Gitlink { .. })));
 }
@@ -269,29 +218,20 @@ fn damaged_objects_are_errors() {
         .store
         .ensure(&bench.git, &source, "HEAD", History::Baseline, false)
         .unwrap_err();
-    assert!(
-        matches!(error, BaselineError::CommitName { .. }),
-        "{error:?}"
-    );
+    assert!(matches!(error, BaselineError::CommitName { .. }), "{error:?}");
 
     // Every file of the object directory, cut and flipped.
     let (source, commit) = bench.commit(&sample(), ObjectFormat::Sha1);
     let mut files = Vec::new();
     for part in ["pack", "."] {
-        for entry in fs::read_dir(source.objects.join(part))
-            .unwrap()
-            .map(Result::unwrap)
-        {
+        for entry in fs::read_dir(source.objects.join(part)).unwrap().map(Result::unwrap) {
             if entry.file_type().unwrap().is_file() {
                 files.push(entry.path());
             }
         }
     }
     // A small import leaves loose objects; both forms must fail.
-    for directory in fs::read_dir(&source.objects)
-        .unwrap()
-        .map(|e| e.unwrap().path())
-    {
+    for directory in fs::read_dir(&source.objects).unwrap().map(|e| e.unwrap().path()) {
         if directory.is_dir() && directory.file_name().unwrap().len() == 2 {
             files.extend(fs::read_dir(directory).unwrap().map(|e| e.unwrap().path()));
         }
@@ -318,11 +258,7 @@ fn damaged_objects_are_errors() {
                     drop(baseline);
                     bench
                         .store
-                        .gc(
-                            &[],
-                            Duration::ZERO,
-                            SystemTime::now() + Duration::from_secs(9),
-                        )
+                        .gc(&[], Duration::ZERO, SystemTime::now() + Duration::from_secs(9))
                         .unwrap();
                 }
             }
@@ -338,13 +274,8 @@ fn an_object_whose_content_is_not_its_name_is_refused() {
     let (source, commit) = raw_commit(&bench, &[("100644", b"a", "blob")]);
     let git_dir = source.objects.parent().unwrap();
     let loose = |content: &str| {
-        let call = GitCall::new("hash-object")
-            .args(["-w", "--stdin"])
-            .git_dir(git_dir);
-        let said = bench
-            .git
-            .run(call.input(Input::Bytes(content.into())))
-            .unwrap();
+        let call = GitCall::new("hash-object").args(["-w", "--stdin"]).git_dir(git_dir);
+        let said = bench.git.run(call.input(Input::Bytes(content.into()))).unwrap();
         let id = String::from_utf8(said).unwrap();
         source.objects.join(&id[..2]).join(id[2..].trim())
     };
@@ -366,13 +297,8 @@ fn eight_builders_at_once_give_one_good_entry() {
     std::thread::scope(|scope| {
         for _ in 0..8 {
             scope.spawn(|| {
-                let (git, store) = (
-                    Git::find().unwrap(),
-                    BaselineStore::open(&root, None).unwrap(),
-                );
-                let baseline = store
-                    .ensure(&git, &source, &commit, History::Baseline, false)
-                    .unwrap();
+                let (git, store) = (Git::find().unwrap(), BaselineStore::open(&root, None).unwrap());
+                let baseline = store.ensure(&git, &source, &commit, History::Baseline, false).unwrap();
                 assert_eq!(read(baseline.files()), sample());
             });
         }
@@ -419,10 +345,7 @@ fn what_a_crash_leaves_is_harmless_and_removed() {
         GarbageReport::default()
     );
     assert_eq!(
-        bench
-            .store
-            .gc(&[], Duration::from_secs(3600), later)
-            .unwrap(),
+        bench.store.gc(&[], Duration::from_secs(3600), later).unwrap(),
         GarbageReport::default()
     );
     let report = bench.store.gc(&[], Duration::ZERO, later).unwrap();
@@ -453,24 +376,13 @@ fn a_store_that_others_can_write_is_refused() {
 fn a_check_sees_every_change_of_a_stored_tree() {
     let bench = Bench::new();
     let baseline = bench.baseline(&sample());
-    let differences = || {
-        bench
-            .store
-            .check(baseline.tree())
-            .unwrap()
-            .differences
-            .len()
-    };
+    let differences = || bench.store.check(baseline.tree()).unwrap().differences.len();
     assert_eq!(differences(), 0);
     write(&baseline.files().join("new"), "x");
     assert_eq!(differences(), 1);
     write(&baseline.files().join("README"), "hello\r\nworlD");
     assert_eq!(differences(), 2);
-    fs::set_permissions(
-        baseline.files().join("id"),
-        fs::Permissions::from_mode(0o755),
-    )
-    .unwrap();
+    fs::set_permissions(baseline.files().join("id"), fs::Permissions::from_mode(0o755)).unwrap();
     assert_eq!(differences(), 3);
     fs::remove_file(baseline.files().join("link")).unwrap();
     assert_eq!(differences(), 4);

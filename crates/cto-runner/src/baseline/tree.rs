@@ -62,20 +62,11 @@ struct Entry<'a> {
 
 impl Job<'_> {
     /// Writes `files/` and `manifest` in `work`.
-    pub(super) fn build(
-        &self,
-        work: &Path,
-        allow_gitlinks: bool,
-    ) -> Result<TreeMeta, BaselineError> {
+    pub(super) fn build(&self, work: &Path, allow_gitlinks: bool) -> Result<TreeMeta, BaselineError> {
         let files = work.join("files");
-        std::fs::DirBuilder::new()
-            .mode(0o755)
-            .create(&files)
-            .at(&files)?;
+        std::fs::DirBuilder::new().mode(0o755).create(&files).at(&files)?;
         let listing = GitCall::new("ls-tree").args(["-r", "-z", "--full-tree", self.tree]);
-        let listing = self
-            .git
-            .run(listing.git_dir(self.git_dir).cap(LISTING_CAP))?;
+        let listing = self.git.run(listing.git_dir(self.git_dir).cap(LISTING_CAP))?;
         let entries = self.entries(&listing)?;
         let links: Vec<String> = entries
             .iter()
@@ -98,8 +89,7 @@ impl Job<'_> {
             .git_dir(self.git_dir);
         let mut blobs = BufReader::with_capacity(
             256 << 10,
-            self.git
-                .start(blobs.input(Input::Bytes(wanted.into_bytes())))?,
+            self.git.start(blobs.input(Input::Bytes(wanted.into_bytes())))?,
         );
         let manifest_path = work.join("manifest");
         let mut writer = Writer::new(&files, self.owner).at(&files)?;
@@ -134,10 +124,7 @@ impl Job<'_> {
 
     fn entries<'l>(&self, listing: &'l [u8]) -> Result<Vec<Entry<'l>>, BaselineError> {
         let mut entries = Vec::new();
-        for line in listing
-            .split(|&byte| byte == 0)
-            .filter(|line| !line.is_empty())
-        {
+        for line in listing.split(|&byte| byte == 0).filter(|line| !line.is_empty()) {
             let entry = parse_line(line).ok_or_else(|| BaselineError::Answer {
                 command: "ls-tree",
                 commit: self.commit.to_owned(),
@@ -158,14 +145,8 @@ impl Job<'_> {
         blobs: &mut impl BufRead,
     ) -> Result<(Sha256Digest, u64), Failure> {
         let name = beneath::parent(entry.path).len();
-        let name = if name == 0 {
-            entry.path
-        } else {
-            &entry.path[name + 1..]
-        };
-        let place = |result: io::Result<()>| {
-            result.map_err(|error| Failure::Other(self.placing(entry.path, error)))
-        };
+        let name = if name == 0 { entry.path } else { &entry.path[name + 1..] };
+        let place = |result: io::Result<()>| result.map_err(|error| Failure::Other(self.placing(entry.path, error)));
         place(writer.enter(beneath::parent(entry.path)))?;
         if entry.kind == Type::Gitlink {
             place(writer.directory(name))?;
@@ -175,8 +156,7 @@ impl Job<'_> {
         let content = blobs.take(size);
         let digest = if entry.kind == Type::Symlink {
             if size == 0 || size > LINK_CAP {
-                let what =
-                    "it is a symbolic link with an empty or over-long text; fix it in the target";
+                let what = "it is a symbolic link with an empty or over-long text; fix it in the target";
                 return Err(Failure::Other(self.refuse(entry.path, what)));
             }
             let mut text = Vec::new();
@@ -189,11 +169,7 @@ impl Job<'_> {
             place(writer.symlink(name, &text))?;
             Sha256Digest::of(&text)
         } else {
-            let mode = if entry.kind == Type::Executable {
-                0o755
-            } else {
-                0o644
-            };
+            let mode = if entry.kind == Type::Executable { 0o755 } else { 0o644 };
             let file = match writer.file(name) {
                 Ok(file) => file,
                 Err(error) => return Err(Failure::Other(self.placing(entry.path, error))),
@@ -218,10 +194,9 @@ impl Job<'_> {
     /// What exists already was in the tree twice; everything else is the disk's fault.
     fn placing(&self, path: &[u8], error: io::Error) -> BaselineError {
         match error.kind() {
-            io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => self.refuse(
-                path,
-                "the tree names it twice; run `git fsck` in the target",
-            ),
+            io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => {
+                self.refuse(path, "the tree names it twice; run `git fsck` in the target")
+            }
             _ => BaselineError::Io {
                 path: escape(path, 1000).into(),
                 source: error,
@@ -332,15 +307,11 @@ impl Writer {
 
     /// Goes to a directory, and makes what is missing of it.
     fn enter(&mut self, directory: &[u8]) -> io::Result<()> {
-        let within = |at: &[u8]| {
-            at.is_empty()
-                || directory == at
-                || (directory.starts_with(at) && directory[at.len()] == b'/')
-        };
+        let within =
+            |at: &[u8]| at.is_empty() || directory == at || (directory.starts_with(at) && directory[at.len()] == b'/');
         while !within(&self.at) {
             self.open.pop();
-            self.at
-                .truncate(self.open.last().map_or(0, |(length, _)| *length));
+            self.at.truncate(self.open.last().map_or(0, |(length, _)| *length));
         }
         let rest = directory[self.at.len()..]
             .split(|&byte| byte == b'/')
@@ -367,12 +338,7 @@ impl Writer {
             Err(rustix::io::Errno::EXIST) => return Ok(()),
             other => other?,
         }
-        rustix::fs::chmodat(
-            self.here()?,
-            name,
-            Mode::from_raw_mode(0o755),
-            AtFlags::empty(),
-        )?;
+        rustix::fs::chmodat(self.here()?, name, Mode::from_raw_mode(0o755), AtFlags::empty())?;
         self.give(name)
     }
 
@@ -387,8 +353,7 @@ impl Writer {
     }
 
     fn file(&self, name: &[u8]) -> io::Result<File> {
-        let flags =
-            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         Ok(File::from(rustix::fs::openat(
             self.here()?,
             name,
@@ -415,13 +380,7 @@ impl Writer {
     fn give(&self, name: &[u8]) -> io::Result<()> {
         if let Some((uid, gid)) = self.owner {
             let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
-            rustix::fs::chownat(
-                self.here()?,
-                name,
-                Some(uid),
-                Some(gid),
-                AtFlags::SYMLINK_NOFOLLOW,
-            )?;
+            rustix::fs::chownat(self.here()?, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?;
         }
         Ok(())
     }

@@ -1,8 +1,8 @@
 //! The task contract that a case stands for.
 
 use cto_schema::{
-    Budget, DEFAULT_SCRATCH_PATHS, Enforce, FORBIDDEN_ACTIONS, History, Limits, MutationMode,
-    RiskClass, SchemaId, TaskContract, Timeouts,
+    Budget, DEFAULT_SCRATCH_PATHS, Enforce, FORBIDDEN_ACTIONS, History, Limits, MutationMode, RiskClass, SchemaId,
+    TaskContract, Timeouts,
 };
 
 use super::LoadedCase;
@@ -28,7 +28,10 @@ pub fn contract_for(loaded: &LoadedCase, verification: usize) -> TaskContract {
         approval_required: false,
         success_criteria: vec![
             format!("'{shown}' exits 0 on the patch in a clean room, and its canary fails"),
-            format!("the change touches {} and nothing else", case.expected_change.join(", ")),
+            format!(
+                "the change touches {} and nothing else",
+                case.expected_change.join(", ")
+            ),
         ],
         architecture_notes: String::new(),
         verification_commands: command.into_iter().cloned().collect(),

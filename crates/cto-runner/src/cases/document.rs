@@ -13,26 +13,14 @@ const MAX_BYTES: usize = 1024 * 1024;
 /// Parses a document; unknown fields and duplicate keys are errors.
 pub(super) fn parse(bytes: &[u8]) -> Result<Case, String> {
     if bytes.len() > MAX_BYTES {
-        return Err(format!(
-            "case.yaml has {} bytes, {MAX_BYTES} are allowed",
-            bytes.len()
-        ));
+        return Err(format!("case.yaml has {} bytes, {MAX_BYTES} are allowed", bytes.len()));
     }
-    let text = std::str::from_utf8(bytes)
-        .map_err(|_| "case.yaml is not UTF-8; save it as UTF-8".to_owned())?;
+    let text = std::str::from_utf8(bytes).map_err(|_| "case.yaml is not UTF-8; save it as UTF-8".to_owned())?;
     let options = serde_saphyr::options! { strict_booleans: true };
     serde_saphyr::from_str_with_options(text, options).map_err(|error| {
         format!(
             "case.yaml: {}",
-            escape(
-                error
-                    .to_string()
-                    .lines()
-                    .next()
-                    .unwrap_or_default()
-                    .as_bytes(),
-                400
-            )
+            escape(error.to_string().lines().next().unwrap_or_default().as_bytes(), 400)
         )
     })
 }
@@ -71,14 +59,10 @@ fn identity(case: &Case, found: &mut Vec<String>) {
 
 fn commands(case: &Case, found: &mut Vec<String>) {
     if case.verification.is_empty() {
-        found.push(
-            "verification is empty; name at least one command, as [program, argument, …]"
-                .to_owned(),
-        );
+        found.push("verification is empty; name at least one command, as [program, argument, …]".to_owned());
     }
     for (at, argv) in case.verification.iter().enumerate() {
-        if argv.first().is_none_or(String::is_empty) || argv.iter().any(|word| word.contains('\0'))
-        {
+        if argv.first().is_none_or(String::is_empty) || argv.iter().any(|word| word.contains('\0')) {
             found.push(format!(
                 "verification {} is no command; write it as [program, argument, …]",
                 at + 1
@@ -117,16 +101,12 @@ fn paths(case: &Case, files: &[CaseFile], found: &mut Vec<String>) {
         }
     }
     if case.expected_change.is_empty() {
-        found.push(
-            "expected_change is empty; name the files that an accepted change touches".to_owned(),
-        );
+        found.push("expected_change is empty; name the files that an accepted change touches".to_owned());
     }
     for path in &case.expected_change {
         let shown = escape(path.as_bytes(), 120);
         if !allowed(case, path) {
-            found.push(format!(
-                "expected_change: '{shown}' is not covered by allowed_writes"
-            ));
+            found.push(format!("expected_change: '{shown}' is not covered by allowed_writes"));
         }
     }
     if files.is_empty() {
@@ -144,10 +124,7 @@ fn edits(case: &Case, files: &[CaseFile], found: &mut Vec<String>) {
     let edited: BTreeSet<&String> = case.reference_edit.keys().collect();
     let expected: BTreeSet<&String> = case.expected_change.iter().collect();
     if edited != expected {
-        found.push(
-            "reference_edit and expected_change name different files; make them the same"
-                .to_owned(),
-        );
+        found.push("reference_edit and expected_change name different files; make them the same".to_owned());
     }
     for (path, content) in &case.reference_edit {
         let shown = escape(path.as_bytes(), 120);
@@ -168,9 +145,7 @@ fn edits(case: &Case, files: &[CaseFile], found: &mut Vec<String>) {
             ));
         }
         if !is_plain(path) {
-            found.push(format!(
-                "reference_edit: '{shown}' is no plain relative path"
-            ));
+            found.push(format!("reference_edit: '{shown}' is no plain relative path"));
         }
     }
 }
@@ -211,9 +186,7 @@ fn is_forbidden(path: &[u8]) -> bool {
     // A dependency lock is no secret: a fixture may hold one, and the contract keeps it from changing.
     const LOCKS: [&str; 3] = ["package-lock.json", "pnpm-lock.yaml", "yarn.lock"];
     let path = String::from_utf8_lossy(path);
-    let rules = DEFAULT_FORBIDDEN_PATHS
-        .iter()
-        .filter(|rule| !LOCKS.contains(rule));
+    let rules = DEFAULT_FORBIDDEN_PATHS.iter().filter(|rule| !LOCKS.contains(rule));
     rules.into_iter().any(|rule| match rule.strip_suffix('/') {
         Some(directory) => {
             path == directory

@@ -9,9 +9,7 @@ use std::path::{Path, PathBuf};
 use cto_schema::escape;
 use rustix::fs::{Mode, OFlags};
 
-use super::{
-    CaseError, CaseFile, CaseFileKind, CaseOrigin, EmbeddedCase, LoadedCase, document, embedded,
-};
+use super::{CaseError, CaseFile, CaseFileKind, CaseOrigin, EmbeddedCase, LoadedCase, document, embedded};
 use crate::nearest::nearest;
 
 /// The largest file of a fixture, in bytes.
@@ -76,27 +74,19 @@ pub fn load(directory: &Path) -> Result<LoadedCase, CaseError> {
     let bytes = read_file(&directory.join("case.yaml"))?;
     let files = read_fixture(&directory.join("fixture"))?;
     let place = shown(directory);
-    finish(
-        &bytes,
-        files,
-        CaseOrigin::Directory(directory.to_owned()),
-        place,
-    )
+    finish(&bytes, files, CaseOrigin::Directory(directory.to_owned()), place)
 }
 
 fn load_embedded(embedded: &EmbeddedCase) -> Result<LoadedCase, CaseError> {
-    let files = embedded
-        .files
-        .iter()
-        .map(|(path, bytes, executable)| CaseFile {
-            path: path.as_bytes().to_vec(),
-            bytes: bytes.to_vec(),
-            kind: if *executable {
-                CaseFileKind::Executable
-            } else {
-                CaseFileKind::Plain
-            },
-        });
+    let files = embedded.files.iter().map(|(path, bytes, executable)| CaseFile {
+        path: path.as_bytes().to_vec(),
+        bytes: bytes.to_vec(),
+        kind: if *executable {
+            CaseFileKind::Executable
+        } else {
+            CaseFileKind::Plain
+        },
+    });
     finish(
         embedded.document.as_bytes(),
         files.collect(),
@@ -105,12 +95,7 @@ fn load_embedded(embedded: &EmbeddedCase) -> Result<LoadedCase, CaseError> {
     )
 }
 
-fn finish(
-    bytes: &[u8],
-    mut files: Vec<CaseFile>,
-    origin: CaseOrigin,
-    place: String,
-) -> Result<LoadedCase, CaseError> {
+fn finish(bytes: &[u8], mut files: Vec<CaseFile>, origin: CaseOrigin, place: String) -> Result<LoadedCase, CaseError> {
     let case = document::parse(bytes).map_err(|problem| CaseError::Invalid {
         place: place.clone(),
         problems: vec![problem],
@@ -118,11 +103,7 @@ fn finish(
     files.sort_by(|a, b| a.path.cmp(&b.path));
     let problems = document::problems(&case, &files);
     if problems.is_empty() {
-        Ok(LoadedCase {
-            case,
-            files,
-            origin,
-        })
+        Ok(LoadedCase { case, files, origin })
     } else {
         Err(CaseError::Invalid { place, problems })
     }
@@ -141,9 +122,7 @@ fn case_directories(given: &[PathBuf]) -> Vec<PathBuf> {
             .flatten()
             .flatten()
             .map(|entry| entry.path());
-        let mut cases: Vec<PathBuf> = below
-            .filter(|path| path.join("case.yaml").exists())
-            .collect();
+        let mut cases: Vec<PathBuf> = below.filter(|path| path.join("case.yaml").exists()).collect();
         cases.sort();
         found.extend(cases);
     }
@@ -170,8 +149,7 @@ fn read_error(path: &Path, source: impl Into<std::io::Error>) -> CaseError {
 
 fn read_file(path: &Path) -> Result<Vec<u8>, CaseError> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let fd =
-        rustix::fs::open(path, flags, Mode::empty()).map_err(|error| read_error(path, error))?;
+    let fd = rustix::fs::open(path, flags, Mode::empty()).map_err(|error| read_error(path, error))?;
     let file = File::from(fd);
     let metadata = file.metadata().map_err(|error| read_error(path, error))?;
     if !metadata.is_file() || metadata.len() > MAX_FILE_BYTES {
@@ -218,8 +196,7 @@ fn read_fixture(root: &Path) -> Result<Vec<CaseFile>, CaseError> {
                 kind,
             });
             if files.len() > MAX_FILES {
-                let problem =
-                    format!("the fixture has more than {MAX_FILES} files; make it smaller");
+                let problem = format!("the fixture has more than {MAX_FILES} files; make it smaller");
                 return Err(CaseError::Invalid {
                     place: shown(root),
                     problems: vec![problem],

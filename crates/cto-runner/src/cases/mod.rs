@@ -75,10 +75,7 @@ impl std::fmt::Display for CaseOrigin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Embedded => f.write_str("embedded"),
-            Self::Directory(path) => f.write_str(&cto_schema::escape(
-                path.as_os_str().as_encoded_bytes(),
-                400,
-            )),
+            Self::Directory(path) => f.write_str(&cto_schema::escape(path.as_os_str().as_encoded_bytes(), 400)),
         }
     }
 }

@@ -22,13 +22,7 @@ fn files_below(root: &Path) -> Vec<String> {
             if path.is_dir() {
                 pending.push(path);
             } else {
-                found.push(
-                    path.strip_prefix(root)
-                        .unwrap()
-                        .to_str()
-                        .unwrap()
-                        .to_owned(),
-                );
+                found.push(path.strip_prefix(root).unwrap().to_str().unwrap().to_owned());
             }
         }
     }
@@ -39,10 +33,7 @@ fn files_below(root: &Path) -> Vec<String> {
 fn write(root: &Path, path: &str, bytes: &[u8]) {
     let path = root.join(path);
     fs::create_dir_all(path.parent().unwrap()).unwrap();
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a test's own files need not survive a crash"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "a test's own files need not survive a crash")]
     fs::write(path, bytes).unwrap();
 }
 
@@ -72,9 +63,7 @@ fn passes(directory: &Path, argv: &[String]) -> Option<bool> {
         .env_clear()
         .env("PATH", path)
         .env("HOME", directory);
-    command
-        .env("PYTHONDONTWRITEBYTECODE", "1")
-        .stdin(Stdio::null());
+    command.env("PYTHONDONTWRITEBYTECODE", "1").stdin(Stdio::null());
     let output = command.output().unwrap();
     let missing = String::from_utf8_lossy(&output.stderr).contains("No module named pytest");
     (!missing).then(|| output.status.success())
@@ -97,11 +86,7 @@ fn every_file_of_every_case_is_embedded() {
             .iter()
             .find(|case| case.id == id)
             .unwrap_or_else(|| panic!("{id} is not embedded"));
-        let mut listed: Vec<String> = case
-            .files
-            .iter()
-            .map(|(path, _, _)| (*path).to_owned())
-            .collect();
+        let mut listed: Vec<String> = case.files.iter().map(|(path, _, _)| (*path).to_owned()).collect();
         listed.sort();
         assert_eq!(listed, files_below(&directory.join("fixture")), "{id}");
         for (path, bytes, executable) in case.files {
@@ -113,10 +98,7 @@ fn every_file_of_every_case_is_embedded() {
                 "{path}"
             );
         }
-        assert_eq!(
-            fs::read_to_string(directory.join("case.yaml")).unwrap(),
-            case.document
-        );
+        assert_eq!(fs::read_to_string(directory.join("case.yaml")).unwrap(), case.document);
     }
     assert_eq!(fs::read_dir(root).unwrap().count(), embedded().len());
 }
@@ -136,11 +118,7 @@ fn each_case_is_red_before_and_green_after_with_old_and_new_tests() {
                 );
                 continue;
             };
-            assert!(
-                !baseline,
-                "{}: the baseline is green with {argv:?}",
-                case.id
-            );
+            assert!(!baseline, "{}: the baseline is green with {argv:?}", case.id);
             let tests = loaded
                 .case
                 .reference_edit
@@ -165,11 +143,7 @@ fn each_case_is_red_before_and_green_after_with_old_and_new_tests() {
                 case.id
             );
             for (path, _) in tests {
-                let old = loaded
-                    .files
-                    .iter()
-                    .find(|file| file.path == path.as_bytes())
-                    .unwrap();
+                let old = loaded.files.iter().find(|file| file.path == path.as_bytes()).unwrap();
                 write(root.path(), path, &old.bytes);
                 assert_eq!(
                     passes(root.path(), argv),
@@ -181,10 +155,7 @@ fn each_case_is_red_before_and_green_after_with_old_and_new_tests() {
             proven += 1;
         }
     }
-    assert!(
-        proven >= 4,
-        "python3, cargo and node must be there to prove anything"
-    );
+    assert!(proven >= 4, "python3, cargo and node must be there to prove anything");
 }
 
 #[test]
@@ -210,16 +181,8 @@ fn the_contract_of_a_case_is_one_that_the_strict_reader_accepts() {
 #[test]
 fn a_wrong_name_is_answered_with_the_nearest() {
     let error = find("r1-string-slugfy", &[]).unwrap_err().to_string();
-    assert!(
-        error.contains("did you mean 'r1-string-slugify'?"),
-        "{error}"
-    );
-    assert!(
-        !find("zzz", &[])
-            .unwrap_err()
-            .to_string()
-            .contains("did you mean")
-    );
+    assert!(error.contains("did you mean 'r1-string-slugify'?"), "{error}");
+    assert!(!find("zzz", &[]).unwrap_err().to_string().contains("did you mean"));
 }
 
 const DOCUMENT: &str = "case_id: mine\ntitle: T\ntask: Do it\nlanguage: text\nallowed_writes: [a.txt]\nverification: [[cat, a.txt]]\nexpected_change: [a.txt]\nreference_edit: {a.txt: new}\n";
@@ -235,9 +198,7 @@ fn directory(document: &str) -> (tempfile::TempDir, PathBuf) {
 #[test]
 fn finds_a_directory_case_with_its_modes_links_and_raw_names() {
     let (root, case) = directory(DOCUMENT);
-    let odd = case
-        .join("fixture")
-        .join(std::ffi::OsStr::from_bytes(b"caf\xe9.sh"));
+    let odd = case.join("fixture").join(std::ffi::OsStr::from_bytes(b"caf\xe9.sh"));
     fs::copy(case.join("fixture/a.txt"), &odd).unwrap();
     fs::set_permissions(&odd, fs::Permissions::from_mode(0o755)).unwrap();
     std::os::unix::fs::symlink("a.txt", case.join("fixture/link")).unwrap();
@@ -276,11 +237,7 @@ fn names_every_problem_of_a_case() {
         ("task: Do it", "task: ''", "task is empty"),
         ("[a.txt]\nver", "[../a.txt]\nver", "no relative path"),
         ("[[cat, a.txt]]", "[]", "verification is empty"),
-        (
-            "expected_change: [a.txt]",
-            "expected_change: [b.txt]",
-            "not covered",
-        ),
+        ("expected_change: [a.txt]", "expected_change: [b.txt]", "not covered"),
         ("{a.txt: new}", "{a.txt: old}", "must change"),
         (
             "{a.txt: new}",

@@ -16,11 +16,7 @@ struct CachedResult {
 }
 
 /// Returns what the commands say about the baseline alone.
-pub(super) fn baseline_result(
-    room: &Room<'_>,
-    cache: &Path,
-    log: &mut Vec<u8>,
-) -> Result<VerificationRun, RoomError> {
+pub(super) fn baseline_result(room: &Room<'_>, cache: &Path, log: &mut Vec<u8>) -> Result<VerificationRun, RoomError> {
     let place = place(room, cache);
     // An unreadable or torn cache entry is as good as none.
     if let Some(cached) = std::fs::read(&place)
@@ -37,15 +33,9 @@ pub(super) fn baseline_result(
     let commands = &room.plan.contract.verification_commands;
     let (run, _) = room.perform_all(RunLabel::Baseline, commands, &[], log)?;
     // A result that a limit or a failed start produced may not hold next time.
-    if run
-        .commands
-        .iter()
-        .all(|command| command.exit_code.is_some())
-    {
+    if run.commands.iter().all(|command| command.exit_code.is_some()) {
         let text = String::from_utf8_lossy(&log[from..]).into_owned();
-        let text = text
-            .split_once('\n')
-            .map_or(String::new(), |(_, rest)| rest.to_owned());
+        let text = text.split_once('\n').map_or(String::new(), |(_, rest)| rest.to_owned());
         let cached = CachedResult {
             run: run.clone(),
             log: text,

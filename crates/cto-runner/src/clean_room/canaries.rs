@@ -12,11 +12,7 @@ use super::room::{Room, RoomError};
 use super::{Subject, Verified};
 
 /// Runs the canary of every command; the contract's own `canary_patch` where none can be made.
-pub(super) fn canaries(
-    room: &Room<'_>,
-    subject: &Subject<'_>,
-    done: &mut Verified,
-) -> Result<(), RoomError> {
+pub(super) fn canaries(room: &Room<'_>, subject: &Subject<'_>, done: &mut Verified) -> Result<(), RoomError> {
     let contract = room.plan.contract;
     done.log.extend_from_slice(b"== canary ==\n");
     for (index, argv) in contract.verification_commands.iter().enumerate() {
@@ -38,20 +34,14 @@ struct Ready {
     changes: Vec<Change>,
 }
 
-fn prepare(
-    room: &Room<'_>,
-    subject: &Subject<'_>,
-    index: usize,
-    argv: &[String],
-) -> Result<Ready, CanaryOutcome> {
+fn prepare(room: &Room<'_>, subject: &Subject<'_>, index: usize, argv: &[String]) -> Result<Ready, CanaryOutcome> {
     let collection = subject.collection;
     if room.plan.contract.canary_patch.is_some() {
         let changes = collection
             .canary_patch
             .clone()
             .unwrap_or_else(|| Err("it was not applied".to_owned()));
-        let changes = changes
-            .map_err(|error| outcome(index, "canary_patch", "", CanaryState::Unusable, &error))?;
+        let changes = changes.map_err(|error| outcome(index, "canary_patch", "", CanaryState::Unusable, &error))?;
         let mut all = collection.changes.clone();
         all.extend(changes);
         return Ok(Ready {
@@ -68,18 +58,10 @@ fn prepare(
     let drawn = getrandom::fill(&mut seed).map_err(|error| error.to_string());
     drawn.map_err(|error| outcome(index, "", "", CanaryState::Unusable, &error))?;
     let made = canary::generate(&collection.tree, argv, hints, seed);
-    let made =
-        made.map_err(|none| outcome(index, "", "", CanaryState::NotGenerated, &none.to_string()))?;
+    let made = made.map_err(|none| outcome(index, "", "", CanaryState::NotGenerated, &none.to_string()))?;
     let file = escape(&made.file, 400);
-    let source = stage(subject, index, &made.content).map_err(|error| {
-        outcome(
-            index,
-            made.runner,
-            &file,
-            CanaryState::Unusable,
-            &error.to_string(),
-        )
-    })?;
+    let source = stage(subject, index, &made.content)
+        .map_err(|error| outcome(index, made.runner, &file, CanaryState::Unusable, &error.to_string()))?;
     let path = PathBuf::from(std::ffi::OsStr::from_bytes(&made.file));
     let mut changes = collection.changes.clone();
     changes.push(Change::File {
@@ -111,12 +93,7 @@ fn perform(
     let performed = room.perform(&format!("canary{index}"), argv, ready.changes)?;
     done.log.extend_from_slice(&performed.output);
     let result = &performed.result;
-    let (state, detail) = match (
-        &result.start_error,
-        result.passed,
-        result.timed_out,
-        result.exit_code,
-    ) {
+    let (state, detail) = match (&result.start_error, result.passed, result.timed_out, result.exit_code) {
         (Some(error), ..) => (
             CanaryState::Unusable,
             format!("the command could not be started: {error}"),
@@ -138,22 +115,13 @@ fn perform(
         ),
         (None, false, false, None) => (
             CanaryState::FailedAsItMust,
-            format!(
-                "failed as it must, by signal {}",
-                result.signal.unwrap_or(0)
-            ),
+            format!("failed as it must, by signal {}", result.signal.unwrap_or(0)),
         ),
     };
     Ok(outcome(index, &ready.runner, &ready.file, state, &detail))
 }
 
-fn outcome(
-    index: usize,
-    runner: &str,
-    file: &str,
-    state: CanaryState,
-    detail: &str,
-) -> CanaryOutcome {
+fn outcome(index: usize, runner: &str, file: &str, state: CanaryState, detail: &str) -> CanaryOutcome {
     CanaryOutcome {
         command: u32::try_from(index).unwrap_or(u32::MAX),
         runner: runner.to_owned(),

@@ -64,10 +64,7 @@ pub(crate) fn verify(room: &Room<'_>, subject: &Subject<'_>) -> Result<Verified,
     };
     done.verification.integrity = collection.integrity.clone();
     if let Some(rationale) = &contract.no_test_rationale {
-        let reason = format!(
-            "no_test_rationale: {}",
-            cto_schema::escape(rationale.as_bytes(), 2000)
-        );
+        let reason = format!("no_test_rationale: {}", cto_schema::escape(rationale.as_bytes(), 2000));
         let mut none = not_run(&reason);
         none.verification.integrity = done.verification.integrity;
         return Ok(none);
@@ -79,10 +76,7 @@ pub(crate) fn verify(room: &Room<'_>, subject: &Subject<'_>) -> Result<Verified,
     let passed = patched.passed();
     done.verification.runs.push(patched.clone());
     for end in &ends {
-        let paths = subject
-            .left_behind
-            .paths(end)
-            .unwrap_or_else(|error| vec![error]);
+        let paths = subject.left_behind.paths(end).unwrap_or_else(|error| vec![error]);
         done.verification.left_behind.extend(paths);
     }
     drop(ends);
@@ -121,7 +115,9 @@ fn restored_inputs(
         .collect();
     let label = RunLabel::RestoredInputs;
     let run = if kept.len() == collection.changes.len() {
-        done.log.extend_from_slice(b"== restored_inputs ==\nthe patch changes no verification input: the patched result holds\n");
+        done.log.extend_from_slice(
+            b"== restored_inputs ==\nthe patch changes no verification input: the patched result holds\n",
+        );
         VerificationRun {
             label,
             cached: true,
@@ -136,11 +132,7 @@ fn restored_inputs(
 }
 
 /// A patch that fails here but passes where the engine worked rests on something that the patch does not hold.
-fn explain_failure(
-    room: &Room<'_>,
-    subject: &Subject<'_>,
-    done: &mut Verified,
-) -> Result<(), RoomError> {
+fn explain_failure(room: &Room<'_>, subject: &Subject<'_>, done: &mut Verified) -> Result<(), RoomError> {
     let collection = subject.collection;
     if collection.ignored_changes.is_empty() {
         return Ok(());

@@ -47,12 +47,7 @@ pub(crate) struct Performed {
 
 impl Room<'_> {
     /// Runs one command over the baseline with changes applied.
-    pub(crate) fn perform(
-        &self,
-        name: &str,
-        argv: &[String],
-        changes: Vec<Change>,
-    ) -> Result<Performed, RoomError> {
+    pub(crate) fn perform(&self, name: &str, argv: &[String], changes: Vec<Change>) -> Result<Performed, RoomError> {
         if self.stop.asked() {
             return Err(RoomError::Stopped);
         }
@@ -147,12 +142,7 @@ fn performed(argv: &[String], supervised: Supervised) -> Performed {
 
 fn append(log: &mut Vec<u8>, done: &Performed) {
     let result = &done.result;
-    let end = match (
-        &result.start_error,
-        result.timed_out,
-        result.exit_code,
-        result.signal,
-    ) {
+    let end = match (&result.start_error, result.timed_out, result.exit_code, result.signal) {
         (Some(error), ..) => format!("could not be started: {error}"),
         (None, true, ..) => "stopped: time limit exceeded".to_owned(),
         (None, false, Some(code), _) => format!("exit {code}"),

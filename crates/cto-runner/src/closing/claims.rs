@@ -45,22 +45,15 @@ fn exact_change(ending: &Ending<'_>) -> Claim {
         .iter()
         .any(|failure| failure.artifact == "patch.diff")
     {
-        return claim(
-            NAME,
-            "the patch could not be written",
-            ClaimBasis::Absent,
-            &[],
-        );
+        return claim(NAME, "the patch could not be written", ClaimBasis::Absent, &[]);
     }
     match ending.write_set {
-        Some(set) if set.truncated.is_none() && ending.observations.roundtrip_error.is_none() => {
-            claim(
-                NAME,
-                "patch.diff holds the whole change to the workspace: applied to the baseline it gives the final tree",
-                ClaimBasis::Verified,
-                &["patch.diff", "write-set.json"],
-            )
-        }
+        Some(set) if set.truncated.is_none() && ending.observations.roundtrip_error.is_none() => claim(
+            NAME,
+            "patch.diff holds the whole change to the workspace: applied to the baseline it gives the final tree",
+            ClaimBasis::Verified,
+            &["patch.diff", "write-set.json"],
+        ),
         Some(_) => claim(
             NAME,
             "the change was read, but the patch does not hold all of it",
@@ -103,19 +96,12 @@ fn bounds(ending: &Ending<'_>) -> Claim {
             absent.join(", ")
         )
     };
-    claim(
-        NAME,
-        &statement,
-        ClaimBasis::Verified,
-        &["enforcement.json"],
-    )
+    claim(NAME, &statement, ClaimBasis::Verified, &["enforcement.json"])
 }
 
 fn verification(ending: &Ending<'_>) -> Claim {
     const NAME: &str = "verification";
-    let rationale = ending
-        .contract
-        .and_then(|contract| contract.no_test_rationale.as_ref());
+    let rationale = ending.contract.and_then(|contract| contract.no_test_rationale.as_ref());
     if rationale.is_some() {
         return claim(
             NAME,
@@ -172,12 +158,7 @@ fn source_untouched(ending: &Ending<'_>) -> Claim {
             ClaimBasis::Verified,
             &["source-non-mutation.json"],
         ),
-        None => claim(
-            NAME,
-            "the source repository was not looked at",
-            ClaimBasis::Absent,
-            &[],
-        ),
+        None => claim(NAME, "the source repository was not looked at", ClaimBasis::Absent, &[]),
     }
 }
 
@@ -192,12 +173,7 @@ fn refusals(ending: &Ending<'_>) -> Claim {
             &["events.normalized.jsonl"],
         )
     } else {
-        claim(
-            NAME,
-            "what the engine tried was not observed",
-            ClaimBasis::Absent,
-            &[],
-        )
+        claim(NAME, "what the engine tried was not observed", ClaimBasis::Absent, &[])
     }
 }
 

@@ -6,8 +6,8 @@ mod report;
 use cto_evidence::{Ledger, ReportView, RunDir, RunDirError, SealError, Signer, html, markdown};
 use cto_policy::{Evidence, conclude, status_of};
 use cto_schema::{
-    Blocker, EligibilityDecision, Enforcement, EventType, JournalEvent, Observations, Report, Span,
-    Status, TaskContract, WriteSet,
+    Blocker, EligibilityDecision, Enforcement, EventType, JournalEvent, Observations, Report, Span, Status,
+    TaskContract, WriteSet,
 };
 use serde_json::json;
 
@@ -36,9 +36,7 @@ pub(crate) struct Ending<'a> {
 #[derive(Debug, thiserror::Error)]
 pub enum CloseError {
     /// Evidence could not be written.
-    #[error(
-        "write the run's last evidence; free space or mend the directory, then run: cto recover"
-    )]
+    #[error("write the run's last evidence; free space or mend the directory, then run: cto recover")]
     Write(#[from] RunDirError),
     /// The seal could not be made.
     #[error("seal the run; mend the cause, then run: cto recover")]
@@ -57,11 +55,7 @@ pub(crate) fn close(
 ) -> Result<Report, CloseError> {
     dir.release_reserve();
     ending.observations.artifact_failures = dir.failures().to_vec();
-    let mut events: Vec<String> = dir
-        .required_events()
-        .iter()
-        .map(|event| event.name())
-        .collect();
+    let mut events: Vec<String> = dir.required_events().iter().map(|event| event.name()).collect();
     // The verdict's own event comes after the verdict, so it is counted before it is written; a failure to write it
     // leaves the run unsealed.
     events.push(EventType::RunCompleted.name());
@@ -94,9 +88,7 @@ pub(crate) fn close(
     dir.write("report.html", page.as_bytes())?;
     report::index(&mut report, &dir);
     let own = report.own_digest();
-    report
-        .artifact_digests
-        .insert("report.json".to_owned(), own);
+    report.artifact_digests.insert("report.json".to_owned(), own);
     let mut bytes = serde_json::to_vec_pretty(&report)?;
     bytes.push(b'\n');
     dir.write("report.json", &bytes)?;

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use cto_evidence::{RunDir, StreamDigests};
 use cto_policy::{Scope, failure_reason};
 use cto_schema::{
-    ApprovalStatus, Blocker, BlockerCode, Freshness, Report, ReportDigest, RunLabel, SchemaId,
-    Status, TaskContract, Usage, VerificationLine,
+    ApprovalStatus, Blocker, BlockerCode, Freshness, Report, ReportDigest, RunLabel, SchemaId, Status, TaskContract,
+    Usage, VerificationLine,
 };
 
 use super::{Ending, claims};
@@ -50,9 +50,7 @@ pub(super) fn report(
         harness_version: dir.opened().harness_version.clone(),
         stage: contract.map(|c| c.mutation_mode.stage()),
         mutation_mode: contract.map(|c| c.mutation_mode),
-        allowed_mutation_scope: contract
-            .map_or("none", |c| c.mutation_mode.scope())
-            .to_owned(),
+        allowed_mutation_scope: contract.map_or("none", |c| c.mutation_mode.scope()).to_owned(),
         run_started_at: clock.started_ts(),
         run_finished_at: clock.ts(),
         backend_exit_code: exit_code,
@@ -63,27 +61,16 @@ pub(super) fn report(
         baseline_commit: ending.baseline.map(|(commit, _)| commit.to_owned()),
         baseline_tree: ending.baseline.map(|(_, tree)| tree.to_owned()),
         contract_digest: contract.map(TaskContract::digest),
-        changed_files: ending
-            .write_set
-            .map(|set| set.changed_files())
-            .unwrap_or_default(),
+        changed_files: ending.write_set.map(|set| set.changed_files()).unwrap_or_default(),
         allowed_writes_passed: allowed,
         forbidden_paths_passed: not_forbidden,
-        forbidden_actions_attempted: engine
-            .map(|engine| engine.forbidden.clone())
-            .unwrap_or_default(),
+        forbidden_actions_attempted: engine.map(|engine| engine.forbidden.clone()).unwrap_or_default(),
         approval_status: approval(ending, &blockers),
         verification: verification_lines(ending),
         clean_room: observed.verification.clone(),
         tests_passed: tests_passed(ending, &blockers),
-        required_events_passed: !blockers
-            .iter()
-            .any(|b| b.code == BlockerCode::MissingRequiredEvent)
-            && cto_policy::missing_events(
-                &observed.events,
-                contract.is_some_and(|c| c.approval_required),
-            )
-            .is_empty(),
+        required_events_passed: !blockers.iter().any(|b| b.code == BlockerCode::MissingRequiredEvent)
+            && cto_policy::missing_events(&observed.events, contract.is_some_and(|c| c.approval_required)).is_empty(),
         failure_reason: failure_reason(&blockers, ending.backend, exit_code),
         blockers,
         artifact_paths: BTreeMap::new(),
@@ -130,9 +117,7 @@ pub(super) fn report(
 pub(super) fn index(report: &mut Report, dir: &RunDir) {
     for (name, artifact) in dir.artifacts() {
         report.artifact_paths.insert(name.clone(), name.clone());
-        report
-            .artifact_digests
-            .insert(name.clone(), artifact.digest);
+        report.artifact_digests.insert(name.clone(), artifact.digest);
         report
             .freshness
             .written_at_ns
@@ -147,26 +132,17 @@ fn scope_verdicts(ending: &Ending<'_>) -> (Option<bool>, Option<bool>) {
     let judged = ending
         .contract
         .zip(ending.write_set)
-        .and_then(|(contract, set)| {
-            Scope::of(contract)
-                .ok()
-                .map(|scope| scope.violations(&set.changes))
-        });
+        .and_then(|(contract, set)| Scope::of(contract).ok().map(|scope| scope.violations(&set.changes)));
     judged.map_or((None, None), |(outside, forbidden)| {
         (Some(outside.is_empty()), Some(forbidden.is_empty()))
     })
 }
 
 fn approval(ending: &Ending<'_>, blockers: &[Blocker]) -> ApprovalStatus {
-    let required = ending
-        .contract
-        .is_some_and(|contract| contract.approval_required);
-    let denied = blockers.iter().any(|b| {
-        matches!(
-            b.code,
-            BlockerCode::ApprovalDenied | BlockerCode::ApprovalStale
-        )
-    });
+    let required = ending.contract.is_some_and(|contract| contract.approval_required);
+    let denied = blockers
+        .iter()
+        .any(|b| matches!(b.code, BlockerCode::ApprovalDenied | BlockerCode::ApprovalStale));
     match (required, denied) {
         (false, _) => ApprovalStatus::NotRequired,
         (true, true) => ApprovalStatus::Denied,
@@ -193,14 +169,8 @@ fn verification_lines(ending: &Ending<'_>) -> Vec<VerificationLine> {
 
 /// `None` when nothing was run on the patch; true only when nothing speaks against the result.
 fn tests_passed(ending: &Ending<'_>, blockers: &[Blocker]) -> Option<bool> {
-    let patched = ending
-        .observations
-        .verification
-        .as_ref()?
-        .run(RunLabel::Patched)?;
-    let distrusted = blockers
-        .iter()
-        .any(|b| b.code == BlockerCode::VerificationUntrusted);
+    let patched = ending.observations.verification.as_ref()?.run(RunLabel::Patched)?;
+    let distrusted = blockers.iter().any(|b| b.code == BlockerCode::VerificationUntrusted);
     Some(patched.passed() && !distrusted)
 }
 
@@ -259,10 +229,7 @@ fn not_applicable(report: &Report, ending: &Ending<'_>) -> BTreeMap<String, Stri
             .and_then(|contract| contract.no_test_rationale.as_deref());
         add(
             "tests_passed",
-            rationale.map_or(
-                "no verification command was run on the patch",
-                |_| "no_test_rationale",
-            ),
+            rationale.map_or("no verification command was run on the patch", |_| "no_test_rationale"),
         );
     }
     add("case_model_provider", "this engine uses no model");

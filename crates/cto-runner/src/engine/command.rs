@@ -69,10 +69,7 @@ impl Engine for Command {
             let lines = bytes.split(|b| *b == b'\n').filter(|line| !line.is_empty());
             for line in lines.take(MAX_EVENTS) {
                 let text = Untrusted::new(line).escaped(MAX_TEXT);
-                events.push((
-                    EventType::EngineMessage,
-                    json!({ "stream": stream, "text": text }),
-                ));
+                events.push((EventType::EngineMessage, json!({ "stream": stream, "text": text })));
             }
         }
         Normalized {

@@ -102,9 +102,7 @@ pub enum EngineError {
         suggestion: Option<String>,
     },
     /// `command` was asked for without a command.
-    #[error(
-        "start engine 'command': give the agent's argv after '--', for example: -- my-agent --fix"
-    )]
+    #[error("start engine 'command': give the agent's argv after '--', for example: -- my-agent --fix")]
     NoCommand,
 }
 
@@ -134,9 +132,7 @@ pub fn find_engine(selector: &str) -> Result<(&'static dyn Engine, Option<&str>)
                 suggestion: crate::nearest::nearest(name, names),
             }
         })?;
-    if let Some(variant) =
-        variant.filter(|v| name != "fake" || !PLAYS.iter().any(|play| play.name == *v))
-    {
+    if let Some(variant) = variant.filter(|v| name != "fake" || !PLAYS.iter().any(|play| play.name == *v)) {
         return Err(EngineError::UnknownVariant {
             variant: cto_schema::escape(variant.as_bytes(), 80),
             suggestion: crate::nearest::nearest(variant, PLAYS.iter().map(|play| play.name)),

@@ -15,11 +15,7 @@ use super::{LayerError, shown};
 const MAX_ENTRIES: usize = 2_000_000;
 
 /// Copies what is below `source` into the empty directory `target`; hard links become copies.
-pub(super) fn copy(
-    source: &Path,
-    target: &Path,
-    owner: Option<(u32, u32)>,
-) -> Result<(), LayerError> {
+pub(super) fn copy(source: &Path, target: &Path, owner: Option<(u32, u32)>) -> Result<(), LayerError> {
     let mut pending = vec![(source.to_owned(), target.to_owned())];
     let mut entries = 0;
     while let Some((from, to)) = pending.pop() {
@@ -29,15 +25,13 @@ pub(super) fn copy(
             let (from, to) = (entry.path(), to.join(entry.file_name()));
             entries += 1;
             if entries > MAX_ENTRIES {
-                let problem =
-                    format!("it has more than {MAX_ENTRIES} entries; freeze a smaller directory");
+                let problem = format!("it has more than {MAX_ENTRIES} entries; freeze a smaller directory");
                 return Err(LayerError::Entry {
                     path: shown(source),
                     problem,
                 });
             }
-            let metadata = fs::symlink_metadata(&from)
-                .map_err(|error| LayerError::file("read", &from, error))?;
+            let metadata = fs::symlink_metadata(&from).map_err(|error| LayerError::file("read", &from, error))?;
             if metadata.is_dir() {
                 fs::create_dir(&to).map_err(|error| LayerError::file("make", &to, error))?;
                 pending.push((from, to));
@@ -77,12 +71,7 @@ fn copy_file(from: &Path, to: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn copy_link(
-    root: &Path,
-    from: &Path,
-    to: &Path,
-    owner: Option<(u32, u32)>,
-) -> Result<(), LayerError> {
+fn copy_link(root: &Path, from: &Path, to: &Path, owner: Option<(u32, u32)>) -> Result<(), LayerError> {
     let target = fs::read_link(from).map_err(|error| LayerError::file("read", from, error))?;
     if let Err(problem) = leads_nowhere_else(root, from, &target) {
         let shown_target = cto_schema::escape(target.as_os_str().as_bytes(), 200);
@@ -93,8 +82,7 @@ fn copy_link(
     }
     symlink(&target, to).map_err(|error| LayerError::file("make", to, error))?;
     if let Some((uid, gid)) = owner {
-        lchown(to, Some(uid), Some(gid))
-            .map_err(|error| LayerError::file("set the owner of", to, error))?;
+        lchown(to, Some(uid), Some(gid)).map_err(|error| LayerError::file("set the owner of", to, error))?;
     }
     Ok(())
 }

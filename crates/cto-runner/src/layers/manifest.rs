@@ -39,14 +39,12 @@ impl Manifest {
         let mut sums = Self::default();
         let mut pending = vec![root.to_owned()];
         while let Some(directory) = pending.pop() {
-            let entries = fs::read_dir(&directory)
-                .map_err(|error| LayerError::file("list", &directory, error))?;
+            let entries = fs::read_dir(&directory).map_err(|error| LayerError::file("list", &directory, error))?;
             for entry in entries {
                 let path = entry
                     .map_err(|error| LayerError::file("list", &directory, error))?
                     .path();
-                let metadata = fs::symlink_metadata(&path)
-                    .map_err(|error| LayerError::file("read", &path, error))?;
+                let metadata = fs::symlink_metadata(&path).map_err(|error| LayerError::file("read", &path, error))?;
                 let relative = path
                     .strip_prefix(root)
                     .map(|path| path.as_os_str().as_bytes().to_vec())
@@ -56,18 +54,13 @@ impl Manifest {
                     pending.push(path);
                     format!("d 755 - - {name}")
                 } else if metadata.is_symlink() {
-                    let target = fs::read_link(&path)
-                        .map_err(|error| LayerError::file("read", &path, error))?;
+                    let target = fs::read_link(&path).map_err(|error| LayerError::file("read", &path, error))?;
                     format!("l - - - {name} {}", encoded(target.as_os_str().as_bytes()))
                 } else if metadata.is_file() {
                     let (size, digest) = hash(&path)?;
                     sums.files += 1;
                     sums.bytes += size;
-                    format!(
-                        "f {:o} {size} {} {name}",
-                        plain_mode(metadata.mode()),
-                        digest.hex()
-                    )
+                    format!("f {:o} {size} {} {name}", plain_mode(metadata.mode()), digest.hex())
                 } else {
                     return Err(special(&path));
                 };

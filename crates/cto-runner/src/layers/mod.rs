@@ -114,11 +114,7 @@ pub enum LayerError {
 }
 
 impl LayerError {
-    fn file(
-        action: &'static str,
-        path: &std::path::Path,
-        source: impl Into<std::io::Error>,
-    ) -> Self {
+    fn file(action: &'static str, path: &std::path::Path, source: impl Into<std::io::Error>) -> Self {
         Self::File {
             action,
             path: shown(path),

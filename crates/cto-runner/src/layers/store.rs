@@ -18,22 +18,18 @@ const NEW: &str = ".new-";
 pub fn freeze(request: &FreezeRequest, layers_root: &Path) -> Result<Frozen, LayerError> {
     check_mount(request)?;
     // A link may be given for the directory itself; everything below is taken as it is.
-    let source = fs::canonicalize(&request.source)
-        .map_err(|error| LayerError::file("find", &request.source, error))?;
+    let source = fs::canonicalize(&request.source).map_err(|error| LayerError::file("find", &request.source, error))?;
     if !source.is_dir() {
-        let problem =
-            "it is not a directory; name the directory that holds the dependencies".to_owned();
+        let problem = "it is not a directory; name the directory that holds the dependencies".to_owned();
         return Err(LayerError::Entry {
             path: shown(&source),
             problem,
         });
     }
-    fs::create_dir_all(layers_root)
-        .map_err(|error| LayerError::file("make", layers_root, error))?;
+    fs::create_dir_all(layers_root).map_err(|error| LayerError::file("make", layers_root, error))?;
     let inside = fs::canonicalize(layers_root).is_ok_and(|root| root.starts_with(&source));
     if inside {
-        let problem =
-            "the layer store is inside it; freeze a directory beside the store".to_owned();
+        let problem = "the layer store is inside it; freeze a directory beside the store".to_owned();
         return Err(LayerError::Entry {
             path: shown(&source),
             problem,
@@ -105,10 +101,8 @@ pub fn check(layers_root: &Path, layer: &DependencyLayer) -> Result<(), LayerErr
     if found.digest() == layer.digest {
         return Ok(());
     }
-    let stored = fs::read_to_string(layers_root.join(layer.digest.hex()).join("manifest"))
-        .unwrap_or_default();
-    let (was, is): (BTreeSet<&str>, BTreeSet<&str>) =
-        (stored.lines().collect(), found.text.lines().collect());
+    let stored = fs::read_to_string(layers_root.join(layer.digest.hex()).join("manifest")).unwrap_or_default();
+    let (was, is): (BTreeSet<&str>, BTreeSet<&str>) = (stored.lines().collect(), found.text.lines().collect());
     let first = was
         .symmetric_difference(&is)
         .next()
@@ -138,11 +132,7 @@ pub fn list(layers_root: &Path) -> Result<Vec<StoredLayer>, LayerError> {
                 .unwrap_or_default()
                 .to_owned()
         };
-        let number = |key: &str| {
-            meta.get(key)
-                .and_then(serde_json::Value::as_u64)
-                .unwrap_or_default()
-        };
+        let number = |key: &str| meta.get(key).and_then(serde_json::Value::as_u64).unwrap_or_default();
         let (name, source, mount) = (text("name"), text("source"), text("mount"));
         found.push(StoredLayer {
             digest,
@@ -160,10 +150,7 @@ pub fn list(layers_root: &Path) -> Result<Vec<StoredLayer>, LayerError> {
 /// Removes every layer that is not in `used`, and what interrupted freezes left; returns the removed digests.
 ///
 /// The caller knows which contracts and runs are alive; this function only knows the store.
-pub fn remove_unused(
-    layers_root: &Path,
-    used: &BTreeSet<Sha256Digest>,
-) -> Result<Vec<Sha256Digest>, LayerError> {
+pub fn remove_unused(layers_root: &Path, used: &BTreeSet<Sha256Digest>) -> Result<Vec<Sha256Digest>, LayerError> {
     let mut removed = Vec::new();
     for path in children(layers_root)? {
         let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
@@ -173,17 +160,12 @@ pub fn remove_unused(
             Some(digest) if !used.contains(&digest) => {
                 // A half-removed layer must not carry the name of a whole one.
                 let gone = layers_root.join(format!("{NEW}removed-{name}"));
-                fs::rename(&path, &gone)
-                    .map_err(|error| LayerError::file("remove", &path, error))?;
-                fs::remove_dir_all(&gone)
-                    .map_err(|error| LayerError::file("remove", &gone, error))?;
+                fs::rename(&path, &gone).map_err(|error| LayerError::file("remove", &path, error))?;
+                fs::remove_dir_all(&gone).map_err(|error| LayerError::file("remove", &gone, error))?;
                 removed.push(digest);
             }
-            None if name.starts_with(NEW)
-                && lock(&path, FlockOperation::NonBlockingLockExclusive).is_ok() =>
-            {
-                fs::remove_dir_all(&path)
-                    .map_err(|error| LayerError::file("remove", &path, error))?;
+            None if name.starts_with(NEW) && lock(&path, FlockOperation::NonBlockingLockExclusive).is_ok() => {
+                fs::remove_dir_all(&path).map_err(|error| LayerError::file("remove", &path, error))?;
             }
             _ => {}
         }
@@ -207,12 +189,7 @@ fn check_mount(request: &FreezeRequest) -> Result<(), LayerError> {
         .skip(1)
         .all(|part| matches!(part, Component::Normal(_)));
     let covers = mount == Path::new("/workspace") || mount.starts_with("/workspace/.git");
-    if mount.is_absolute()
-        && plain
-        && mount.components().count() > 1
-        && !covers
-        && mount.to_str().is_some()
-    {
+    if mount.is_absolute() && plain && mount.components().count() > 1 && !covers && mount.to_str().is_some() {
         return Ok(());
     }
     Err(LayerError::Mount {
@@ -268,15 +245,11 @@ fn notes(source: &Path, mount: &Path) -> Vec<String> {
             shown(mount)
         ));
     }
-    for secret in [
-        ".npmrc",
-        ".pypirc",
-        "credentials",
-        "credentials.toml",
-        ".env",
-    ] {
+    for secret in [".npmrc", ".pypirc", "credentials", "credentials.toml", ".env"] {
         if source.join(secret).exists() {
-            found.push(format!("'{secret}' is in the directory and so in the layer: every sandbox that uses it can read it"));
+            found.push(format!(
+                "'{secret}' is in the directory and so in the layer: every sandbox that uses it can read it"
+            ));
         }
     }
     found

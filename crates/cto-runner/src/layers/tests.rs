@@ -40,10 +40,7 @@ impl Place {
 }
 
 fn put(path: &std::path::Path, bytes: &[u8]) {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a test's own files need not survive a crash"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "a test's own files need not survive a crash")]
     fs::write(path, bytes).unwrap();
 }
 
@@ -59,24 +56,12 @@ fn the_same_content_is_one_layer_whatever_its_modes_and_hard_links() {
         PathBuf::from("../a/bin/run")
     );
     assert_eq!(
-        fs::metadata(tree.join("a/bin/run"))
-            .unwrap()
-            .permissions()
-            .mode()
-            & 0o7777,
+        fs::metadata(tree.join("a/bin/run")).unwrap().permissions().mode() & 0o7777,
         0o755
     );
 
-    fs::set_permissions(
-        place.source.join("a/index.js"),
-        Permissions::from_mode(0o600),
-    )
-    .unwrap();
-    fs::hard_link(
-        place.source.join("a/index.js"),
-        place.source.join("../other"),
-    )
-    .unwrap();
+    fs::set_permissions(place.source.join("a/index.js"), Permissions::from_mode(0o600)).unwrap();
+    fs::hard_link(place.source.join("a/index.js"), place.source.join("../other")).unwrap();
     let second = place.freeze().unwrap();
     assert!(second.reused && second.layer == first.layer);
     check(&place.store, &first.layer).unwrap();
@@ -100,14 +85,8 @@ fn every_byte_of_a_name_is_in_the_manifest() {
         put(&place.source.join(std::ffi::OsStr::from_bytes(name)), b"");
     }
     let frozen = place.freeze().unwrap();
-    let text =
-        fs::read_to_string(place.store.join(frozen.layer.digest.hex()).join("manifest")).unwrap();
-    for line in [
-        "a%20b\n",
-        "a%0Af%20644%200%20x%20y\n",
-        "%FF%2541\n",
-        "%2520\n",
-    ] {
+    let text = fs::read_to_string(place.store.join(frozen.layer.digest.hex()).join("manifest")).unwrap();
+    for line in ["a%20b\n", "a%0Af%20644%200%20x%20y\n", "%FF%2541\n", "%2520\n"] {
         assert!(text.contains(line), "{text}");
     }
     assert_eq!(Sha256Digest::of(text.as_bytes()), frozen.layer.digest);
@@ -150,20 +129,8 @@ fn refuses_special_files_and_bad_mount_points() {
         rustix::fs::Mode::from_raw_mode(0o600),
     )
     .unwrap();
-    assert!(
-        place
-            .freeze()
-            .unwrap_err()
-            .to_string()
-            .contains("named pipe")
-    );
-    for mount in [
-        "relative",
-        "/",
-        "/workspace",
-        "/workspace/.git/x",
-        "/a/../b",
-    ] {
+    assert!(place.freeze().unwrap_err().to_string().contains("named pipe"));
+    for mount in ["relative", "/", "/workspace", "/workspace/.git/x", "/a/../b"] {
         let request = FreezeRequest {
             source: place.source.clone(),
             name: "n".to_owned(),
@@ -185,9 +152,7 @@ fn missing_and_damaged_layers_say_how_to_mend_them() {
     let place = Place::new();
     let frozen = place.freeze().unwrap();
     put(
-        &resolve(&place.store, &frozen.layer)
-            .unwrap()
-            .join("a/index.js"),
+        &resolve(&place.store, &frozen.layer).unwrap().join("a/index.js"),
         b"evil",
     );
     let damaged = check(&place.store, &frozen.layer).unwrap_err().to_string();

@@ -58,24 +58,14 @@ impl Throwaway {
         let repository = place.path().join("repository");
         fs::create_dir(&repository).map_err(|error| error.to_string())?;
         let git = |arguments: &[&str]| {
-            let call = GitCall::new(arguments[0])
-                .args(&arguments[1..])
-                .directory(&repository);
-            harness
-                .git
-                .run(call)
-                .map(drop)
-                .map_err(|error| chain(&error))
+            let call = GitCall::new(arguments[0]).args(&arguments[1..]).directory(&repository);
+            harness.git.run(call).map(drop).map_err(|error| chain(&error))
         };
         git(&["init", "--quiet", "--initial-branch=main"])?;
         let config = repository.join(".git/config");
         let user = b"[user]\n\tname = fixture\n\temail = fixture@cto.invalid\n";
         append(&config, user).map_err(|error| error.to_string())?;
-        for file in case
-            .files
-            .iter()
-            .filter(|file| file.kind != CaseFileKind::Link)
-        {
+        for file in case.files.iter().filter(|file| file.kind != CaseFileKind::Link) {
             let path = repository.join(String::from_utf8_lossy(&file.path).as_ref());
             write(&path, &file.bytes).map_err(|error| error.to_string())?;
         }
@@ -95,9 +85,7 @@ impl Throwaway {
     /// Leaves an uncommitted change, or holds the repository as another run would.
     pub(super) fn change(&mut self, change: TargetChange) -> io::Result<()> {
         match change {
-            TargetChange::Uncommitted => {
-                append(&self.path().join("strings.py"), b"# uncommitted\n")
-            }
+            TargetChange::Uncommitted => append(&self.path().join("strings.py"), b"# uncommitted\n"),
             TargetChange::Held => {
                 let held = File::open(self.path())?;
                 rustix::fs::flock(&held, FlockOperation::NonBlockingLockExclusive)?;
@@ -114,11 +102,7 @@ fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 fn append(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    File::options()
-        .append(true)
-        .create(true)
-        .open(path)?
-        .write_all(bytes)
+    File::options().append(true).create(true).open(path)?.write_all(bytes)
 }
 
 /// Changes a case so that its contract is the changed one.

@@ -239,11 +239,7 @@ pub const ROWS: &[Row] = &[
     later(
         "local-config-unavailable",
         "the local endpoint is not configured",
-        (
-            C::ProviderLocalConfigUnavailable,
-            E::BackendGateBlocked,
-            Blocked,
-        ),
+        (C::ProviderLocalConfigUnavailable, E::BackendGateBlocked, Blocked),
         GATEWAY,
     ),
     row(
@@ -402,10 +398,7 @@ mod tests {
     #[test]
     fn every_blocker_code_has_a_row() {
         for code in BlockerCode::all() {
-            assert!(
-                ROWS.iter().any(|row| row.blocker == *code),
-                "{code:?} has no fixture"
-            );
+            assert!(ROWS.iter().any(|row| row.blocker == *code), "{code:?} has no fixture");
         }
     }
 
@@ -418,11 +411,7 @@ mod tests {
                     patch_exists,
                 };
                 let depends = row.blocker == BlockerCode::Timeout;
-                assert!(
-                    depends || row.blocker.status(context) == row.status,
-                    "{}",
-                    row.name
-                );
+                assert!(depends || row.blocker.status(context) == row.status, "{}", row.name);
                 assert_eq!(row.blocker.event(context), row.event, "{}", row.name);
             }
         }

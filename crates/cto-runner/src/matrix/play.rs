@@ -9,9 +9,7 @@ use cto_evidence::{Bundle, Keys, KnownKey, TrustedKeys, verify_bundle};
 use cto_schema::{Blocker, Event, Report, RunId, Status};
 use rustix::event::{Timespec, poll};
 
-use super::change::{
-    ContractChange, Interference, Meddler, RequestChange, Throwaway, change_case, contract_bytes,
-};
+use super::change::{ContractChange, Interference, Meddler, RequestChange, Throwaway, change_case, contract_bytes};
 use super::{Played, Row, Way};
 use crate::cases::{LoadedCase, find};
 use crate::recover::recover;
@@ -167,13 +165,10 @@ fn kill(harness: &Harness) -> Result<RunId, String> {
 )]
 fn child(harness: &Harness) -> std::process::Command {
     let mut command = std::process::Command::new(&harness.reexec.program);
-    command.arg("--home").arg(harness.home.root()).args([
-        "run",
-        ACCEPTED,
-        "--engine",
-        "fake:timeout",
-        "--json",
-    ]);
+    command
+        .arg("--home")
+        .arg(harness.home.root())
+        .args(["run", ACCEPTED, "--engine", "fake:timeout", "--json"]);
     command
         .stdin(std::process::Stdio::null())
         .stdout(std::process::Stdio::null())
@@ -197,8 +192,7 @@ fn wait_for_engine(harness: &Harness, before: &[RunId]) -> Result<RunId, String>
     let ticks = PATIENCE.as_millis() / 10;
     for _ in 0..ticks {
         for run_id in live(harness)?.into_iter().filter(|id| !before.contains(id)) {
-            let journal = std::fs::read_to_string(harness.home.run(&run_id).join("journal.jsonl"))
-                .unwrap_or_default();
+            let journal = std::fs::read_to_string(harness.home.run(&run_id).join("journal.jsonl")).unwrap_or_default();
             if journal.contains("\"engine_intent\"") {
                 return Ok(run_id);
             }
@@ -211,18 +205,12 @@ fn wait_for_engine(harness: &Harness, before: &[RunId]) -> Result<RunId, String>
 
 fn judge(harness: &Harness, row: &Row, bundle: &Path) -> Vec<String> {
     let mut problems = Vec::new();
-    let report: Report = match std::fs::read(bundle.join("report.json"))
-        .map(|bytes| serde_json::from_slice(&bytes))
-    {
+    let report: Report = match std::fs::read(bundle.join("report.json")).map(|bytes| serde_json::from_slice(&bytes)) {
         Ok(Ok(report)) => report,
         _ => return vec!["report.json cannot be read".to_owned()],
     };
     if report.status != row.status {
-        problems.push(format!(
-            "status is {}, not {}",
-            report.status.word(),
-            row.status.word()
-        ));
+        problems.push(format!("status is {}, not {}", report.status.word(), row.status.word()));
     }
     if report.status == Status::Pass {
         problems.push("the run passed".to_owned());
@@ -244,11 +232,7 @@ fn judge(harness: &Harness, row: &Row, bundle: &Path) -> Vec<String> {
     if report.case_process_started != row.starts {
         problems.push(format!(
             "the engine was {}started",
-            if report.case_process_started {
-                ""
-            } else {
-                "not "
-            }
+            if report.case_process_started { "" } else { "not " }
         ));
     }
     if !has_event(bundle, row) {

@@ -63,10 +63,7 @@ pub fn make_patch(
         "before",
         set.changes.iter().filter(|c| c.before.is_some()),
         |out, change, path| {
-            let before = change
-                .before
-                .as_ref()
-                .map_or(EntryKind::File, |state| state.kind);
+            let before = change.before.as_ref().map_or(EntryKind::File, |state| state.kind);
             old_content(out, baseline, path, before)
         },
     )?;
@@ -76,12 +73,9 @@ pub fn make_patch(
         "after",
         set.changes.iter().filter(|c| c.after.is_some()),
         |out, change, path| {
-            let content = collected
-                .contents
-                .get(path)
-                .ok_or_else(|| PatchError::Content {
-                    path: change.path.shown(),
-                })?;
+            let content = collected.contents.get(path).ok_or_else(|| PatchError::Content {
+                path: change.path.shown(),
+            })?;
             new_content(out, content, change.after.as_ref())
         },
     )?;
@@ -90,15 +84,13 @@ pub fn make_patch(
     let mut input = File::open(&stream).at(&stream)?;
     input.rewind().at(&stream)?;
     let failed = |source| PatchError::Diff { source };
-    let import =
-        GitCall::new("fast-import").args(["--quiet", "--done", "--date-format=raw", "--depth=0"]);
+    let import = GitCall::new("fast-import").args(["--quiet", "--done", "--date-format=raw", "--depth=0"]);
     git.run(import.git_dir(&git_dir).input(Input::File(input)))
         .map_err(failed)?;
     let diff = GitCall::new("diff-tree")
         .args(DIFF)
         .args(["refs/import/before", "refs/import/after"]);
-    git.run(diff.git_dir(&git_dir).cap(PATCH_CAP))
-        .map_err(failed)
+    git.run(diff.git_dir(&git_dir).cap(PATCH_CAP)).map_err(failed)
 }
 
 /// Writes one commit of an import stream that holds exactly the given changes' states.
@@ -123,9 +115,7 @@ fn commit<'a, W: Write>(
         } else {
             &change.after
         };
-        let mode = state
-            .as_ref()
-            .map_or("100644", |state| state.kind.git_mode());
+        let mode = state.as_ref().map_or("100644", |state| state.kind.git_mode());
         write!(out, "M {mode} inline ").at(stream)?;
         out.write_all(&quote_path(&path)).at(stream)?;
         out.write_all(b"\n").at(stream)?;
@@ -138,12 +128,7 @@ fn commit<'a, W: Write>(
     Ok(())
 }
 
-fn old_content(
-    out: &mut impl Write,
-    baseline: &Baseline,
-    path: &[u8],
-    kind: EntryKind,
-) -> Result<(), PatchError> {
+fn old_content(out: &mut impl Write, baseline: &Baseline, path: &[u8], kind: EntryKind) -> Result<(), PatchError> {
     let place = || baseline.files().join(OsStr::from_bytes(path));
     if kind == EntryKind::Symlink {
         let looked = beneath::look(baseline.files_fd(), path).at(place())?;
@@ -159,15 +144,9 @@ fn old_content(
     data(out, size, &mut file).at(place())
 }
 
-fn new_content(
-    out: &mut impl Write,
-    content: &FinalContent,
-    after: Option<&EntryState>,
-) -> Result<(), PatchError> {
+fn new_content(out: &mut impl Write, content: &FinalContent, after: Option<&EntryState>) -> Result<(), PatchError> {
     match content {
-        FinalContent::Symlink { target } => {
-            data(out, target.len() as u64, &mut target.as_slice()).at("import stream")
-        }
+        FinalContent::Symlink { target } => data(out, target.len() as u64, &mut target.as_slice()).at("import stream"),
         FinalContent::File { source, .. } => {
             let mut file = File::open(source).at(source)?;
             data(out, after.map_or(0, |state| state.size_bytes), &mut file).at(source)

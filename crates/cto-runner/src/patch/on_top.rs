@@ -67,20 +67,14 @@ fn read_back(tree: &Path, path: &[u8]) -> Result<TreeChange, PatchError> {
             } else {
                 0o755
             };
-            TreeEntry::File {
-                mode,
-                source: place,
-            }
+            TreeEntry::File { mode, source: place }
         }
         Ok(meta) if meta.is_symlink() => TreeEntry::Symlink {
             target: fs::read_link(&place).at(&place)?,
         },
         _ => TreeEntry::Absent,
     };
-    Ok(TreeChange {
-        path: relative,
-        entry,
-    })
+    Ok(TreeChange { path: relative, entry })
 }
 
 /// Every path that the headers of a patch name; a line of content that looks like one only adds a path.
@@ -88,15 +82,9 @@ fn named_paths(patch: &[u8]) -> BTreeSet<Vec<u8>> {
     let mut paths = BTreeSet::new();
     for line in patch.split(|byte| *byte == b'\n') {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
-        let name = [
-            &b"--- a/"[..],
-            b"+++ b/",
-            b"rename from ",
-            b"rename to ",
-            b"copy to ",
-        ]
-        .iter()
-        .find_map(|prefix| line.strip_prefix(*prefix));
+        let name = [&b"--- a/"[..], b"+++ b/", b"rename from ", b"rename to ", b"copy to "]
+            .iter()
+            .find_map(|prefix| line.strip_prefix(*prefix));
         let Some(name) = name else { continue };
         let name = name.split(|byte| *byte == b'\t').next().unwrap_or(name);
         let safe = !name.is_empty()

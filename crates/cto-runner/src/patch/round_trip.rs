@@ -63,8 +63,7 @@ pub fn round_trip(
 ) -> Result<RoundTrip, PatchError> {
     let changes = &collected.write_set.changes;
     if patch.is_empty() {
-        let mismatch = (!changes.is_empty())
-            .then(|| format!("the patch is empty and {} paths changed", changes.len()));
+        let mismatch = (!changes.is_empty()).then(|| format!("the patch is empty and {} paths changed", changes.len()));
         return Ok(RoundTrip {
             changes: Vec::new(),
             mismatch,
@@ -113,26 +112,15 @@ fn materialise(baseline: &Baseline, path: &[u8], kind: EntryKind, place: &Path) 
     }
     let mut out = File::create_new(place)?;
     io::copy(&mut baseline.open(path)?, &mut out)?;
-    let mode = if kind == EntryKind::Executable {
-        0o755
-    } else {
-        0o644
-    };
+    let mode = if kind == EntryKind::Executable { 0o755 } else { 0o644 };
     out.set_permissions(fs::Permissions::from_mode(mode))
 }
 
 /// Compares the applied result with the final states, both ways, and lists it as steps.
-fn compare(
-    baseline: &Baseline,
-    collected: &Collected,
-    tree: &Path,
-) -> Result<RoundTrip, PatchError> {
+fn compare(baseline: &Baseline, collected: &Collected, tree: &Path) -> Result<RoundTrip, PatchError> {
     let root = beneath::open_directory(tree).at(tree)?;
     let root = beneath::borrow(&root);
-    let mut surplus: BTreeSet<Vec<u8>> = beneath::files_below(root, b"")
-        .at(tree)?
-        .into_iter()
-        .collect();
+    let mut surplus: BTreeSet<Vec<u8>> = beneath::files_below(root, b"").at(tree)?.into_iter().collect();
     let (mut removed, mut written) = (BTreeSet::new(), Vec::new());
     let mut mismatch = None;
     for change in &collected.write_set.changes {
@@ -143,8 +131,7 @@ fn compare(
         let place = tree.join(OsStr::from_bytes(&path));
         let applied = beneath::entry_state(root, &path).at(&place)?;
         if applied != change.after {
-            mismatch
-                .get_or_insert_with(|| difference(&path, applied.as_ref(), change.after.as_ref()));
+            mismatch.get_or_insert_with(|| difference(&path, applied.as_ref(), change.after.as_ref()));
         }
         match applied {
             None => {
@@ -190,12 +177,7 @@ fn step(path: &[u8], state: &EntryState, place: PathBuf) -> Result<TreeChange, P
 fn difference(path: &[u8], applied: Option<&EntryState>, wanted: Option<&EntryState>) -> String {
     let say = |state: Option<&EntryState>| {
         state.map_or("nothing".to_owned(), |s| {
-            format!(
-                "{} {} ({} bytes)",
-                s.kind.git_mode(),
-                s.digest,
-                s.size_bytes
-            )
+            format!("{} {} ({} bytes)", s.kind.git_mode(), s.digest, s.size_bytes)
         })
     };
     format!(
@@ -233,8 +215,7 @@ fn with_emptied_directories(
         if baseline.kind(&directory).at(baseline.files())? != Some(FileType::Directory) {
             continue;
         }
-        let fd = beneath::open_beneath(baseline.files_fd(), &directory, beneath::DIRECTORY)
-            .at(baseline.files())?;
+        let fd = beneath::open_beneath(baseline.files_fd(), &directory, beneath::DIRECTORY).at(baseline.files())?;
         let names = beneath::names(&fd).at(baseline.files())?;
         if names
             .iter()

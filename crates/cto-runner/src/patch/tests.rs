@@ -103,9 +103,7 @@ fn node() -> impl Strategy<Value = Node> {
 /// Puts an entry into a tree; what is in its way goes.
 fn insert(tree: &mut Tree, path: Vec<u8>, node: Node) {
     let below = [path.as_slice(), b"/"].concat();
-    tree.retain(|other, _| {
-        !other.starts_with(&below) && !path.starts_with(&[other.as_slice(), b"/"].concat())
-    });
+    tree.retain(|other, _| !other.starts_with(&below) && !path.starts_with(&[other.as_slice(), b"/"].concat()));
     tree.insert(path, node);
 }
 
@@ -183,10 +181,7 @@ fn trees() -> impl Strategy<Value = (Tree, Tree)> {
 
 /// Lays out what an overlay would leave in its upper layer, whiteouts as files with an attribute.
 fn upper(place: &Path, base: &Tree, end: &Tree) {
-    for (path, node) in end
-        .iter()
-        .filter(|(path, node)| base.get(*path) != Some(node))
-    {
+    for (path, node) in end.iter().filter(|(path, node)| base.get(*path) != Some(node)) {
         put(place, path, node);
     }
     let directories = |tree: &Tree| -> BTreeSet<Vec<u8>> {
@@ -208,24 +203,12 @@ fn upper(place: &Path, base: &Tree, end: &Tree) {
         if parent.is_empty() || after.contains(parent) {
             put(place, path, &Node::File(Vec::new()));
             let at = place.join(OsStr::from_bytes(path));
-            rustix::fs::setxattr(
-                at,
-                "user.overlay.whiteout",
-                b"y",
-                rustix::fs::XattrFlags::empty(),
-            )
-            .unwrap();
+            rustix::fs::setxattr(at, "user.overlay.whiteout", b"y", rustix::fs::XattrFlags::empty()).unwrap();
         }
     }
     for path in after.iter().filter(|path| base.contains_key(*path)) {
         let at = place.join(OsStr::from_bytes(path));
-        rustix::fs::setxattr(
-            at,
-            "user.overlay.opaque",
-            b"y",
-            rustix::fs::XattrFlags::empty(),
-        )
-        .unwrap();
+        rustix::fs::setxattr(at, "user.overlay.opaque", b"y", rustix::fs::XattrFlags::empty()).unwrap();
     }
 }
 
@@ -254,39 +237,21 @@ fn in_an_overlay(bench: &Bench, baseline: &Baseline, base: &Tree, end: &Tree) ->
     // Directories that hold nothing any more make way, deepest first.
     for path in base.keys().rev() {
         let mut parent = beneath::parent(path);
-        while !parent.is_empty()
-            && fs::remove_dir(desk.merged.join(OsStr::from_bytes(parent))).is_ok()
-        {
+        while !parent.is_empty() && fs::remove_dir(desk.merged.join(OsStr::from_bytes(parent))).is_ok() {
             parent = beneath::parent(parent);
         }
     }
-    for (path, node) in end
-        .iter()
-        .filter(|(path, _)| base.get(*path) != end.get(*path))
-    {
+    for (path, node) in end.iter().filter(|(path, _)| base.get(*path) != end.get(*path)) {
         put(&desk.merged, path, node);
     }
     desk.collect()
 }
 
 /// Makes the patch, proves it, and applies its steps to a whole fresh tree.
-fn prove(
-    bench: &Bench,
-    baseline: &Baseline,
-    base: &Tree,
-    end: &Tree,
-    collected: &Collected,
-) -> Vec<u8> {
+fn prove(bench: &Bench, baseline: &Baseline, base: &Tree, end: &Tree, collected: &Collected) -> Vec<u8> {
     let before = bench.git.processes_started();
     let patch = make_patch(&bench.git, baseline, collected, &bench.place("scratch")).unwrap();
-    let proof = round_trip(
-        &bench.git,
-        baseline,
-        &patch,
-        collected,
-        &bench.place("proof"),
-    )
-    .unwrap();
+    let proof = round_trip(&bench.git, baseline, &patch, collected, &bench.place("proof")).unwrap();
     assert!(bench.git.processes_started() - before <= 3);
     assert_eq!(proof.mismatch, None, "{}", String::from_utf8_lossy(&patch));
     let fresh = bench.place("fresh");
@@ -314,11 +279,7 @@ fn prove(
                 );
             }
             TreeEntry::Symlink { target } => {
-                put(
-                    &fresh,
-                    path,
-                    &Node::Symlink(target.as_os_str().as_bytes().to_vec()),
-                );
+                put(&fresh, path, &Node::Symlink(target.as_os_str().as_bytes().to_vec()));
             }
         }
     }
@@ -358,19 +319,11 @@ fn baseline_plus_patch_is_the_final_tree() {
             Ok(())
         })
         .unwrap();
-    assert!(
-        changed.get() > cases / 2,
-        "{} of {cases} trees changed",
-        changed.get()
-    );
+    assert!(changed.get() > cases / 2, "{} of {cases} trees changed", changed.get());
 }
 
 fn simple() -> (Bench, Tree, Tree) {
-    let base = tree([
-        ("a.py", file("one\ntwo\n")),
-        ("b", file("b")),
-        ("d/c", file("c\r\n")),
-    ]);
+    let base = tree([("a.py", file("one\ntwo\n")), ("b", file("b")), ("d/c", file("c\r\n"))]);
     let mut end = base.clone();
     end.insert(b"a.py".to_vec(), file("one\n2\n"));
     end.insert(b"b".to_vec(), Node::Executable(b"b".to_vec()));
@@ -384,13 +337,7 @@ fn the_text_is_gits_own() {
     let baseline = bench.baseline(&base);
     let merged = bench.place("merged");
     end.iter().for_each(|(path, node)| put(&merged, path, node));
-    let patch = prove(
-        &bench,
-        &baseline,
-        &base,
-        &end,
-        &seen(&bench, &baseline, &merged, None),
-    );
+    let patch = prove(&bench, &baseline, &base, &end, &seen(&bench, &baseline, &merged, None));
     let text = String::from_utf8(patch).unwrap();
     let start = "diff --git a/a.py b/a.py\nindex 814f4a422927b82f5f8a43f8fab6d3839e3983f2..";
     assert!(text.starts_with(start), "{text}");
@@ -398,10 +345,7 @@ fn the_text_is_gits_own() {
         text.contains(" 100644\n--- a/a.py\n+++ b/a.py\n@@ -1,2 +1,2 @@\n one\n-two\n+2\n"),
         "{text}"
     );
-    assert!(
-        text.contains("old mode 100644\nnew mode 100755\n"),
-        "{text}"
-    );
+    assert!(text.contains("old mode 100644\nnew mode 100755\n"), "{text}");
     assert!(
         text.contains("deleted file mode 100644\n") && text.contains("-c\r\n"),
         "{text}"
@@ -427,14 +371,7 @@ fn a_patch_that_is_not_the_change_is_caught() {
         String::new(),
     ];
     for lie in lies {
-        let proof = round_trip(
-            &bench.git,
-            &baseline,
-            lie.as_bytes(),
-            &collected,
-            &bench.place("proof"),
-        )
-        .unwrap();
+        let proof = round_trip(&bench.git, &baseline, lie.as_bytes(), &collected, &bench.place("proof")).unwrap();
         assert!(proof.mismatch.is_some(), "{lie}");
     }
     let mut cut = collected.clone();
@@ -456,8 +393,7 @@ fn one_changed_file_costs_three_processes() {
     let (bench, base, _) = simple();
     let baseline = bench.baseline(&base);
     let merged = bench.place("merged");
-    base.iter()
-        .for_each(|(path, node)| put(&merged, path, node));
+    base.iter().for_each(|(path, node)| put(&merged, path, node));
     write(&merged.join("a.py"), "changed\n");
     let layer = bench.place("upper");
     write(&layer.join("a.py"), "changed\n");
@@ -468,14 +404,7 @@ fn one_changed_file_costs_three_processes() {
     let patch = make_patch(&bench.git, &baseline, &collected, &bench.place("scratch")).unwrap();
     let making = started.elapsed();
     let started = Instant::now();
-    round_trip(
-        &bench.git,
-        &baseline,
-        &patch,
-        &collected,
-        &bench.place("proof"),
-    )
-    .unwrap();
+    round_trip(&bench.git, &baseline, &patch, &collected, &bench.place("proof")).unwrap();
     eprintln!(
         "one file: collect {collecting:?}, patch {making:?}, round trip {:?}",
         started.elapsed()

@@ -60,20 +60,13 @@ impl Journey<'_> {
             self.refuse()?;
             return Ok(None);
         }
-        let (
-            Ok((engine, variant)),
-            Some(provider),
-            Some(cage_test),
-            Some((objects, commit)),
-            Ok(contract),
-        ) = (
+        let (Ok((engine, variant)), Some(provider), Some(cage_test), Some((objects, commit)), Ok(contract)) = (
             gathering.engine,
             gathering.provider,
             gathering.cage_test,
             gathering.target,
             &self.contract,
-        )
-        else {
+        ) else {
             return Err(Halt::Ignorant(
                 "the gates admitted a run whose facts are incomplete".to_owned(),
             ));
@@ -113,11 +106,7 @@ impl Journey<'_> {
         let Some(decision) = &self.decision else {
             return Ok(());
         };
-        let mode = self
-            .contract
-            .as_ref()
-            .ok()
-            .map(|contract| contract.mutation_mode);
+        let mode = self.contract.as_ref().ok().map(|contract| contract.mutation_mode);
         let refused: Vec<(String, String)> = decision
             .gates
             .iter()
@@ -144,13 +133,8 @@ impl Journey<'_> {
             )?;
         }
         let engine = self.request.engine.split(':').next().unwrap_or_default();
-        let safe: String = engine
-            .chars()
-            .filter(|c| c.is_ascii_alphanumeric())
-            .take(40)
-            .collect();
-        self.dir
-            .write(&format!("backend/{safe}-gate.log"), log.as_bytes())?;
+        let safe: String = engine.chars().filter(|c| c.is_ascii_alphanumeric()).take(40).collect();
+        self.dir.write(&format!("backend/{safe}-gate.log"), log.as_bytes())?;
         Ok(())
     }
 }

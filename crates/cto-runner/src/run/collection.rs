@@ -4,7 +4,7 @@ use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 
 use cto_policy::Scope;
-use cto_sandbox::Change;
+use cto_sandbox::{Change, Exports};
 use cto_schema::{EventType, JournalEvent, SchemaId, WriteSet};
 use serde_json::json;
 
@@ -16,15 +16,15 @@ use crate::collect::{Collection, patched_tree, sandbox_change};
 use crate::patch::{make_patch, round_trip};
 use crate::supervise::Supervised;
 use crate::watch::Stage;
-use crate::write_set::{
-    CollectLimits, CollectOptions, Collected, FinalContent, WorkspaceView, collect,
-};
+use crate::write_set::{CollectLimits, CollectOptions, Collected, FinalContent, WorkspaceView, collect};
 
 /// A change that is on record and can be verified; only [`Journey::collect`] makes one.
 pub(super) struct Gathered {
     pub(super) workspace: Workspace,
     pub(super) collection: Collection,
     pub(super) staging: PathBuf,
+    /// Keeps the engine's workspace alive: ignored files are read from it where a failure needs explaining.
+    pub(super) engine_tree: Exports,
 }
 
 impl Journey<'_> {
@@ -32,10 +32,7 @@ impl Journey<'_> {
     pub(super) fn collect(&mut self, exited: Exited) -> Result<Gathered, Halt> {
         self.stage(Stage::Collect);
         let from = self.now();
-        let Exited {
-            workspace,
-            supervised,
-        } = exited;
+        let Exited { workspace, supervised } = exited;
         self.dir.journal(JournalEvent::CollectIntent)?;
         let staging = workspace.scratch.0.join("collected");
         make_directory(&staging)?;
@@ -64,9 +61,7 @@ impl Journey<'_> {
             self.patch = self.dir.read("patch.diff")?.unwrap_or_default();
         }
         self.seen.patch_exists = !collection.patch.is_empty();
-        self.seen
-            .roundtrip_error
-            .clone_from(&collection.roundtrip_error);
+        self.seen.roundtrip_error.clone_from(&collection.roundtrip_error);
         self.check_diff(&workspace, &collection.write_set)?;
         self.dir.journal(JournalEvent::Collected {
             write_set_digest,
@@ -82,6 +77,7 @@ impl Journey<'_> {
             workspace,
             collection,
             staging,
+            engine_tree: supervised.exports,
         })
     }
 
@@ -110,11 +106,7 @@ impl Journey<'_> {
             .map_err(|error| Halt::Ignorant(chain(&error)))?;
         debug_assert_eq!(collected.write_set.schema, SchemaId::WRITE_SET.to_string());
         // Mount points of layers that the cage itself made are not the engine's work.
-        let created: Vec<Vec<u8>> = exports
-            .created
-            .iter()
-            .filter_map(|path| relative(path))
-            .collect();
+        let created: Vec<Vec<u8>> = exports.created.iter().filter_map(|path| relative(path)).collect();
         collected
             .write_set
             .empty_directories
@@ -122,21 +114,12 @@ impl Journey<'_> {
         Ok(collected)
     }
 
-    fn make_patch(
-        &mut self,
-        workspace: &Workspace,
-        collected: &Collected,
-    ) -> Result<Vec<u8>, Halt> {
+    fn make_patch(&mut self, workspace: &Workspace, collected: &Collected) -> Result<Vec<u8>, Halt> {
         if collected.write_set.truncated.is_some() {
             return Ok(Vec::new());
         }
-        make_patch(
-            &self.harness.git,
-            &workspace.baseline,
-            collected,
-            &workspace.scratch.0,
-        )
-        .map_err(|error| Halt::Ignorant(chain(&error)))
+        make_patch(&self.harness.git, &workspace.baseline, collected, &workspace.scratch.0)
+            .map_err(|error| Halt::Ignorant(chain(&error)))
     }
 
     fn prove_patch(
@@ -152,22 +135,15 @@ impl Journey<'_> {
         let (changes, roundtrip_error) = if truncated {
             (vec![], None)
         } else {
-            let tripped = round_trip(
-                &self.harness.git,
-                &workspace.baseline,
-                &patch,
-                collected,
-                &directory,
-            )
-            .map_err(|error| Halt::Ignorant(chain(&error)))?;
+            let tripped = round_trip(&self.harness.git, &workspace.baseline, &patch, collected, &directory)
+                .map_err(|error| Halt::Ignorant(chain(&error)))?;
             (
                 tripped.changes.into_iter().map(sandbox_change).collect(),
                 tripped.mismatch,
             )
         };
         let tree = patched_tree(workspace.baseline.files(), &changes);
-        let scope =
-            Scope::of(&workspace.contract).map_err(|error| Halt::Ignorant(chain(&error)))?;
+        let scope = Scope::of(&workspace.contract).map_err(|error| Halt::Ignorant(chain(&error)))?;
         let changed_paths: Vec<Vec<u8>> = collected
             .write_set
             .changes
@@ -188,8 +164,7 @@ impl Journey<'_> {
     }
 
     fn check_diff(&mut self, workspace: &Workspace, write_set: &WriteSet) -> Result<(), Halt> {
-        let scope =
-            Scope::of(&workspace.contract).map_err(|error| Halt::Ignorant(chain(&error)))?;
+        let scope = Scope::of(&workspace.contract).map_err(|error| Halt::Ignorant(chain(&error)))?;
         let (outside, forbidden) = scope.violations(&write_set.changes);
         let contract = &workspace.contract;
         let proof = cto_schema::AllowedPathsProof {
@@ -240,8 +215,7 @@ impl Journey<'_> {
 }
 
 fn make_directory(path: &Path) -> Result<(), Halt> {
-    std::fs::create_dir(path)
-        .map_err(|error| Halt::Ignorant(format!("failed to create {}: {error}", path.display())))
+    std::fs::create_dir(path).map_err(|error| Halt::Ignorant(format!("failed to create {}: {error}", path.display())))
 }
 
 fn relative(created: &Path) -> Option<Vec<u8>> {
@@ -250,34 +224,21 @@ fn relative(created: &Path) -> Option<Vec<u8>> {
 }
 
 /// Facts about changed tests; content is read where a path is a test or its configuration.
-fn integrity_facts(
-    workspace: &Workspace,
-    collected: &Collected,
-    scope: &Scope,
-) -> Vec<cto_schema::IntegrityFact> {
+fn integrity_facts(workspace: &Workspace, collected: &Collected, scope: &Scope) -> Vec<cto_schema::IntegrityFact> {
     let mut contents = Vec::new();
     for change in &collected.write_set.changes {
-        let Some(path) = change
-            .path
-            .bytes()
-            .filter(|path| integrity::may_hold_tests(path))
-        else {
+        let Some(path) = change.path.bytes().filter(|path| integrity::may_hold_tests(path)) else {
             continue;
         };
         let before = change.before.as_ref().and_then(|_| {
             let mut bytes = Vec::new();
             let mut file = workspace.baseline.open(&path).ok()?;
-            std::io::Read::read_to_end(&mut file, &mut bytes)
-                .ok()
-                .map(|_| bytes)
+            std::io::Read::read_to_end(&mut file, &mut bytes).ok().map(|_| bytes)
         });
-        let after = collected
-            .contents
-            .get(&path)
-            .and_then(|content| match content {
-                FinalContent::File { source, .. } => std::fs::read(source).ok(),
-                FinalContent::Symlink { target } => Some(target.clone()),
-            });
+        let after = collected.contents.get(&path).and_then(|content| match content {
+            FinalContent::File { source, .. } => std::fs::read(source).ok(),
+            FinalContent::Symlink { target } => Some(target.clone()),
+        });
         contents.push((path, before, after));
     }
     let files: Vec<ChangedFile<'_>> = contents
@@ -298,22 +259,12 @@ fn integrity_facts(
 fn ignored_changes(write_set: &WriteSet, supervised: &Supervised) -> Vec<Change> {
     use std::os::fd::AsRawFd as _;
     use std::os::unix::ffi::OsStrExt as _;
-    let root = PathBuf::from(format!(
-        "/proc/self/fd/{}",
-        supervised.exports.workspace.as_raw_fd()
-    ));
-    let files = write_set
-        .ignored
-        .iter()
-        .filter(|artifact| artifact.digest.is_some());
+    let root = PathBuf::from(format!("/proc/self/fd/{}", supervised.exports.workspace.as_raw_fd()));
+    let files = write_set.ignored.iter().filter(|artifact| artifact.digest.is_some());
     files
         .filter_map(|artifact| artifact.path.bytes())
         .map(|bytes| PathBuf::from(std::ffi::OsStr::from_bytes(&bytes)))
-        .filter(|path| {
-            root.join(path)
-                .symlink_metadata()
-                .is_ok_and(|meta| meta.is_file())
-        })
+        .filter(|path| root.join(path).symlink_metadata().is_ok_and(|meta| meta.is_file()))
         .map(|path| Change::File {
             source: root.join(&path),
             path,

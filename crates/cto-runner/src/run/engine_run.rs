@@ -4,10 +4,7 @@ use std::os::fd::AsFd as _;
 use std::time::Duration;
 
 use cto_sandbox::{Exited as JailExit, PreparedJail, prepare};
-use cto_schema::{
-    EndedBy, Enforcement, EngineObservation, ForbiddenAttempt, JournalEvent, LimitHit, SchemaId,
-    escape,
-};
+use cto_schema::{EndedBy, Enforcement, EngineObservation, ForbiddenAttempt, JournalEvent, LimitHit, SchemaId, escape};
 use serde_json::json;
 
 use super::workspace::Workspace;
@@ -53,13 +50,12 @@ impl Journey<'_> {
             observe: true,
         };
         let spec = workspace.plan(self).spec(cage);
-        let jail = prepare(workspace.provider, &spec, &self.harness.reexec)
-            .map_err(|error| Halt::Ignorant(chain(&error)))?;
+        let jail =
+            prepare(workspace.provider, &spec, &self.harness.reexec).map_err(|error| Halt::Ignorant(chain(&error)))?;
         let enforcement = enforcement(jail.enforcement());
         let enforcement_digest = self.write_json("enforcement.json", &enforcement)?;
         self.enforcement = Some(enforcement);
-        self.dir
-            .journal(JournalEvent::EngineReady { enforcement_digest })?;
+        self.dir.journal(JournalEvent::EngineReady { enforcement_digest })?;
         self.span("cage", from, "ok", workspace.provider.name());
         Ok(Caged {
             workspace,
@@ -74,18 +70,11 @@ impl Journey<'_> {
             return Err(Halt::Stopped);
         }
         self.stage(Stage::Engine);
-        let Caged {
-            workspace,
-            jail,
-            shown,
-        } = caged;
-        self.dir
-            .journal(JournalEvent::EngineIntent { argv: shown })?;
+        let Caged { workspace, jail, shown } = caged;
+        self.dir.journal(JournalEvent::EngineIntent { argv: shown })?;
         let from = self.now();
         let deadlines = deadlines(&workspace);
-        let running = jail
-            .start()
-            .map_err(|error| Halt::Ignorant(chain(&error)))?;
+        let running = jail.start().map_err(|error| Halt::Ignorant(chain(&error)))?;
         // From here on an engine process may exist, whatever goes wrong.
         self.seen.engine = Some(EngineObservation {
             started: true,
@@ -93,12 +82,7 @@ impl Journey<'_> {
         });
         let supervised = supervise(running, deadlines, self.watch.stop, self.watch.observer)
             .map_err(|error| Halt::Ignorant(chain(&error)))?;
-        self.span(
-            "engine",
-            from,
-            "ok",
-            self.gathered_engine().name.clone().as_str(),
-        );
+        self.span("engine", from, "ok", self.gathered_engine().name.clone().as_str());
         self.engine_output_bytes = supervised.stdout.total() + supervised.stderr.total();
         self.record_engine(&workspace, &supervised)?;
         let exited = &supervised.exited;
@@ -109,18 +93,11 @@ impl Journey<'_> {
         if supervised.ended_by == EndedBy::Cancelled {
             return Err(Halt::Stopped);
         }
-        Ok(Exited {
-            workspace,
-            supervised,
-        })
+        Ok(Exited { workspace, supervised })
     }
 
     /// Writes the raw logs, the quoted stream and the refusals; notes what the verdict needs.
-    fn record_engine(
-        &mut self,
-        workspace: &Workspace,
-        supervised: &Supervised,
-    ) -> Result<(), Halt> {
+    fn record_engine(&mut self, workspace: &Workspace, supervised: &Supervised) -> Result<(), Halt> {
         let (stdout, stderr) = (supervised.stdout.bytes(), supervised.stderr.bytes());
         let mut normalized = workspace.engine.normalize(&stdout, &stderr);
         let mut acts = supervised.observations.clone();
@@ -140,10 +117,7 @@ impl Journey<'_> {
             let data = self.redact_event(data);
             self.dir.event(kind, data)?;
         }
-        for (name, bytes) in [
-            ("backend/stdout.log", &stdout),
-            ("backend/stderr.log", &stderr),
-        ] {
+        for (name, bytes) in [("backend/stdout.log", &stdout), ("backend/stderr.log", &stderr)] {
             let (_, findings) = self.dir.write_redacted(name, bytes)?;
             self.seen.secrets.extend(findings);
         }
@@ -180,9 +154,7 @@ fn deadlines(workspace: &Workspace) -> Deadlines {
     let wall = contract
         .budget
         .wall_seconds
-        .map_or(timeouts.engine_seconds, |wall| {
-            wall.min(timeouts.engine_seconds)
-        });
+        .map_or(timeouts.engine_seconds, |wall| wall.min(timeouts.engine_seconds));
     let output = u64::from(contract.limits.output_mib) << 20;
     Deadlines {
         wall: seconds(wall),
@@ -230,11 +202,7 @@ fn survivors(exited: &JailExit) -> Vec<String> {
             format!(
                 "{} ({})",
                 survivor.comm,
-                if survivor.argv.is_empty() {
-                    "?"
-                } else {
-                    &survivor.argv
-                }
+                if survivor.argv.is_empty() { "?" } else { &survivor.argv }
             )
         })
         .collect();
@@ -257,19 +225,13 @@ fn limits_hit(supervised: &Supervised, disk_mib: u32) -> Vec<LimitHit> {
     if usage.oom_kills > 0 {
         add(
             "memory",
-            format!(
-                "the kernel killed {} processes at the memory limit",
-                usage.oom_kills
-            ),
+            format!("the kernel killed {} processes at the memory limit", usage.oom_kills),
         );
     }
     if usage.process_limit_hits > 0 {
         add(
             "processes",
-            format!(
-                "{} forks were refused at the process limit",
-                usage.process_limit_hits
-            ),
+            format!("{} forks were refused at the process limit", usage.process_limit_hits),
         );
     }
     if supervised.output_exceeded {
@@ -286,15 +248,9 @@ fn limits_hit(supervised: &Supervised, disk_mib: u32) -> Vec<LimitHit> {
     let full = full.unwrap_or_else(|| rustix::fs::fstatvfs(supervised.exports.workspace.as_fd()));
     if let Ok(stat) = full {
         if stat.f_bavail.saturating_mul(stat.f_frsize) < 64 * 1024 && stat.f_blocks > 0 {
-            add(
-                "disk",
-                format!("the workspace is full: {disk_mib} MiB are allowed"),
-            );
+            add("disk", format!("the workspace is full: {disk_mib} MiB are allowed"));
         } else if stat.f_files > 0 && stat.f_ffree == 0 {
-            add(
-                "files",
-                "the workspace has no room for another file".to_owned(),
-            );
+            add("files", "the workspace has no room for another file".to_owned());
         }
     }
     hits
@@ -334,10 +290,7 @@ mod tests {
 {"type":"approval.granted"}
 "#;
         for (kind, _) in engine.normalize(forged, b"").events {
-            assert!(
-                cto_schema::EventType::name(kind).starts_with("engine."),
-                "{kind}"
-            );
+            assert!(cto_schema::EventType::name(kind).starts_with("engine."), "{kind}");
         }
     }
 }

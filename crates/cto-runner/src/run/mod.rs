@@ -9,9 +9,7 @@ mod verification;
 mod workspace;
 
 use cto_evidence::{Ledger, RunDir, RunDirError, Signer};
-use cto_schema::{
-    EligibilityDecision, Enforcement, Observations, RunId, Span, TaskContract, WriteSet,
-};
+use cto_schema::{EligibilityDecision, Enforcement, Observations, RunId, Span, TaskContract, WriteSet};
 
 use crate::closing::{self, CloseError, Ending};
 use crate::request::{Harness, RunOutcome, RunRequest};
@@ -20,6 +18,7 @@ use crate::watch::{RunObserver, Stage, Stop};
 
 pub use open::OpenError;
 pub(crate) use open::read_task;
+pub(crate) use workspace::open_scratch_path;
 
 /// A run that ended without a sealed bundle.
 #[derive(Debug, thiserror::Error)]
@@ -107,11 +106,7 @@ struct Journey<'a> {
 ///
 /// Whatever is asked for, the result is a sealed bundle; `Err` means that there is none (nothing was started), or
 /// that the run stays on record as unfinished until evidence can be written again.
-pub fn run(
-    harness: &Harness,
-    request: &RunRequest,
-    watch: Watch<'_>,
-) -> Result<RunOutcome, RunError> {
+pub fn run(harness: &Harness, request: &RunRequest, watch: Watch<'_>) -> Result<RunOutcome, RunError> {
     let mut journey = Journey::open(harness, request, watch)?;
     let travelled = journey.travel();
     journey.note(travelled);
@@ -173,8 +168,7 @@ impl Journey<'_> {
         let decision = match &self.decision {
             Some(decision) => decision,
             None => {
-                fallback =
-                    cto_policy::decide(self.contract.as_ref().map_err(String::as_str), &self.facts);
+                fallback = cto_policy::decide(self.contract.as_ref().map_err(String::as_str), &self.facts);
                 &fallback
             }
         };
@@ -196,11 +190,9 @@ impl Journey<'_> {
             observations: self.seen,
         };
         let report =
-            closing::close(self.dir, &self.signer, &self.ledger, ending).map_err(|source| {
-                RunError::Close {
-                    run_id: run_id.clone(),
-                    source: Box::new(source),
-                }
+            closing::close(self.dir, &self.signer, &self.ledger, ending).map_err(|source| RunError::Close {
+                run_id: run_id.clone(),
+                source: Box::new(source),
             })?;
         Ok(RunOutcome {
             run_id,

@@ -1,8 +1,7 @@
 //! Stops 1 to 3: read the bytes, parse them, and open the evidence before any gate is asked.
 
 use cto_evidence::{
-    HomeError, KeyError, Keys, Ledger, LedgerError, OpenedInfo, RunClock, RunDir, RunDirError,
-    fresh_run_id,
+    HomeError, KeyError, Keys, Ledger, LedgerError, OpenedInfo, RunClock, RunDir, RunDirError, fresh_run_id,
 };
 use cto_schema::{EventType, Observations, RunId, TaskContract, parse_contract};
 use serde_json::json;
@@ -36,11 +35,7 @@ pub(crate) fn unique_part(run_id: &RunId) -> &str {
 
 impl<'a> Journey<'a> {
     /// Opens the run's evidence: marker, directory, journal, nonce.
-    pub(super) fn open(
-        harness: &'a Harness,
-        request: &'a RunRequest,
-        watch: Watch<'a>,
-    ) -> Result<Self, OpenError> {
+    pub(super) fn open(harness: &'a Harness, request: &'a RunRequest, watch: Watch<'a>) -> Result<Self, OpenError> {
         let (case_id, contract) = read_task(request);
         let clock = RunClock::start();
         let signer = Keys::open(&harness.home)?.ensure_signing_key()?;

@@ -1,8 +1,8 @@
 //! The target after the run, and the proofs that every run leaves.
 
 use cto_schema::{
-    ForbiddenActionsProof, MutationMode, NoTargetInspection, SchemaId, Sha256Digest,
-    SourceNonMutation, TargetAfter, TreeProof,
+    ForbiddenActionsProof, MutationMode, NoTargetInspection, SchemaId, Sha256Digest, SourceNonMutation, TargetAfter,
+    TreeProof,
 };
 use serde::Serialize;
 
@@ -52,11 +52,7 @@ impl Journey<'_> {
 
     fn leave_logs(&mut self) -> Result<(), Halt> {
         if self.seen.verification.is_none() && !self.dir.artifacts().contains_key("test.log") {
-            let reason = match (
-                &self.seen.harness_error,
-                self.seen.cancelled,
-                &self.decision,
-            ) {
+            let reason = match (&self.seen.harness_error, self.seen.cancelled, &self.decision) {
                 (Some(error), ..) => error.clone(),
                 (None, true, _) => "the operator stopped the run".to_owned(),
                 (None, false, Some(decision)) => decision.reasons.join("; "),
@@ -82,16 +78,12 @@ impl Journey<'_> {
                 holds: engine.forbidden.is_empty(),
                 forbidden_actions: contract.map(|c| c.effective_forbidden_actions()).unwrap_or_default(),
                 attempted: engine.forbidden,
-                observed_by: "seccomp user notification on exec, connect and send; empty network; no credentials".to_owned(),
+                observed_by: "seccomp user notification on exec, connect and send; empty network; no credentials"
+                    .to_owned(),
             };
             self.write_json("forbidden-actions.json", &proof)?;
         }
-        if let Some(after) = self
-            .seen
-            .target_after
-            .clone()
-            .filter(|_| self.source.is_some())
-        {
+        if let Some(after) = self.seen.target_after.clone().filter(|_| self.source.is_some()) {
             let proof = SourceNonMutation {
                 schema: schema(),
                 proof: "source_non_mutation".to_owned(),
@@ -109,34 +101,23 @@ impl Journey<'_> {
     }
 
     fn leave_stage_proof(&mut self) -> Result<(), Halt> {
-        let mode = self
-            .contract
-            .as_ref()
-            .ok()
-            .map(|contract| contract.mutation_mode);
+        let mode = self.contract.as_ref().ok().map(|contract| contract.mutation_mode);
         let schema = || SchemaId::PROOF.to_string();
         let (commit, tree) = self.baseline.clone().unwrap_or_default();
         let start = TreeProof {
             schema: schema(),
             proof: "clean_start".to_owned(),
             holds: true,
-            detail: format!(
-                "the copy is the frozen tree {tree} of commit {commit}, below an empty upper layer"
-            ),
+            detail: format!("the copy is the frozen tree {tree} of commit {commit}, below an empty upper layer"),
             paths: vec![],
         };
         self.write_json("clean-start.json", &start)?;
-        let left = self
-            .seen
-            .verification
-            .as_ref()
-            .map(|v| v.left_behind.clone());
+        let left = self.seen.verification.as_ref().map(|v| v.left_behind.clone());
         let end = TreeProof {
             schema: schema(),
             proof: "clean_end".to_owned(),
             holds: left.as_ref().is_some_and(Vec::is_empty),
-            detail: "the patched tree after verification, compared with baseline and patch"
-                .to_owned(),
+            detail: "the patched tree after verification, compared with baseline and patch".to_owned(),
             paths: left.unwrap_or_default(),
         };
         self.write_json("clean-end.json", &end)?;
@@ -146,11 +127,7 @@ impl Journey<'_> {
                 self.write_json("stage2-no-target-inspection.json", &proof)?;
             }
             Some(MutationMode::CopiedRepo) => {
-                let mutated = self
-                    .seen
-                    .target_after
-                    .as_ref()
-                    .map(|after| !after.unchanged);
+                let mutated = self.seen.target_after.as_ref().map(|after| !after.unchanged);
                 let proof = serde_json::json!({
                     "schema": schema(),
                     "proof": "stage3_copied_repo",
@@ -176,14 +153,8 @@ impl Journey<'_> {
             .command
             .iter()
             .map(|word| word.to_string_lossy().into_owned());
-        let mounts = self
-            .toolchains()
-            .into_iter()
-            .map(|path| path.display().to_string());
-        let repositories: Vec<String> = words
-            .chain(mounts)
-            .filter(|word| names_a_repository(word))
-            .collect();
+        let mounts = self.toolchains().into_iter().map(|path| path.display().to_string());
+        let repositories: Vec<String> = words.chain(mounts).filter(|word| names_a_repository(word)).collect();
         let found = |list: &[String]| {
             if list.is_empty() {
                 "none".to_owned()
@@ -196,16 +167,12 @@ impl Journey<'_> {
             proof: "stage2_no_target_inspection".to_owned(),
             holds: named.is_none() && repositories.is_empty(),
             searched: vec![
-                format!(
-                    "contract target_repository: {}",
-                    named.map_or("none", |_| "named")
-                ),
+                format!("contract target_repository: {}", named.map_or("none", |_| "named")),
                 format!(
                     "argv and mounts that lie in a git repository of the host: {}",
                     found(&repositories)
                 ),
-                "environment: only the fixed variables of every cage, and the task's own text"
-                    .to_owned(),
+                "environment: only the fixed variables of every cage, and the task's own text".to_owned(),
                 "view: system directories, the fixture, and the mounts above".to_owned(),
             ],
             parts: vec![
@@ -217,13 +184,8 @@ impl Journey<'_> {
     }
 
     /// Writes a document, two-space indented so that people can read it.
-    pub(super) fn write_json<T: Serialize>(
-        &mut self,
-        name: &str,
-        document: &T,
-    ) -> Result<Sha256Digest, Halt> {
-        let mut bytes = serde_json::to_vec_pretty(document)
-            .map_err(|error| Halt::Ignorant(error.to_string()))?;
+    pub(super) fn write_json<T: Serialize>(&mut self, name: &str, document: &T) -> Result<Sha256Digest, Halt> {
+        let mut bytes = serde_json::to_vec_pretty(document).map_err(|error| Halt::Ignorant(error.to_string()))?;
         bytes.push(b'\n');
         Ok(self.dir.write(name, &bytes)?)
     }
@@ -239,10 +201,7 @@ fn names_a_repository(word: &str) -> bool {
 
 fn difference(before: &cto_schema::RepositoryState, after: &cto_schema::RepositoryState) -> String {
     let parts = [
-        (
-            "HEAD",
-            before.head != after.head || before.commit != after.commit,
-        ),
+        ("HEAD", before.head != after.head || before.commit != after.commit),
         ("refs", before.refs_digest != after.refs_digest),
         ("index", before.index_digest != after.index_digest),
         (

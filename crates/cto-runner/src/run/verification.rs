@@ -25,14 +25,13 @@ impl Journey<'_> {
             workspace,
             mut collection,
             staging,
+            engine_tree,
         } = gathered;
         self.dir.journal(JournalEvent::VerifyIntent)?;
         let verified = match self.reason_not_to_verify(&workspace) {
             Some(reason) => {
                 let mut none = not_run(&reason);
-                none.verification
-                    .integrity
-                    .clone_from(&collection.integrity);
+                none.verification.integrity.clone_from(&collection.integrity);
                 Ok(none)
             }
             None => {
@@ -53,6 +52,7 @@ impl Journey<'_> {
             Err(RoomError::Stopped) => return Err(Halt::Stopped),
             Err(error) => return Err(Halt::Ignorant(chain(&error))),
         };
+        drop(engine_tree);
         self.record_verification(verified, from)
     }
 
@@ -63,9 +63,7 @@ impl Journey<'_> {
             return Some(format!("the write set is incomplete: {limit}"));
         }
         if let Some(error) = &self.seen.roundtrip_error {
-            return Some(format!(
-                "the patch does not reproduce the final tree: {error}"
-            ));
+            return Some(format!("the patch does not reproduce the final tree: {error}"));
         }
         if write_set.changes.is_empty() && workspace.contract.requires_diff {
             return Some("the engine made no change".to_owned());
@@ -123,8 +121,7 @@ impl Journey<'_> {
             EventType::VerificationCompleted,
             json!({ "runs": runs, "canaries": canaries, "not_run": verification.not_run }),
         )?;
-        self.dir
-            .journal(JournalEvent::Verified { test_log_digest })?;
+        self.dir.journal(JournalEvent::Verified { test_log_digest })?;
         self.seen.verification = Some(verification);
         self.span("verify", from, "ok", "clean room");
         Ok(())
@@ -142,8 +139,7 @@ struct AfterVerification<'a> {
 impl LeftBehind for AfterVerification<'_> {
     fn paths(&self, supervised: &Supervised) -> Result<Vec<String>, String> {
         let exports = &supervised.exports;
-        let staging =
-            tempfile::tempdir_in(&self.workspace.scratch.0).map_err(|error| error.to_string())?;
+        let staging = tempfile::tempdir_in(&self.workspace.scratch.0).map_err(|error| error.to_string())?;
         let view = WorkspaceView {
             merged: exports.workspace.as_fd(),
             upper: exports.upper.as_ref().map(|fd| fd.as_fd()),
@@ -153,8 +149,7 @@ impl LeftBehind for AfterVerification<'_> {
             limits: crate::write_set::CollectLimits::default(),
             staging: staging.path(),
         };
-        let left = collect(self.git, &self.workspace.baseline, view, &options)
-            .map_err(|error| chain(&error))?;
+        let left = collect(self.git, &self.workspace.baseline, view, &options).map_err(|error| chain(&error))?;
         let known = |set: &WriteSet, change: &cto_schema::Change| {
             set.changes
                 .iter()

@@ -26,6 +26,13 @@ pub(super) struct Workspace {
     pub(super) layers: Vec<(PathBuf, PathBuf)>,
     pub(super) toolchains: Vec<PathBuf>,
     pub(super) scratch: Scratch,
+    /// For private copies that a dropped uid must reach by path, which only the provider `none` needs.
+    pub(super) open_scratch: Option<Scratch>,
+}
+
+/// Returns where the private copy of a run without namespaces lies when the harness is root.
+pub(crate) fn open_scratch_path(unique: &str) -> PathBuf {
+    PathBuf::from(format!("/tmp/cto-{unique}"))
 }
 
 /// A private directory of one run; recovery removes it by name when the run cannot.
@@ -59,7 +66,7 @@ impl Workspace {
             toolchains: self.toolchains.iter().map(|root| from_root(root)).collect(),
             layers: self.layers.clone(),
             name: unique_part(journey.dir.run_id()).to_owned(),
-            scratch: self.scratch.0.clone(),
+            scratch: self.open_scratch.as_ref().unwrap_or(&self.scratch).0.clone(),
         }
     }
 }
@@ -76,10 +83,7 @@ impl Journey<'_> {
         let kind = admitted
             .cage_test
             .workspace(self.request.workspace.or(self.harness.settings.workspace));
-        let store = self
-            .harness
-            .baselines()
-            .map_err(|e| Halt::Ignorant(chain(&e)))?;
+        let store = self.harness.baselines().map_err(|e| Halt::Ignorant(chain(&e)))?;
         let baseline = store
             .ensure(
                 &self.harness.git,
@@ -98,9 +102,9 @@ impl Journey<'_> {
         })?;
         let layers = self.resolve_layers(&contract)?;
         let scratch = self.harness.home.work().join(self.dir.run_id().as_str());
-        std::fs::create_dir(&scratch).map_err(|error| {
-            Halt::Ignorant(format!("failed to create {}: {error}", scratch.display()))
-        })?;
+        std::fs::create_dir(&scratch)
+            .map_err(|error| Halt::Ignorant(format!("failed to create {}: {error}", scratch.display())))?;
+        let open_scratch = self.open_scratch(admitted.provider)?;
         let detail = format!("{} entries, {}", baseline.entry_count(), kind.word());
         self.span("baseline", from, "ok", &detail);
         Ok(Workspace {
@@ -113,17 +117,27 @@ impl Journey<'_> {
             layers,
             toolchains: self.toolchains(),
             scratch: Scratch(scratch),
+            open_scratch,
         })
     }
 
-    fn resolve_layers(
-        &self,
-        contract: &cto_schema::TaskContract,
-    ) -> Result<Vec<(PathBuf, PathBuf)>, Halt> {
+    /// Makes the directory that a dropped uid can reach by path; without namespaces there is no other way.
+    fn open_scratch(&self, provider: &dyn Provider) -> Result<Option<Scratch>, Halt> {
+        use std::os::unix::fs::DirBuilderExt as _;
+        if provider.name() != "none" || self.harness.engine_owner().is_none() {
+            return Ok(None);
+        }
+        let path = open_scratch_path(unique_part(self.dir.run_id()));
+        std::fs::DirBuilder::new()
+            .mode(0o711)
+            .create(&path)
+            .map_err(|error| Halt::Ignorant(format!("failed to create {}: {error}", path.display())))?;
+        Ok(Some(Scratch(path)))
+    }
+
+    fn resolve_layers(&self, contract: &cto_schema::TaskContract) -> Result<Vec<(PathBuf, PathBuf)>, Halt> {
         let root = self.harness.home.layers();
-        let resolve = |layer| {
-            crate::layers::resolve(&root, layer).map_err(|error| Halt::Ignorant(chain(&error)))
-        };
+        let resolve = |layer| crate::layers::resolve(&root, layer).map_err(|error| Halt::Ignorant(chain(&error)));
         contract
             .dependency_layers
             .iter()

@@ -35,10 +35,7 @@ mod tests {
     fn reads_only_extensions() {
         let text = b"[core]\n\tobjectformat = x\n[Extensions]\n\tObjectFormat = \"sha256\" # why\n\tnoop\n[extensions \"sub\"]\nrefstorage=y\n";
         let found = extensions(text);
-        assert_eq!(
-            found.get("objectformat").map(String::as_str),
-            Some("sha256")
-        );
+        assert_eq!(found.get("objectformat").map(String::as_str), Some("sha256"));
         assert_eq!((found.len(), found.contains_key("refstorage")), (2, false));
         assert_eq!(extensions(b"[extensions] refstorage = reftable").len(), 1);
         assert!(extensions(b"[extensions").is_empty());

@@ -38,9 +38,7 @@ impl SourceRepository {
             source,
         };
         self.prepare(&git_dir, &commit).map_err(kept)?;
-        let exclude = self
-            .read(&self.common, "info/exclude", 1 << 20)?
-            .unwrap_or_default();
+        let exclude = self.read(&self.common, "info/exclude", 1 << 20)?.unwrap_or_default();
         replace(&git_dir.join("info/exclude"), &exclude).map_err(kept)?;
         let failed = |source| SourceError::Status {
             path: self.path.clone(),
@@ -75,17 +73,10 @@ impl SourceRepository {
             .index_file(&index)
             .directory(&self.path);
         let listing = git
-            .run(
-                call.alternate_objects(&objects)
-                    .allow_index_refresh()
-                    .cap(256 << 20),
-            )
+            .run(call.alternate_objects(&objects).allow_index_refresh().cap(256 << 20))
             .map_err(failed)?;
         let mut dirty = DirtyPaths::default();
-        for entry in listing
-            .split(|&byte| byte == 0)
-            .filter(|entry| entry.len() > 3)
-        {
+        for entry in listing.split(|&byte| byte == 0).filter(|entry| entry.len() > 3) {
             dirty.count += 1;
             if dirty.shown.len() < SHOWN {
                 dirty.shown.push(escape(&entry[3..], 1000));

@@ -160,24 +160,18 @@ impl SourceRepository {
 
     /// Tells whether the path still leads to the directory that was opened.
     pub fn is_in_place(&self) -> bool {
-        open::open_plain(&self.path)
-            .is_ok_and(|(_, stat)| (stat.st_dev, stat.st_ino) == self.identity)
+        open::open_plain(&self.path).is_ok_and(|(_, stat)| (stat.st_dev, stat.st_ino) == self.identity)
     }
 
     /// Returns where its objects are, and nothing else of it.
     pub fn objects(&self) -> Result<ObjectSource, SourceError> {
-        let shallow = self
-            .read(&self.common, "shallow", 16 << 20)?
-            .unwrap_or_default();
+        let shallow = self.read(&self.common, "shallow", 16 << 20)?.unwrap_or_default();
         let lines = String::from_utf8_lossy(&shallow)
             .lines()
             .map(str::to_owned)
             .collect::<Vec<_>>();
         if let Some(line) = lines.iter().find(|line| !self.format.names(line)) {
-            let what = format!(
-                "`shallow` holds \"{}\"",
-                cto_schema::escape(line.as_bytes(), 100)
-            );
+            let what = format!("`shallow` holds \"{}\"", cto_schema::escape(line.as_bytes(), 100));
             return Err(SourceError::Corrupt {
                 path: self.path.clone(),
                 what,
@@ -201,12 +195,7 @@ impl SourceRepository {
     }
 
     fn lock_as(&self, operation: rustix::fs::FlockOperation) -> Result<SourceLock, SourceError> {
-        let opened = rustix::fs::openat(
-            &self.directory,
-            ".",
-            beneath::DIRECTORY,
-            rustix::fs::Mode::empty(),
-        );
+        let opened = rustix::fs::openat(&self.directory, ".", beneath::DIRECTORY, rustix::fs::Mode::empty());
         let directory = opened.map_err(|errno| self.io(".", errno))?;
         match rustix::fs::flock(&directory, operation) {
             Ok(()) => Ok(SourceLock { directory }),
@@ -217,14 +206,8 @@ impl SourceRepository {
         }
     }
 
-    pub(super) fn read(
-        &self,
-        directory: &OwnedFd,
-        name: &str,
-        cap: u64,
-    ) -> Result<Option<Vec<u8>>, SourceError> {
-        beneath::read_small(beneath::borrow(directory), name.as_bytes(), cap)
-            .map_err(|error| self.io(name, error))
+    pub(super) fn read(&self, directory: &OwnedFd, name: &str, cap: u64) -> Result<Option<Vec<u8>>, SourceError> {
+        beneath::read_small(beneath::borrow(directory), name.as_bytes(), cap).map_err(|error| self.io(name, error))
     }
 
     pub(super) fn io(&self, name: &str, error: impl Into<io::Error>) -> SourceError {

@@ -28,14 +28,10 @@ pub(super) fn open_plain(path: &Path) -> Result<(OwnedFd, Stat), SourceError> {
     let fd = match rustix::fs::openat2(CWD, path, flags, Mode::empty(), resolve) {
         Ok(fd) => fd,
         Err(Errno::NOENT) => {
-            return Err(SourceError::Missing {
-                path: path.to_owned(),
-            });
+            return Err(SourceError::Missing { path: path.to_owned() });
         }
         Err(Errno::NOTDIR) => {
-            return Err(SourceError::NotADirectory {
-                path: path.to_owned(),
-            });
+            return Err(SourceError::NotADirectory { path: path.to_owned() });
         }
         Err(Errno::LOOP) => return Err(linked()),
         Err(errno) => return Err(io(errno)),
@@ -44,9 +40,7 @@ pub(super) fn open_plain(path: &Path) -> Result<(OwnedFd, Stat), SourceError> {
     match beneath::kind(&stat) {
         FileType::Directory => Ok((fd, stat)),
         FileType::Symlink => Err(linked()),
-        _ => Err(SourceError::NotADirectory {
-            path: path.to_owned(),
-        }),
+        _ => Err(SourceError::NotADirectory { path: path.to_owned() }),
     }
 }
 
@@ -85,9 +79,7 @@ impl SourceRepository {
     }
 
     fn read_format(&self) -> Result<ObjectFormat, SourceError> {
-        let config = self
-            .read(&self.common, "config", 1 << 20)?
-            .unwrap_or_default();
+        let config = self.read(&self.common, "config", 1 << 20)?.unwrap_or_default();
         let extensions = config::extensions(&config);
         let format = |what: String| SourceError::Format {
             path: self.path.clone(),
@@ -103,10 +95,7 @@ impl SourceRepository {
                 )));
             }
         }
-        match extensions
-            .get("objectformat")
-            .map_or("sha1", String::as_str)
-        {
+        match extensions.get("objectformat").map_or("sha1", String::as_str) {
             "sha1" => Ok(ObjectFormat::Sha1),
             "sha256" => Ok(ObjectFormat::Sha256),
             other => Err(format(format!(
@@ -120,12 +109,10 @@ impl SourceRepository {
     fn check_objects(&self) -> Result<(), SourceError> {
         match beneath::look(beneath::borrow(&self.common), b"objects") {
             Ok(Some((_, stat))) if beneath::kind(&stat) == FileType::Directory => Ok(()),
-            Ok(Some((_, stat))) if beneath::kind(&stat) == FileType::Symlink => {
-                Err(SourceError::Format {
-                    path: self.path.clone(),
-                    what: "a symbolic link for its object directory; clone it".to_owned(),
-                })
-            }
+            Ok(Some((_, stat))) if beneath::kind(&stat) == FileType::Symlink => Err(SourceError::Format {
+                path: self.path.clone(),
+                what: "a symbolic link for its object directory; clone it".to_owned(),
+            }),
             Ok(_) => Err(self.corrupt("it has no object directory".to_owned())),
             Err(errno) => Err(self.io("objects", errno)),
         }
@@ -135,9 +122,7 @@ impl SourceRepository {
     fn check_presence(&self, commit: &str) -> Result<(), SourceError> {
         let objects = beneath::borrow(&self.common);
         let loose = format!("objects/{}/{}", &commit[..2], &commit[2..]);
-        let there = |path: &str| {
-            beneath::look(objects, path.as_bytes()).map_err(|errno| self.io(path, errno))
-        };
+        let there = |path: &str| beneath::look(objects, path.as_bytes()).map_err(|errno| self.io(path, errno));
         if there(&loose)?.is_some() || there("objects/info/alternates")?.is_some() {
             return Ok(());
         }
@@ -176,9 +161,7 @@ fn find_git_directory(path: &Path, directory: &OwnedFd) -> Result<Place, SourceE
     };
     let Some((_, stat)) = look(b".git")? else {
         if look(b"HEAD")?.is_some() && look(b"objects")?.is_some() && look(b"refs")?.is_some() {
-            return Err(SourceError::Bare {
-                path: path.to_owned(),
-            });
+            return Err(SourceError::Bare { path: path.to_owned() });
         }
         let above = path
             .ancestors()
@@ -186,12 +169,7 @@ fn find_git_directory(path: &Path, directory: &OwnedFd) -> Result<Place, SourceE
             .find(|above| above.join(".git").symlink_metadata().is_ok());
         let hint = above.map_or_else(
             || "it has no `.git`; run `git init` and commit, or name another path".to_owned(),
-            |above| {
-                format!(
-                    "it is a part of the repository {}; write that",
-                    above.display()
-                )
-            },
+            |above| format!("it is a part of the repository {}; write that", above.display()),
         );
         return Err(SourceError::NotARepository {
             path: path.to_owned(),
@@ -236,9 +214,7 @@ fn linked_worktree(path: &Path, directory: &OwnedFd) -> Result<Place, SourceErro
             .windows(2)
             .any(|pair| pair == [OsStr::new(".git"), OsStr::new("modules")])
         {
-            return Err(SourceError::Submodule {
-                path: path.to_owned(),
-            });
+            return Err(SourceError::Submodule { path: path.to_owned() });
         }
         return Err(foreign(
             "its git directory is separate, so nothing shows that the two belong together",
@@ -246,8 +222,8 @@ fn linked_worktree(path: &Path, directory: &OwnedFd) -> Result<Place, SourceErro
     };
     let common = fs::canonicalize(git_dir.join(OsStr::from_bytes(&common)))
         .map_err(|_| foreign("the common directory that it names is not there"))?;
-    let back = read_line(&git_fd, b"gitdir", path)?
-        .ok_or_else(|| foreign("the git directory does not name a work tree"))?;
+    let back =
+        read_line(&git_fd, b"gitdir", path)?.ok_or_else(|| foreign("the git directory does not name a work tree"))?;
     let back = git_dir.join(OsStr::from_bytes(&back));
     let returns = back.file_name() == Some(OsStr::new(".git"))
         && back
@@ -264,16 +240,10 @@ fn linked_worktree(path: &Path, directory: &OwnedFd) -> Result<Place, SourceErro
     })
 }
 
-fn read_line(
-    directory: &OwnedFd,
-    name: &[u8],
-    path: &Path,
-) -> Result<Option<Vec<u8>>, SourceError> {
-    let text = beneath::read_small(beneath::borrow(directory), name, 8192).map_err(|source| {
-        SourceError::Io {
-            path: path.join(OsStr::from_bytes(name)),
-            source,
-        }
+fn read_line(directory: &OwnedFd, name: &[u8], path: &Path) -> Result<Option<Vec<u8>>, SourceError> {
+    let text = beneath::read_small(beneath::borrow(directory), name, 8192).map_err(|source| SourceError::Io {
+        path: path.join(OsStr::from_bytes(name)),
+        source,
     })?;
     Ok(text.map(|text| text.strip_suffix(b"\n").unwrap_or(&text).to_vec()))
 }

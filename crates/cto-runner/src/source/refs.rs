@@ -20,15 +20,11 @@ impl SourceRepository {
                 if self.format.names(&text) {
                     return Ok(text);
                 }
-                return Err(
-                    self.corrupt(format!("a ref says \"{}\"", escape(text.as_bytes(), 100)))
-                );
+                return Err(self.corrupt(format!("a ref says \"{}\"", escape(text.as_bytes(), 100))));
             };
             let name = name.trim();
             if !is_safe(name) {
-                return Err(
-                    self.corrupt(format!("a ref names \"{}\"", escape(name.as_bytes(), 100)))
-                );
+                return Err(self.corrupt(format!("a ref names \"{}\"", escape(name.as_bytes(), 100))));
             }
             text = match self.find(name)? {
                 Some(value) => value,
@@ -62,12 +58,9 @@ impl SourceRepository {
         if let Some(loose) = self.read(directory, name, REF_CAP)? {
             return Ok(Some(String::from_utf8_lossy(&loose).trim().to_owned()));
         }
-        let packed = self
-            .read(&self.common, "packed-refs", PACKED_CAP)?
-            .unwrap_or_default();
+        let packed = self.read(&self.common, "packed-refs", PACKED_CAP)?.unwrap_or_default();
         let line = packed.split(|&byte| byte == b'\n').find_map(|line| {
-            let (value, rest) =
-                line.split_at_checked(line.iter().position(|&byte| byte == b' ')?)?;
+            let (value, rest) = line.split_at_checked(line.iter().position(|&byte| byte == b' ')?)?;
             (rest.get(1..)? == name.as_bytes()).then_some(value)
         });
         Ok(line.map(|value| String::from_utf8_lossy(value).into_owned()))

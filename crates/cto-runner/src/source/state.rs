@@ -36,18 +36,16 @@ impl SourceRepository {
     }
 
     fn index_digest(&self) -> Result<Option<Sha256Digest>, SourceError> {
-        let fd =
-            match beneath::open_beneath(beneath::borrow(&self.git_dir), b"index", beneath::READ) {
-                Ok(fd) => fd,
-                Err(rustix::io::Errno::NOENT) => return Ok(None),
-                Err(errno) => return Err(self.io("index", errno)),
-            };
+        let fd = match beneath::open_beneath(beneath::borrow(&self.git_dir), b"index", beneath::READ) {
+            Ok(fd) => fd,
+            Err(rustix::io::Errno::NOENT) => return Ok(None),
+            Err(errno) => return Err(self.io("index", errno)),
+        };
         let stat = rustix::fs::fstat(&fd).map_err(|errno| self.io("index", errno))?;
         if beneath::kind(&stat) != FileType::RegularFile {
             return Err(self.corrupt("the index is not a regular file".to_owned()));
         }
-        let digest = beneath::digest_reader(std::fs::File::from(fd))
-            .map_err(|error| self.io("index", error))?;
+        let digest = beneath::digest_reader(std::fs::File::from(fd)).map_err(|error| self.io("index", error))?;
         Ok(Some(digest.0))
     }
 
@@ -72,11 +70,7 @@ impl SourceRepository {
             }
         }
         // Other work trees move by themselves; only which ones there are is of this repository.
-        if let Ok(worktrees) = beneath::open_beneath(
-            beneath::borrow(&self.common),
-            b"worktrees",
-            beneath::DIRECTORY,
-        ) {
+        if let Ok(worktrees) = beneath::open_beneath(beneath::borrow(&self.common), b"worktrees", beneath::DIRECTORY) {
             for name in beneath::names(&worktrees).map_err(|error| self.io("worktrees", error))? {
                 state.add(&name, b"worktree", b"");
             }
@@ -89,23 +83,14 @@ impl SourceRepository {
     }
 
     /// Adds a file, a link's text, or everything below a directory, in the order of names.
-    fn add(
-        &self,
-        state: &mut State,
-        root: &OwnedFd,
-        path: &[u8],
-        depth: usize,
-    ) -> Result<(), SourceError> {
+    fn add(&self, state: &mut State, root: &OwnedFd, path: &[u8], depth: usize) -> Result<(), SourceError> {
         let failed = |error: std::io::Error| self.io(&escape(path, 200), error);
-        let Some((fd, stat)) =
-            beneath::look(beneath::borrow(root), path).map_err(|errno| failed(errno.into()))?
-        else {
+        let Some((fd, stat)) = beneath::look(beneath::borrow(root), path).map_err(|errno| failed(errno.into()))? else {
             return Ok(());
         };
         match beneath::kind(&stat) {
             FileType::RegularFile => {
-                let content =
-                    beneath::read_small(beneath::borrow(root), path, FILE_CAP).map_err(failed)?;
+                let content = beneath::read_small(beneath::borrow(root), path, FILE_CAP).map_err(failed)?;
                 state.add(
                     path,
                     if stat.st_mode & 0o100 == 0 {

@@ -13,13 +13,7 @@ use crate::tool::GitCall;
 /// Runs git as its owner would, inside a repository of the test.
 fn git(bench: &Bench, at: &Path, words: &[&str]) -> String {
     let call = GitCall::new("-c")
-        .args([
-            "user.name=o",
-            "-c",
-            "user.email=o@x",
-            "-c",
-            "protocol.allow=always",
-        ])
+        .args(["user.name=o", "-c", "user.email=o@x", "-c", "protocol.allow=always"])
         .args(words);
     String::from_utf8(bench.git.run(call.directory(at)).unwrap()).unwrap()
 }
@@ -39,18 +33,9 @@ fn every_unusable_path_has_its_own_refusal() {
     let bench = Bench::new();
     let path = repository(&bench);
     let open = |path: &Path| SourceRepository::open(path).unwrap_err();
-    assert!(matches!(
-        open(&path.join("none")),
-        SourceError::Missing { .. }
-    ));
-    assert!(matches!(
-        open(&path.join("a.txt")),
-        SourceError::NotADirectory { .. }
-    ));
-    assert!(matches!(
-        open(&path.join("a.txt/x")),
-        SourceError::NotADirectory { .. }
-    ));
+    assert!(matches!(open(&path.join("none")), SourceError::Missing { .. }));
+    assert!(matches!(open(&path.join("a.txt")), SourceError::NotADirectory { .. }));
+    assert!(matches!(open(&path.join("a.txt/x")), SourceError::NotADirectory { .. }));
     let link = path.with_file_name("link");
     symlink(&path, &link).unwrap();
     match open(&link) {
@@ -68,10 +53,7 @@ fn every_unusable_path_has_its_own_refusal() {
             .to_string()
             .contains(&format!("repository {}; write that", path.display()))
     );
-    assert!(matches!(
-        open(Path::new("/usr")),
-        SourceError::NotARepository { .. }
-    ));
+    assert!(matches!(open(Path::new("/usr")), SourceError::NotARepository { .. }));
     let bare = bench.place("bare");
     git(&bench, &bare, &["init", "-q", "--bare"]);
     assert!(matches!(open(&bare), SourceError::Bare { .. }));
@@ -81,30 +63,14 @@ fn every_unusable_path_has_its_own_refusal() {
     git(
         &bench,
         &path,
-        &[
-            "submodule",
-            "--quiet",
-            "add",
-            path.to_str().unwrap(),
-            "module",
-        ],
+        &["submodule", "--quiet", "add", path.to_str().unwrap(), "module"],
     );
-    assert!(matches!(
-        open(&path.join("module")),
-        SourceError::Submodule { .. }
-    ));
+    assert!(matches!(open(&path.join("module")), SourceError::Submodule { .. }));
     let separate = bench.place("separate");
     git(
         &bench,
         &separate,
-        &[
-            "clone",
-            "-q",
-            "--separate-git-dir",
-            "g",
-            path.to_str().unwrap(),
-            "w",
-        ],
+        &["clone", "-q", "--separate-git-dir", "g", path.to_str().unwrap(), "w"],
     );
     assert!(matches!(
         open(&separate.join("w")),
@@ -115,10 +81,7 @@ fn every_unusable_path_has_its_own_refusal() {
         &thief.join(".git"),
         format!("gitdir: {}\n", path.join(".git").display()),
     );
-    assert!(matches!(
-        open(&thief),
-        SourceError::ForeignGitDirectory { .. }
-    ));
+    assert!(matches!(open(&thief), SourceError::ForeignGitDirectory { .. }));
     let linked = bench.place("linked");
     symlink(path.join(".git"), linked.join(".git")).unwrap();
     assert!(matches!(open(&linked), SourceError::Symlink { .. }));
@@ -141,24 +104,12 @@ fn damaged_repositories_are_errors() {
         "ref: /etc/passwd",
         "\u{feff}x",
     ] {
-        assert!(
-            matches!(refusal(text), SourceError::Corrupt { .. }),
-            "{text}"
-        );
+        assert!(matches!(refusal(text), SourceError::Corrupt { .. }), "{text}");
     }
-    assert!(matches!(
-        refusal("ref: refs/heads/none\n"),
-        SourceError::Empty { .. }
-    ));
-    assert!(matches!(
-        refusal(&"1".repeat(40)),
-        SourceError::Corrupt { .. }
-    ));
+    assert!(matches!(refusal("ref: refs/heads/none\n"), SourceError::Empty { .. }));
+    assert!(matches!(refusal(&"1".repeat(40)), SourceError::Corrupt { .. }));
     write(&path.join(".git/refs/heads/loop"), "ref: refs/heads/loop\n");
-    assert!(matches!(
-        refusal("ref: refs/heads/loop"),
-        SourceError::Corrupt { .. }
-    ));
+    assert!(matches!(refusal("ref: refs/heads/loop"), SourceError::Corrupt { .. }));
     fs::remove_file(&head).unwrap();
     symlink("refs/heads/main", &head).unwrap();
     assert!(matches!(
@@ -170,10 +121,7 @@ fn damaged_repositories_are_errors() {
     let mode = rustix::fs::Mode::from_raw_mode(0o644);
     rustix::fs::mknodat(&directory, "HEAD", rustix::fs::FileType::Fifo, mode, 0).unwrap();
     assert!(
-        matches!(
-            SourceRepository::open(&path),
-            Err(SourceError::Corrupt { .. })
-        ),
+        matches!(SourceRepository::open(&path), Err(SourceError::Corrupt { .. })),
         "a FIFO must not hold us"
     );
     fs::remove_file(&head).unwrap();
@@ -182,10 +130,7 @@ fn damaged_repositories_are_errors() {
         &path.join(".git/config"),
         format!("{config}[extensions]\n\trefstorage = reftable\n"),
     );
-    assert!(matches!(
-        refusal("ref: refs/heads/main"),
-        SourceError::Format { .. }
-    ));
+    assert!(matches!(refusal("ref: refs/heads/main"), SourceError::Format { .. }));
 }
 
 #[test]
@@ -193,32 +138,17 @@ fn head_is_read_in_every_form() {
     let bench = Bench::new();
     let path = repository(&bench);
     let commit = git(&bench, &path, &["rev-parse", "HEAD"]).trim().to_owned();
-    let head = || {
-        SourceRepository::open(&path)
-            .unwrap()
-            .head_commit()
-            .unwrap()
-    };
+    let head = || SourceRepository::open(&path).unwrap().head_commit().unwrap();
     assert_eq!(head(), commit);
     git(&bench, &path, &["pack-refs", "--all"]);
     git(&bench, &path, &["gc", "-q"]);
     assert_eq!(head(), commit);
     git(&bench, &path, &["checkout", "-q", "--detach"]);
     assert_eq!(head(), commit);
-    git(
-        &bench,
-        &path,
-        &["worktree", "add", "-q", "-b", "other", "../worktree"],
-    );
+    git(&bench, &path, &["worktree", "add", "-q", "-b", "other", "../worktree"]);
     let linked = path.with_file_name("worktree");
-    git(
-        &bench,
-        &linked,
-        &["commit", "-q", "--allow-empty", "-m", "two"],
-    );
-    let second = git(&bench, &linked, &["rev-parse", "HEAD"])
-        .trim()
-        .to_owned();
+    git(&bench, &linked, &["commit", "-q", "--allow-empty", "-m", "two"]);
+    let second = git(&bench, &linked, &["rev-parse", "HEAD"]).trim().to_owned();
     let repository = SourceRepository::open(&linked).unwrap();
     assert_eq!(repository.head_commit().unwrap(), second);
     let source = repository.objects().unwrap();
@@ -228,10 +158,7 @@ fn head_is_read_in_every_form() {
         .unwrap();
     assert!(baseline.files().join("a.txt").exists());
     assert_eq!(
-        repository
-            .dirty_paths(&bench.git, &bench.place("keep"))
-            .unwrap()
-            .count,
+        repository.dirty_paths(&bench.git, &bench.place("keep")).unwrap().count,
         0
     );
 }
@@ -245,20 +172,14 @@ fn a_sha256_repository_is_a_target_like_any_other() {
     git(&bench, &path, &["add", "-A"]);
     git(&bench, &path, &["commit", "-qm", "one"]);
     let repository = SourceRepository::open(&path).unwrap();
-    let (source, commit) = (
-        repository.objects().unwrap(),
-        repository.head_commit().unwrap(),
-    );
+    let (source, commit) = (repository.objects().unwrap(), repository.head_commit().unwrap());
     assert_eq!((source.format, commit.len()), (ObjectFormat::Sha256, 64));
     bench
         .store
         .ensure(&bench.git, &source, &commit, History::Baseline, false)
         .unwrap();
     assert_eq!(
-        repository
-            .dirty_paths(&bench.git, &bench.place("keep"))
-            .unwrap()
-            .count,
+        repository.dirty_paths(&bench.git, &bench.place("keep")).unwrap().count,
         0
     );
 }
@@ -267,19 +188,11 @@ fn a_sha256_repository_is_a_target_like_any_other() {
 fn a_shallow_clone_is_a_target_and_a_partial_one_says_what_to_do() {
     let bench = Bench::new();
     let path = repository(&bench);
-    git(
-        &bench,
-        &path,
-        &["commit", "-q", "--allow-empty", "-m", "two"],
-    );
+    git(&bench, &path, &["commit", "-q", "--allow-empty", "-m", "two"]);
     git(&bench, &path, &["config", "uploadpack.allowFilter", "true"]);
     let place = fs::canonicalize(bench.place("clones")).unwrap();
     let url = format!("file://{}", path.display());
-    git(
-        &bench,
-        &place,
-        &["clone", "-q", "--depth=1", &url, "shallow"],
-    );
+    git(&bench, &place, &["clone", "-q", "--depth=1", &url, "shallow"]);
     let shallow = SourceRepository::open(&place.join("shallow")).unwrap();
     let (source, commit) = (shallow.objects().unwrap(), shallow.head_commit().unwrap());
     assert_eq!(source.shallow, [commit.clone()]);
@@ -292,14 +205,7 @@ fn a_shallow_clone_is_a_target_and_a_partial_one_says_what_to_do() {
     git(
         &bench,
         &place,
-        &[
-            "clone",
-            "-q",
-            "--filter=blob:none",
-            "--no-checkout",
-            &url,
-            "partial",
-        ],
+        &["clone", "-q", "--filter=blob:none", "--no-checkout", &url, "partial"],
     );
     let partial = SourceRepository::open(&place.join("partial")).unwrap();
     let store = crate::baseline::BaselineStore::open(&bench.place("other"), None).unwrap();
@@ -326,24 +232,16 @@ fn the_state_shows_every_change_of_the_git_directory() {
     let mut last = repository.state().unwrap();
     assert_eq!(repository.state().unwrap(), last);
     let steps: [(&str, fn(&Bench, &Path)); 11] = [
-        ("config", |_, p| {
-            write(&p.join(".git/config"), "[core]\n\tx = y\n")
-        }),
+        ("config", |_, p| write(&p.join(".git/config"), "[core]\n\tx = y\n")),
         ("hook", |_, p| write(&p.join(".git/hooks/pre-commit"), "x")),
         ("hook mode", |_, p| {
-            fs::set_permissions(
-                p.join(".git/hooks/pre-commit"),
-                fs::Permissions::from_mode(0o755),
-            )
-            .unwrap();
+            fs::set_permissions(p.join(".git/hooks/pre-commit"), fs::Permissions::from_mode(0o755)).unwrap();
         }),
         ("exclude", |_, p| write(&p.join(".git/info/exclude"), "x")),
         ("tag", |b, p| drop(git(b, p, &["tag", "t"]))),
         ("packed", |b, p| drop(git(b, p, &["pack-refs", "--all"]))),
         ("lock", |_, p| write(&p.join(".git/index.lock"), "")),
-        ("unlock", |_, p| {
-            fs::remove_file(p.join(".git/index.lock")).unwrap()
-        }),
+        ("unlock", |_, p| fs::remove_file(p.join(".git/index.lock")).unwrap()),
         ("index", |b, p| {
             write(&p.join("new"), "x");
             git(b, p, &["add", "new"]);
@@ -405,11 +303,7 @@ fn dirt_is_counted_and_cleanliness_is_not_confused() {
         "the kept index saves a process"
     );
     // What hides dirt from the owner's git does not hide it here.
-    git(
-        &bench,
-        &path,
-        &["update-index", "--assume-unchanged", "a.txt"],
-    );
+    git(&bench, &path, &["update-index", "--assume-unchanged", "a.txt"]);
     write(&path.join("a.txt"), "b\n");
     fs::remove_file(path.join("crlf.txt")).unwrap();
     for number in 0..30 {
@@ -418,11 +312,7 @@ fn dirt_is_counted_and_cleanliness_is_not_confused() {
     let dirty = repository.dirty_paths(&bench.git, &keep).unwrap();
     assert_eq!((dirty.count, dirty.shown.len()), (32, 20));
     assert_eq!(dirty.shown[..3], ["a.txt", "crlf.txt", "new\\u{1b}00"]);
-    git(
-        &bench,
-        &path,
-        &["update-index", "--no-assume-unchanged", "a.txt"],
-    );
+    git(&bench, &path, &["update-index", "--no-assume-unchanged", "a.txt"]);
     let after = repository.state().unwrap();
     assert_eq!(
         (before.refs_digest, before.metadata_digest),
@@ -436,33 +326,17 @@ fn an_object_that_never_ends_does_not_hold_a_run() {
     let path = repository(&bench);
     let repository = SourceRepository::open(&path).unwrap();
     let commit = repository.head_commit().unwrap();
-    let object = path
-        .join(".git/objects")
-        .join(&commit[..2])
-        .join(&commit[2..]);
+    let object = path.join(".git/objects").join(&commit[..2]).join(&commit[2..]);
     fs::remove_file(&object).unwrap();
     let directory = beneath::open_directory(object.parent().unwrap()).unwrap();
     let mode = rustix::fs::Mode::from_raw_mode(0o644);
-    rustix::fs::mknodat(
-        &directory,
-        &commit[2..],
-        rustix::fs::FileType::Fifo,
-        mode,
-        0,
-    )
-    .unwrap();
+    rustix::fs::mknodat(&directory, &commit[2..], rustix::fs::FileType::Fifo, mode, 0).unwrap();
     let git = crate::tool::Git::find()
         .unwrap()
         .with_limit(std::time::Duration::from_millis(300));
     let error = bench
         .store
-        .ensure(
-            &git,
-            &repository.objects().unwrap(),
-            &commit,
-            History::Baseline,
-            false,
-        )
+        .ensure(&git, &repository.objects().unwrap(), &commit, History::Baseline, false)
         .unwrap_err();
     let late = matches!(
         &error,
@@ -470,10 +344,7 @@ fn an_object_that_never_ends_does_not_hold_a_run() {
             source: crate::tool::GitError::TimedOut { .. }
         }
     );
-    assert!(
-        late || matches!(error, BaselineError::Objects { .. }),
-        "{error:?}"
-    );
+    assert!(late || matches!(error, BaselineError::Objects { .. }), "{error:?}");
 }
 
 #[test]
@@ -488,10 +359,7 @@ fn nothing_of_a_hostile_target_is_executed() {
     );
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
     let evil = program.display();
-    write(
-        &path.join(".gitattributes"),
-        "* filter=evil diff=evil merge=evil\n",
-    );
+    write(&path.join(".gitattributes"), "* filter=evil diff=evil merge=evil\n");
     write(
         &path.join(".gitmodules"),
         "[submodule \"s\"]\n\tpath = s\n\turl = ../x\n",
@@ -501,17 +369,10 @@ fn nothing_of_a_hostile_target_is_executed() {
     // A submodule that is checked out has settings of its own.
     let module = path.join("module");
     git(&bench, &path, &["init", "-q", "module"]);
-    git(
-        &bench,
-        &module,
-        &["commit", "-q", "--allow-empty", "-m", "x"],
-    );
+    git(&bench, &module, &["commit", "-q", "--allow-empty", "-m", "x"]);
     git(&bench, &path, &["add", "module"]);
     git(&bench, &path, &["commit", "-qm", "three"]);
-    write(
-        &module.join(".git/config"),
-        format!("[core]\n\tfsmonitor = {evil}\n"),
-    );
+    write(&module.join(".git/config"), format!("[core]\n\tfsmonitor = {evil}\n"));
     write(
         &path.join(".git/evil.config"),
         format!("[core]\n\tfsmonitor = {evil}\n"),
@@ -541,26 +402,13 @@ fn nothing_of_a_hostile_target_is_executed() {
     let commit = repository.head_commit().unwrap();
     bench
         .store
-        .ensure(
-            &bench.git,
-            &repository.objects().unwrap(),
-            &commit,
-            History::Full,
-            true,
-        )
+        .ensure(&bench.git, &repository.objects().unwrap(), &commit, History::Full, true)
         .unwrap();
     let keep = bench.place("keep");
     write(&path.join("a.txt"), "changed so that it is hashed\n");
-    assert_eq!(
-        repository.dirty_paths(&bench.git, &keep).unwrap().shown,
-        ["a.txt"]
-    );
+    assert_eq!(repository.dirty_paths(&bench.git, &keep).unwrap().shown, ["a.txt"]);
     assert_eq!(repository.state().unwrap(), before);
-    assert!(
-        !marker.exists(),
-        "{}",
-        fs::read_to_string(&marker).unwrap_or_default()
-    );
+    assert!(!marker.exists(), "{}", fs::read_to_string(&marker).unwrap_or_default());
     // The trap itself works: the owner's own git steps into it.
     let call = GitCall::new("-c")
         .args(["core.fsmonitor=.git/hooks/fsmonitor-watchman", "status"])

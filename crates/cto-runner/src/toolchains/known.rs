@@ -119,12 +119,7 @@ pub(super) const SINGLE: &[(&str, &str, &str, &str)] = &[
         "only bin/ is mapped: ~/.bun/install is a cache",
     ),
     ("deno", ".deno/bin", "deno", ""),
-    (
-        "go",
-        "go/bin",
-        "go",
-        "only bin/ is mapped: ~/go/pkg is a cache",
-    ),
+    ("go", "go/bin", "go", "only bin/ is mapped: ~/go/pkg is a cache"),
     ("npm programs", ".npm-global", "bin/npm", ""),
     ("npm programs", ".local/lib/node_modules", ".bin", ""),
     (

@@ -98,11 +98,7 @@ fn in_home(home: &Path) -> Vec<Toolchain> {
             found.push(toolchain(
                 name,
                 &root,
-                if *program == ".bin" {
-                    Some(&bin)
-                } else {
-                    bin.parent()
-                },
+                if *program == ".bin" { Some(&bin) } else { bin.parent() },
                 note,
             ));
         }
@@ -114,35 +110,20 @@ fn in_home(home: &Path) -> Vec<Toolchain> {
 fn in_path(home: Option<&Path>, path: &str) -> Vec<Toolchain> {
     let mut found = Vec::new();
     for entry in path.split(':').map(Path::new) {
-        let plain =
-            entry.is_absolute() && !entry.components().any(|part| part == Component::ParentDir);
-        let system = ["/usr", "/bin", "/sbin"]
-            .iter()
-            .any(|prefix| entry.starts_with(prefix));
+        let plain = entry.is_absolute() && !entry.components().any(|part| part == Component::ParentDir);
+        let system = ["/usr", "/bin", "/sbin"].iter().any(|prefix| entry.starts_with(prefix));
         // Shims choose a version by files in the home: the versions themselves are found above.
         let shims = entry.components().any(|part| part.as_os_str() == "shims");
-        if !plain
-            || system
-            || shims
-            || !entry.is_dir()
-            || home.is_some_and(|home| known(home, entry))
-        {
+        if !plain || system || shims || !entry.is_dir() || home.is_some_and(|home| known(home, entry)) {
             continue;
         }
         let parent = entry.parent().filter(|_| entry.ends_with("bin"));
-        let root = parent
-            .filter(|root| is_installation(root, home))
-            .unwrap_or(entry);
+        let root = parent.filter(|root| is_installation(root, home)).unwrap_or(entry);
         let name = root
             .file_name()
             .map(|name| name.to_string_lossy().into_owned())
             .unwrap_or_default();
-        found.push(toolchain(
-            &format!("{name} (search path)"),
-            root,
-            Some(entry),
-            None,
-        ));
+        found.push(toolchain(&format!("{name} (search path)"), root, Some(entry), None));
     }
     found
 }
@@ -161,10 +142,7 @@ fn known(home: &Path, entry: &Path) -> bool {
         ".deno",
         ".local/share",
     ];
-    covered
-        .iter()
-        .any(|directory| entry.starts_with(home.join(directory)))
-        || entry == home
+    covered.iter().any(|directory| entry.starts_with(home.join(directory))) || entry == home
 }
 
 /// Returns whether a directory looks like the root of one installation and nothing else.
@@ -182,7 +160,9 @@ fn is_installation(root: &Path, home: Option<&Path>) -> bool {
 fn toolchain(name: &str, root: &Path, bin: Option<&Path>, note: Option<&str>) -> Toolchain {
     let mut notes: Vec<String> = note.into_iter().map(str::to_owned).collect();
     for secret in secrets(root) {
-        notes.push(format!("'{secret}' is in it and would be readable in every sandbox: remove it before you enable this"));
+        notes.push(format!(
+            "'{secret}' is in it and would be readable in every sandbox: remove it before you enable this"
+        ));
     }
     let mut environment = BTreeMap::new();
     if name.starts_with("java") {
@@ -208,15 +188,8 @@ fn toolchain(name: &str, root: &Path, bin: Option<&Path>, note: Option<&str>) ->
 
 /// Describes a root that configuration names: its `bin` directory, or itself where the programs lie in it.
 pub fn from_root(root: &Path) -> Toolchain {
-    let places = [
-        root.join("bin"),
-        root.join("installation/bin"),
-        root.to_owned(),
-    ];
-    let bin = places
-        .iter()
-        .find(|place| place.is_dir())
-        .map(PathBuf::as_path);
+    let places = [root.join("bin"), root.join("installation/bin"), root.to_owned()];
+    let bin = places.iter().find(|place| place.is_dir()).map(PathBuf::as_path);
     let name = root
         .file_name()
         .map(|name| name.to_string_lossy().into_owned())
@@ -260,10 +233,7 @@ pub fn find_program(name: &str, path: &[PathBuf]) -> Option<PathBuf> {
         return None;
     }
     let directories = path.iter().filter(|directory| directory.is_absolute());
-    directories
-        .map(|directory| directory.join(name))
-        .find(|program| {
-            fs::metadata(program)
-                .is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
-        })
+    directories.map(|directory| directory.join(name)).find(|program| {
+        fs::metadata(program).is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
+    })
 }

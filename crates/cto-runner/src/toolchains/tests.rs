@@ -11,13 +11,7 @@ fn program(path: &Path) {
 }
 
 fn found(home: &Path, path: &str) -> Vec<(String, String)> {
-    let relative = |root: &Path| {
-        root.strip_prefix(home)
-            .unwrap_or(root)
-            .to_str()
-            .unwrap()
-            .to_owned()
-    };
+    let relative = |root: &Path| root.strip_prefix(home).unwrap_or(root).to_str().unwrap().to_owned();
     discover(Some(home), path)
         .iter()
         .map(|toolchain| (toolchain.name.clone(), relative(&toolchain.root)))
@@ -47,10 +41,7 @@ fn finds_versions_by_their_own_roots() {
     }
     program(&home.path().join(".cargo/credentials.toml"));
     symlink("3.11.7", home.path().join(".pyenv/versions/current")).unwrap();
-    let roots: Vec<String> = found(home.path(), "")
-        .into_iter()
-        .map(|(_, root)| root)
-        .collect();
+    let roots: Vec<String> = found(home.path(), "").into_iter().map(|(_, root)| root).collect();
     assert_eq!(
         roots,
         [
@@ -77,11 +68,7 @@ fn finds_versions_by_their_own_roots() {
                 .all(|bin| bin.starts_with(&toolchain.root) && bin.is_dir()),
             "{toolchain:?}"
         );
-        assert!(
-            toolchain
-                .enable()
-                .contains(toolchain.root.to_str().unwrap())
-        );
+        assert!(toolchain.enable().contains(toolchain.root.to_str().unwrap()));
         assert_eq!(
             toolchain.environment.contains_key("JAVA_HOME"),
             toolchain.name.starts_with("java")
@@ -140,10 +127,7 @@ fn a_configured_root_has_its_programs_found() {
         program(&root.path().join(file));
     }
     for (name, bin) in [("a", "a/bin"), ("b", "b/installation/bin"), ("c", "c")] {
-        assert_eq!(
-            from_root(&root.path().join(name)).bin,
-            [root.path().join(bin)]
-        );
+        assert_eq!(from_root(&root.path().join(name)).bin, [root.path().join(bin)]);
     }
     assert!(from_root(&root.path().join("gone")).bin.is_empty());
 }
@@ -170,37 +154,16 @@ fn finds_programs_without_the_current_directory() {
         root.path().join("a"),
         root.path().join("b"),
     ];
-    assert_eq!(
-        find_program("tool", &path),
-        Some(root.path().join("a/tool"))
-    );
-    for name in [
-        "dir",
-        "plain",
-        "gone",
-        "",
-        ".",
-        "..",
-        "./tool",
-        "a/tool",
-        "../a/tool",
-    ] {
+    assert_eq!(find_program("tool", &path), Some(root.path().join("a/tool")));
+    for name in ["dir", "plain", "gone", "", ".", "..", "./tool", "a/tool", "../a/tool"] {
         assert_eq!(find_program(name, &path), None, "{name}");
     }
-    assert_eq!(
-        find_program("Cargo.toml", &[PathBuf::new(), PathBuf::from(".")]),
-        None
-    );
+    assert_eq!(find_program("Cargo.toml", &[PathBuf::new(), PathBuf::from(".")]), None);
 }
 
 #[test]
 fn enabled_toolchains_come_before_the_system() {
-    let enabled = [toolchain(
-        "x",
-        Path::new("/opt/x"),
-        Some(Path::new("/opt/x/bin")),
-        None,
-    )];
+    let enabled = [toolchain("x", Path::new("/opt/x"), Some(Path::new("/opt/x/bin")), None)];
     assert_eq!(
         search_path(&enabled),
         ["/opt/x/bin", "/usr/local/bin", "/usr/bin", "/bin"].map(PathBuf::from)

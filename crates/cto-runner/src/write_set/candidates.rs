@@ -91,24 +91,14 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     fn run(&mut self, root: BorrowedFd<'_>) -> Result<(), WriteSetError> {
-        let fd = beneath::open_beneath(root, b"", beneath::DIRECTORY)
-            .map_err(|errno| workspace(b".", errno))?;
-        if self.upper
-            && self.check_attributes(b".", &format!("/proc/self/fd/{}", fd.as_raw_fd()))?
-                == Marks::Opaque
-        {
+        let fd = beneath::open_beneath(root, b"", beneath::DIRECTORY).map_err(|errno| workspace(b".", errno))?;
+        if self.upper && self.check_attributes(b".", &format!("/proc/self/fd/{}", fd.as_raw_fd()))? == Marks::Opaque {
             self.cover(b"")?;
         }
         self.directory(&fd, b"", false, 0)
     }
 
-    fn directory(
-        &mut self,
-        fd: &OwnedFd,
-        path: &[u8],
-        nested: bool,
-        depth: usize,
-    ) -> Result<(), WriteSetError> {
+    fn directory(&mut self, fd: &OwnedFd, path: &[u8], nested: bool, depth: usize) -> Result<(), WriteSetError> {
         if depth > self.limits.depth {
             self.stop(format!(
                 "depth: \"{}\" is deeper than {} directories",
@@ -188,8 +178,7 @@ impl Walk<'_> {
         if errno != Errno::ACCESS {
             return Err(errno);
         }
-        let flags =
-            rustix::fs::OFlags::PATH | rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::CLOEXEC;
+        let flags = rustix::fs::OFlags::PATH | rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::CLOEXEC;
         let fd = rustix::fs::openat(parent, name, flags, Mode::empty())?;
         let place = format!("/proc/self/fd/{}", fd.as_raw_fd());
         let mode = rustix::fs::fstat(&fd)?.st_mode;
@@ -206,31 +195,24 @@ impl Walk<'_> {
         if self.device.is_some() {
             return Ok(());
         }
-        let below = beneath::files_below(self.baseline.files_fd(), path).map_err(|source| {
-            WriteSetError::BaselineRead {
+        let below =
+            beneath::files_below(self.baseline.files_fd(), path).map_err(|source| WriteSetError::BaselineRead {
                 path: escape(path, 1000),
                 source,
-            }
-        })?;
+            })?;
         self.found.paths.extend(below);
         Ok(())
     }
 
     fn baseline_kind(&self, path: &[u8]) -> Result<Option<FileType>, WriteSetError> {
-        self.baseline
-            .kind(path)
-            .map_err(|source| WriteSetError::BaselineRead {
-                path: escape(path, 1000),
-                source,
-            })
+        self.baseline.kind(path).map_err(|source| WriteSetError::BaselineRead {
+            path: escape(path, 1000),
+            source,
+        })
     }
 
     /// Reads the overlay's own marks, and fails closed on those that would hide content elsewhere.
-    fn check_attributes<P: rustix::path::Arg + Copy>(
-        &self,
-        path: &[u8],
-        place: P,
-    ) -> Result<Marks, WriteSetError> {
+    fn check_attributes<P: rustix::path::Arg + Copy>(&self, path: &[u8], place: P) -> Result<Marks, WriteSetError> {
         let mut list = vec![0_u8; 1 << 10];
         let mut listed = rustix::fs::llistxattr(place, &mut list[..]);
         if listed == Err(Errno::RANGE) {

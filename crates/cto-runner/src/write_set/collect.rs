@@ -3,8 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cto_schema::{
-    Change, ChangeKind, EntryKind, EntryState, IgnoredArtifact, PathText, Sha256Digest,
-    UnsafeEntry, WriteSet, escape,
+    Change, ChangeKind, EntryKind, EntryState, IgnoredArtifact, PathText, Sha256Digest, UnsafeEntry, WriteSet, escape,
 };
 use rustix::fs::{FileType, Stat};
 use rustix::io::Errno;
@@ -45,12 +44,7 @@ pub fn collect(
     };
     let write_set = WriteSet {
         schema: SCHEMA.to_owned(),
-        workspace: if view.upper.is_some() {
-            "overlay"
-        } else {
-            "copied"
-        }
-        .to_owned(),
+        workspace: if view.upper.is_some() { "overlay" } else { "copied" }.to_owned(),
         changes: Vec::new(),
         touched: Vec::new(),
         ignored: Vec::new(),
@@ -125,14 +119,10 @@ impl Collection<'_> {
     }
 
     /// Judges directories that were written, and returns the new ones that hold nothing.
-    fn directories(
-        &mut self,
-        directories: &BTreeSet<Vec<u8>>,
-    ) -> Result<Vec<Vec<u8>>, WriteSetError> {
+    fn directories(&mut self, directories: &BTreeSet<Vec<u8>>) -> Result<Vec<Vec<u8>>, WriteSetError> {
         let mut empty = Vec::new();
         for path in directories.iter().filter(|path| path.len() <= PATH_CAP) {
-            let looked =
-                beneath::look(self.view.merged, path).map_err(|errno| workspace(path, errno))?;
+            let looked = beneath::look(self.view.merged, path).map_err(|errno| workspace(path, errno))?;
             let Some((_, stat)) = looked else { continue };
             if beneath::kind(&stat) != FileType::Directory {
                 continue;
@@ -150,10 +140,7 @@ impl Collection<'_> {
                     }
                     Err(errno) => return Err(workspace(path, errno)),
                 };
-                if beneath::names(&fd)
-                    .map_err(|error| workspace(path, error))?
-                    .is_empty()
-                {
+                if beneath::names(&fd).map_err(|error| workspace(path, error))?.is_empty() {
                     empty.push(path.clone());
                 }
             }
@@ -169,8 +156,7 @@ impl Collection<'_> {
             ));
             return Ok(());
         }
-        let observed =
-            observe::observe(self.view.merged, path).map_err(|errno| workspace(path, errno))?;
+        let observed = observe::observe(self.view.merged, path).map_err(|errno| workspace(path, errno))?;
         let tracked = self.is_tracked(path)?;
         let because = if tracked {
             None
@@ -202,8 +188,7 @@ impl Collection<'_> {
                     if outside {
                         self.mark(path, "escaping_symlink");
                     }
-                    self.contents
-                        .insert(path.to_vec(), FinalContent::Symlink { target });
+                    self.contents.insert(path.to_vec(), FinalContent::Symlink { target });
                 }
                 Ok(())
             }
@@ -229,11 +214,7 @@ impl Collection<'_> {
 
     fn file(&mut self, path: &[u8], file: std::fs::File, stat: &Stat) -> Result<(), WriteSetError> {
         let size = beneath::size(stat);
-        if size > self.options.limits.file_bytes
-            && self
-                .before(path)?
-                .is_none_or(|before| before.size_bytes != size)
-        {
+        if size > self.options.limits.file_bytes && self.before(path)?.is_none_or(|before| before.size_bytes != size) {
             let limit = self.options.limits.file_bytes;
             self.stop(format!(
                 "file_bytes: \"{}\" has {size} bytes, more than {limit}",
@@ -252,10 +233,7 @@ impl Collection<'_> {
             size_bytes: captured.size,
         };
         if self.record(path, state)? {
-            let source = self
-                .staging
-                .keep(captured)
-                .map_err(|error| self.failure(path, error))?;
+            let source = self.staging.keep(captured).map_err(|error| self.failure(path, error))?;
             let executable = kind == EntryKind::Executable;
             self.contents
                 .insert(path.to_vec(), FinalContent::File { source, executable });
@@ -299,10 +277,7 @@ impl Collection<'_> {
             return Ok(());
         }
         if self.write_set.changes.len() as u64 >= self.options.limits.files {
-            self.stop(format!(
-                "files: more than {} paths changed",
-                self.options.limits.files
-            ));
+            self.stop(format!("files: more than {} paths changed", self.options.limits.files));
             return Ok(());
         }
         let kind = match (&before, &after) {
@@ -335,14 +310,11 @@ impl Collection<'_> {
     }
 
     fn finish(&mut self) -> Result<(), WriteSetError> {
-        self.write_set
-            .empty_directories
-            .sort_by_key(PathText::bytes);
+        self.write_set.empty_directories.sort_by_key(PathText::bytes);
         self.write_set
             .unsafe_entries
             .sort_by_key(|entry| (entry.path.bytes(), entry.reason.clone()));
-        let mut groups: BTreeMap<(Vec<u8>, &'static str), Vec<(Vec<u8>, Option<Sha256Digest>)>> =
-            BTreeMap::new();
+        let mut groups: BTreeMap<(Vec<u8>, &'static str), Vec<(Vec<u8>, Option<Sha256Digest>)>> = BTreeMap::new();
         for (path, digest, because) in std::mem::take(&mut self.ignored) {
             groups
                 .entry((self.newest_directory(&path)?, because))
@@ -354,11 +326,7 @@ impl Collection<'_> {
             if !directory.is_empty() && files.len() > AGGREGATE_ABOVE {
                 artifacts.push((directory, None, because));
             } else {
-                artifacts.extend(
-                    files
-                        .into_iter()
-                        .map(|(path, digest)| (path, digest, because)),
-                );
+                artifacts.extend(files.into_iter().map(|(path, digest)| (path, digest, because)));
             }
         }
         artifacts.sort();
@@ -410,21 +378,15 @@ impl Collection<'_> {
     }
 
     fn is_file_or_link(&self, path: &[u8]) -> Result<bool, WriteSetError> {
-        let observed =
-            observe::observe(self.view.merged, path).map_err(|errno| workspace(path, errno))?;
-        Ok(matches!(
-            observed,
-            Observed::File(..) | Observed::Symlink(_)
-        ))
+        let observed = observe::observe(self.view.merged, path).map_err(|errno| workspace(path, errno))?;
+        Ok(matches!(observed, Observed::File(..) | Observed::Symlink(_)))
     }
 
     fn baseline_kind(&self, path: &[u8]) -> Result<Option<FileType>, WriteSetError> {
-        self.baseline
-            .kind(path)
-            .map_err(|source| WriteSetError::BaselineRead {
-                path: escape(path, 1000),
-                source,
-            })
+        self.baseline.kind(path).map_err(|source| WriteSetError::BaselineRead {
+            path: escape(path, 1000),
+            source,
+        })
     }
 
     fn mark(&mut self, path: &[u8], reason: &str) {

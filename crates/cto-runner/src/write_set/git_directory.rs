@@ -34,10 +34,7 @@ const BENIGN: [&[u8]; 10] = [
 ];
 
 /// Compares the workspace's git directory with the one that the engine was given.
-pub(super) fn facts(
-    baseline: &Baseline,
-    view: WorkspaceView<'_>,
-) -> Result<Vec<GitFact>, WriteSetError> {
+pub(super) fn facts(baseline: &Baseline, view: WorkspaceView<'_>) -> Result<Vec<GitFact>, WriteSetError> {
     let looked = beneath::look(view.merged, b".git").map_err(|errno| workspace(b".git", errno))?;
     let Some((_, stat)) = looked else {
         return Ok(vec![fact("replaced", "the git directory was removed")]);
@@ -83,15 +80,9 @@ impl Comparison<'_> {
         let mut objects = 0_u64;
         for (path, kind) in &now {
             if *kind == FileType::Symlink {
-                self.add(
-                    "replaced",
-                    format!("{} is a symbolic link", escape(path, 300)),
-                );
+                self.add("replaced", format!("{} is a symbolic link", escape(path, 300)));
             } else if *kind != FileType::RegularFile {
-                self.add(
-                    "replaced",
-                    format!("{} is a special file", escape(path, 300)),
-                );
+                self.add("replaced", format!("{} is a special file", escape(path, 300)));
             } else if path.starts_with(b"objects/info/") {
                 self.plain("objects_added", path)?;
             } else if path.starts_with(b"objects/") {
@@ -133,15 +124,11 @@ impl Comparison<'_> {
             Err(error) if error.kind() == std::io::ErrorKind::FileTooLarge => None,
             other => other.map_err(|error| workspace(path, error))?,
         };
-        let before = beneath::read_small(self.before.as_fd(), path, SMALL)
-            .map_err(|error| workspace(path, error))?;
+        let before = beneath::read_small(self.before.as_fd(), path, SMALL).map_err(|error| workspace(path, error))?;
         if now.is_some() && now == before {
             return Ok(());
         }
-        let old: BTreeSet<&[u8]> = before
-            .iter()
-            .flat_map(|text| text.split(|&b| b == b'\n'))
-            .collect();
+        let old: BTreeSet<&[u8]> = before.iter().flat_map(|text| text.split(|&b| b == b'\n')).collect();
         let lines = now.iter().flat_map(|text| text.split(|&b| b == b'\n'));
         let new: Vec<String> = lines
             .filter(|line| !old.contains(line))
@@ -149,10 +136,7 @@ impl Comparison<'_> {
             .map(|line| escape(line.trim_ascii(), 120))
             .collect();
         let verb = if before.is_some() { "changed" } else { "added" };
-        self.add(
-            kind,
-            format!("{} was {verb}: {}", escape(path, 300), new.join("; ")),
-        );
+        self.add(kind, format!("{} was {verb}: {}", escape(path, 300), new.join("; ")));
         Ok(())
     }
 
@@ -160,10 +144,7 @@ impl Comparison<'_> {
         let text = match beneath::read_small(self.now.as_fd(), path, 16 << 20) {
             Ok(text) => text.unwrap_or_default(),
             Err(error) if error.kind() == std::io::ErrorKind::FileTooLarge => {
-                self.add(
-                    "ref_changed",
-                    format!("{} is too large to read", escape(path, 300)),
-                );
+                self.add("ref_changed", format!("{} is too large to read", escape(path, 300)));
                 return Ok(());
             }
             Err(error) => return Err(workspace(path, error)),
@@ -206,10 +187,7 @@ impl Comparison<'_> {
             );
             self.add("head_moved", detail);
         } else if text != b"ref: refs/heads/main" {
-            self.add(
-                "ref_changed",
-                format!("HEAD says \"{}\"", escape(text, 200)),
-            );
+            self.add("ref_changed", format!("HEAD says \"{}\"", escape(text, 200)));
         }
         Ok(())
     }
@@ -225,10 +203,7 @@ impl Comparison<'_> {
             } else {
                 "ref_changed"
             };
-            self.add(
-                kind,
-                format!("{} is {}", escape(name, 300), escape(value, 100)),
-            );
+            self.add(kind, format!("{} is {}", escape(name, 300), escape(value, 100)));
         }
         if !refs.contains_key(&b"refs/heads/main"[..]) {
             self.add("ref_changed", "refs/heads/main is gone".to_owned());
@@ -246,10 +221,7 @@ impl Comparison<'_> {
             Err(error) => Err(workspace(b".git/index", error)),
         };
         let (Some(now), Some(before)) = (parse(&self.now)?, parse(&self.before)?) else {
-            self.add(
-                "index_changed",
-                "the index is gone or unreadable".to_owned(),
-            );
+            self.add("index_changed", "the index is gone or unreadable".to_owned());
             return Ok(());
         };
         let mut staged = 0_u64;
@@ -260,25 +232,15 @@ impl Comparison<'_> {
                 (entry.intent_to_add, "intent-to-add"),
             ];
             for (_, flag) in flags.iter().filter(|(set, _)| *set) {
-                self.add(
-                    "index_changed",
-                    format!("{} is marked {flag}", escape(path, 300)),
-                );
+                self.add("index_changed", format!("{} is marked {flag}", escape(path, 300)));
             }
-            let same = |old: &git_index::IndexEntry| {
-                (old.mode, &old.id, old.stage) == (entry.mode, &entry.id, entry.stage)
-            };
+            let same =
+                |old: &git_index::IndexEntry| (old.mode, &old.id, old.stage) == (entry.mode, &entry.id, entry.stage);
             staged += u64::from(!before.get(path).is_some_and(same));
         }
-        staged += before
-            .keys()
-            .filter(|path| !now.contains_key(*path))
-            .count() as u64;
+        staged += before.keys().filter(|path| !now.contains_key(*path)).count() as u64;
         if staged > 0 {
-            self.add(
-                "index_changed",
-                format!("{staged} entries differ from the baseline's"),
-            );
+            self.add("index_changed", format!("{staged} entries differ from the baseline's"));
         }
         Ok(())
     }
@@ -290,9 +252,7 @@ impl Comparison<'_> {
         while let Some((path, depth)) = pending.pop() {
             let fd = open(root.as_fd(), &path)?;
             for name in beneath::names(&fd).map_err(|error| workspace(&path, error))? {
-                let kind = beneath::kind(
-                    &beneath::stat_at(&fd, &name).map_err(|errno| workspace(&name, errno))?,
-                );
+                let kind = beneath::kind(&beneath::stat_at(&fd, &name).map_err(|errno| workspace(&name, errno))?);
                 let path = beneath::join(&path, &name);
                 if kind != FileType::Directory {
                     found.insert(path, kind);
@@ -315,12 +275,7 @@ impl Comparison<'_> {
         let mut facts = Vec::new();
         for (kind, details) in self.facts {
             let more = details.len().saturating_sub(MOST_FACTS);
-            facts.extend(
-                details
-                    .iter()
-                    .take(MOST_FACTS)
-                    .map(|detail| fact(kind, detail)),
-            );
+            facts.extend(details.iter().take(MOST_FACTS).map(|detail| fact(kind, detail)));
             if more > 0 {
                 facts.push(fact(kind, &format!("and {more} more")));
             }
@@ -338,10 +293,7 @@ fn open(root: std::os::fd::BorrowedFd<'_>, path: &[u8]) -> Result<OwnedFd, Write
         }
         // Its owner closed it to itself.
         let looked = beneath::look(root, path)?.ok_or(errno)?;
-        let place = format!(
-            "/proc/self/fd/{}",
-            std::os::fd::AsRawFd::as_raw_fd(&looked.0)
-        );
+        let place = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&looked.0));
         rustix::fs::chmod(place.as_str(), Mode::from_raw_mode(0o700))?;
         beneath::open_beneath(root, path, beneath::DIRECTORY)
     });

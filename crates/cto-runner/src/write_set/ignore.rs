@@ -47,11 +47,7 @@ impl Scratch {
 /// Returns those of the new paths that the baseline's `.gitignore` files ignore; directories end in a slash.
 ///
 /// git reads the rules of the frozen files only, under a git directory of ours.
-pub(super) fn ignored(
-    git: &Git,
-    baseline: &Baseline,
-    new: &[Vec<u8>],
-) -> Result<BTreeSet<Vec<u8>>, WriteSetError> {
+pub(super) fn ignored(git: &Git, baseline: &Baseline, new: &[Vec<u8>]) -> Result<BTreeSet<Vec<u8>>, WriteSetError> {
     if new.is_empty() || !baseline.has_ignore_rules() {
         return Ok(BTreeSet::new());
     }
@@ -74,11 +70,7 @@ pub(super) fn ignored(
     let answer = match git.run(call.input(Input::Bytes(asked)).cap(1 << 30)) {
         Ok(answer) => answer,
         // It exits 1 without a word when nothing is ignored.
-        Err(GitError::Failed { status, stderr, .. })
-            if status == "exit status: 1" && stderr.is_empty() =>
-        {
-            Vec::new()
-        }
+        Err(GitError::Failed { status, stderr, .. }) if status == "exit status: 1" && stderr.is_empty() => Vec::new(),
         Err(source) => return Err(WriteSetError::Ignore { source }),
     };
     Ok(answer
@@ -91,12 +83,10 @@ pub(super) fn ignored(
 fn behind_a_link(baseline: &Baseline, path: &[u8]) -> Result<bool, WriteSetError> {
     let mut parent = beneath::parent(path);
     while !parent.is_empty() {
-        let kind = baseline
-            .kind(parent)
-            .map_err(|source| WriteSetError::BaselineRead {
-                path: escape(parent, 1000),
-                source,
-            })?;
+        let kind = baseline.kind(parent).map_err(|source| WriteSetError::BaselineRead {
+            path: escape(parent, 1000),
+            source,
+        })?;
         match kind {
             Some(FileType::Symlink) => return Ok(true),
             // Everything above an existing directory is one.

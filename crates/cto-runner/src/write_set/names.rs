@@ -61,13 +61,7 @@ mod tests {
         ] {
             assert!(is_unsafe(name), "{name:?}");
         }
-        for name in [
-            &b"plain"[..],
-            b"\xff\xfe",
-            "Grüße 世界".as_bytes(),
-            b"a\"b'c d",
-            b"-x",
-        ] {
+        for name in [&b"plain"[..], b"\xff\xfe", "Grüße 世界".as_bytes(), b"a\"b'c d", b"-x"] {
             assert!(!is_unsafe(name), "{name:?}");
         }
     }

@@ -35,12 +35,7 @@ pub(super) fn observe(merged: BorrowedFd<'_>, path: &[u8]) -> Result<Observed, E
 }
 
 /// Opens a file that was looked at; where its mode forbids that, the mode is lifted for the moment of the opening.
-pub(super) fn open(
-    merged: BorrowedFd<'_>,
-    path: &[u8],
-    looked: &OwnedFd,
-    stat: &Stat,
-) -> Result<File, Errno> {
+pub(super) fn open(merged: BorrowedFd<'_>, path: &[u8], looked: &OwnedFd, stat: &Stat) -> Result<File, Errno> {
     match beneath::open_beneath(merged, path, beneath::READ) {
         Err(Errno::ACCESS) => {}
         other => return same(other?, stat),
@@ -56,9 +51,7 @@ pub(super) fn open(
 /// Refuses another file than the one that was looked at: everything is dead, so nothing may have swapped it.
 fn same(fd: OwnedFd, looked: &Stat) -> Result<File, Errno> {
     let stat = rustix::fs::fstat(&fd)?;
-    if (stat.st_dev, stat.st_ino, stat.st_mode & 0o170_000)
-        == (looked.st_dev, looked.st_ino, 0o100_000)
-    {
+    if (stat.st_dev, stat.st_ino, stat.st_mode & 0o170_000) == (looked.st_dev, looked.st_ino, 0o100_000) {
         Ok(File::from(fd))
     } else {
         Err(Errno::STALE)

@@ -64,17 +64,10 @@ impl<'a> Desk<'a> {
         }
     }
 
-    fn collect_with(
-        &self,
-        scratch: &[&str],
-        limits: CollectLimits,
-    ) -> Result<Collected, WriteSetError> {
+    fn collect_with(&self, scratch: &[&str], limits: CollectLimits) -> Result<Collected, WriteSetError> {
         let staging = self.bench.place("staging");
         let merged = beneath::open_directory(&self.merged).unwrap();
-        let upper = self
-            .upper
-            .as_ref()
-            .map(|path| beneath::open_directory(path).unwrap());
+        let upper = self.upper.as_ref().map(|path| beneath::open_directory(path).unwrap());
         let view = WorkspaceView {
             merged: merged.as_fd(),
             upper: upper.as_ref().map(|fd| fd.as_fd()),
@@ -124,8 +117,7 @@ pub(crate) fn copy(from: &Path, to: &Path) {
             symlink(fs::read_link(&from).unwrap(), &to).unwrap();
         } else {
             fs::copy(&from, &to).unwrap();
-            let times =
-                fs::FileTimes::new().set_modified(entry.metadata().unwrap().modified().unwrap());
+            let times = fs::FileTimes::new().set_modified(entry.metadata().unwrap().modified().unwrap());
             fs::File::open(&to).unwrap().set_times(times).unwrap();
         }
     }
@@ -170,12 +162,7 @@ fn marks(collected: &Collected) -> Vec<(String, String)> {
 }
 
 fn kinds(collected: &Collected) -> Vec<String> {
-    let mut kinds: Vec<String> = collected
-        .write_set
-        .git
-        .iter()
-        .map(|fact| fact.kind.clone())
-        .collect();
+    let mut kinds: Vec<String> = collected.write_set.git.iter().map(|fact| fact.kind.clone()).collect();
     kinds.dedup();
     kinds
 }
@@ -186,10 +173,7 @@ fn an_untouched_workspace_is_empty() {
         let collected = desk.collect();
         assert_eq!(changed(&collected), []);
         assert_eq!(
-            (
-                collected.write_set.git.len(),
-                collected.write_set.ignored.len()
-            ),
+            (collected.write_set.git.len(), collected.write_set.ignored.len()),
             (0, 0)
         );
         assert!(collected.contents.is_empty() && collected.write_set.truncated.is_none());
@@ -226,10 +210,7 @@ fn every_kind_of_change_is_named() {
             changed(&collected),
             expected.map(|(path, kind)| (path.to_owned(), kind))
         );
-        assert_eq!(
-            collected.write_set.empty_directories[0].shown(),
-            "hollow/inner"
-        );
+        assert_eq!(collected.write_set.empty_directories[0].shown(), "hollow/inner");
         assert_eq!(collected.contents.len(), 5);
         assert_eq!(marks(&collected), []);
     });
@@ -297,10 +278,7 @@ fn no_trick_of_git_hides_a_change() {
             "hook",
             |d| {
                 fs::create_dir_all(d.merged.join(".git/hooks")).unwrap();
-                write(
-                    &d.merged.join(".git/hooks/post-index-change"),
-                    "#!/bin/sh\n",
-                );
+                write(&d.merged.join(".git/hooks/post-index-change"), "#!/bin/sh\n");
             },
             "hook_added",
         ),
@@ -314,11 +292,7 @@ fn no_trick_of_git_hides_a_change() {
             |d| {
                 write(
                     &d.merged.join(".git/packed-refs"),
-                    format!(
-                        "{} refs/replace/{}\n",
-                        d.baseline.commit(),
-                        d.baseline.tree()
-                    ),
+                    format!("{} refs/replace/{}\n", d.baseline.commit(), d.baseline.tree()),
                 );
             },
             "replaced",
@@ -337,10 +311,7 @@ fn no_trick_of_git_hides_a_change() {
             "new repository",
             |d| {
                 fs::remove_dir_all(d.merged.join(".git")).unwrap();
-                d.bench
-                    .git
-                    .run(GitCall::new("init").arg("-q").arg(&d.merged))
-                    .unwrap();
+                d.bench.git.run(GitCall::new("init").arg("-q").arg(&d.merged)).unwrap();
                 d.git(&["add", "-A"]);
                 d.git(&["-c", "user.email=x", "commit", "-qm", "x"]);
             },
@@ -360,9 +331,8 @@ fn no_trick_of_git_hides_a_change() {
                 Desk::copied(desk.bench, desk.baseline)
             };
             write(&fresh.merged.join("a.py"), "ONE\n");
-            let times = fs::FileTimes::new().set_modified(
-                std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000),
-            );
+            let times = fs::FileTimes::new()
+                .set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000));
             fs::File::open(fresh.merged.join("a.py"))
                 .unwrap()
                 .set_times(times)
@@ -413,13 +383,8 @@ fn the_baselines_rules_and_scratch_paths_keep_new_paths_out_and_tracked_ones_in(
         write(&at(":(top)x.log"), "x");
         write(&at("-n.log"), "x");
         let scratch = ["**/__pycache__/"];
-        let collected = desk
-            .collect_with(&scratch, CollectLimits::default())
-            .unwrap();
-        assert_eq!(
-            collected.write_set.changed_files(),
-            ["dir/keep.log", "kept.log"]
-        );
+        let collected = desk.collect_with(&scratch, CollectLimits::default()).unwrap();
+        assert_eq!(collected.write_set.changed_files(), ["dir/keep.log", "kept.log"]);
         let ignored: Vec<_> = collected
             .write_set
             .ignored
@@ -518,13 +483,7 @@ fn limits_stop_a_collection_by_name() {
                 .unwrap_or_default()
         };
         assert!(stop(CollectLimits { files: 2, ..base }).starts_with("files:"));
-        assert!(
-            stop(CollectLimits {
-                file_bytes: 4,
-                ..base
-            })
-            .starts_with("file_bytes:")
-        );
+        assert!(stop(CollectLimits { file_bytes: 4, ..base }).starts_with("file_bytes:"));
         fs::create_dir_all(desk.merged.join("d/d/d")).unwrap();
         assert!(stop(CollectLimits { depth: 2, ..base }).starts_with("depth:"));
         let few = if desk.upper.is_some() { 2 } else { 0 };
@@ -549,13 +508,7 @@ fn an_upper_layer_that_points_elsewhere_is_refused() {
     for attribute in ["user.overlay.redirect", "user.overlay.metacopy"] {
         let upper = bench.place("upper");
         fs::create_dir(upper.join("dir")).unwrap();
-        rustix::fs::setxattr(
-            upper.join("dir"),
-            attribute,
-            b"/x",
-            rustix::fs::XattrFlags::empty(),
-        )
-        .unwrap();
+        rustix::fs::setxattr(upper.join("dir"), attribute, b"/x", rustix::fs::XattrFlags::empty()).unwrap();
         let merged = bench.place("merged");
         let desk = std::mem::ManuallyDrop::new(Desk {
             bench: &bench,
@@ -563,13 +516,8 @@ fn an_upper_layer_that_points_elsewhere_is_refused() {
             merged,
             upper: Some(upper),
         });
-        let error = desk
-            .collect_with(&[], CollectLimits::default())
-            .unwrap_err();
-        assert!(
-            matches!(error, WriteSetError::OverlayFeature { .. }),
-            "{error:?}"
-        );
+        let error = desk.collect_with(&[], CollectLimits::default()).unwrap_err();
+        assert!(matches!(error, WriteSetError::OverlayFeature { .. }), "{error:?}");
     }
 }
 
@@ -577,12 +525,7 @@ fn an_upper_layer_that_points_elsewhere_is_refused() {
 fn fifty_thousand_files_cost_nothing_once_they_are_there() {
     let bench = Bench::new();
     let tree: Tree = (0..50_000)
-        .map(|n| {
-            (
-                format!("d{}/f{n}", n % 500).into_bytes(),
-                file(&format!("{n}\n")),
-            )
-        })
+        .map(|n| (format!("d{}/f{n}", n % 500).into_bytes(), file(&format!("{n}\n"))))
         .collect();
     let (source, commit) = bench.commit(&tree, crate::baseline::ObjectFormat::Sha1);
     let ensure = || {
@@ -614,10 +557,7 @@ fn fifty_thousand_files_cost_nothing_once_they_are_there() {
         started.elapsed()
     );
     assert_eq!(status, b" M d1/f1\n");
-    assert!(
-        warm.as_millis() < 50 && empty.as_millis() < 50,
-        "{warm:?} {empty:?}"
-    );
+    assert!(warm.as_millis() < 50 && empty.as_millis() < 50, "{warm:?} {empty:?}");
 }
 
 #[test]
@@ -627,10 +567,7 @@ fn an_unreadable_file_is_read_and_stays_as_it_was() {
         fs::set_permissions(desk.merged.join("secret"), fs::Permissions::from_mode(0)).unwrap();
         let collected = desk.collect();
         assert_eq!(collected.write_set.changed_files(), ["secret"]);
-        let mode = fs::metadata(desk.merged.join("secret"))
-            .unwrap()
-            .permissions()
-            .mode();
+        let mode = fs::metadata(desk.merged.join("secret")).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0);
     });
 }
@@ -642,10 +579,7 @@ fn a_name_that_put_writes_is_what_is_read() {
     let desk = Desk::copied(&bench, &baseline);
     put(&desk.merged, b"\xff/\xfe", &file("x"));
     let collected = desk.collect();
-    assert_eq!(
-        collected.write_set.changes[0].path.bytes().unwrap(),
-        b"\xff/\xfe"
-    );
+    assert_eq!(collected.write_set.changes[0].path.bytes().unwrap(), b"\xff/\xfe");
     assert_eq!(marks(&collected), []);
     let _: &Git = &bench.git;
 }

@@ -85,20 +85,10 @@ fn arguments_for(context: &Context<'_>) -> Result<Vec<PathBuf>, Errno> {
     let mut add = |words: &[&Path]| extend(&mut list, words);
     let size = order.limits.tmp_bytes.to_string();
     for target in ["/tmp", "/var/tmp", "/home/agent", "/run"] {
-        add(&[
-            text("--size"),
-            Path::new(&size),
-            text("--tmpfs"),
-            text(target),
-        ]);
+        add(&[text("--size"), Path::new(&size), text("--tmpfs"), text(target)]);
     }
     add(&[text("--dev"), text("/dev"), text("--proc"), text("/proc")]);
-    add(&[
-        text("--size"),
-        Path::new(&size),
-        text("--tmpfs"),
-        text("/dev/shm"),
-    ]);
+    add(&[text("--size"), Path::new(&size), text("--tmpfs"), text("/dev/shm")]);
     add(&[text("--ro-bind"), text("/proc/sys"), text("/proc/sys")]);
     list.extend(workspace_arguments(order, workspace.path())?);
     let mut add = |words: &[&Path]| extend(&mut list, words);
@@ -120,12 +110,7 @@ fn system(order: &Order) -> Result<Vec<PathBuf>, Errno> {
     let mut list = Vec::new();
     let mut add = |words: &[&Path]| extend(&mut list, words);
     let (uid, gid) = (order.uid.to_string(), order.gid.to_string());
-    add(&[
-        text("--uid"),
-        Path::new(&uid),
-        text("--gid"),
-        Path::new(&gid),
-    ]);
+    add(&[text("--uid"), Path::new(&uid), text("--gid"), Path::new(&gid)]);
     add(&[text("--hostname"), text(files::HOST_NAME)]);
     add(&[text("--ro-bind"), text("/usr"), text("/usr")]);
     for name in ["/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"] {
@@ -151,11 +136,7 @@ fn workspace_arguments(order: &Order, workspace: &Path) -> Result<Vec<PathBuf>, 
     let mut add = |words: &[&Path]| extend(&mut list, words);
     add(&[text("--bind"), workspace, text("/workspace")]);
     for bind in &order.binds {
-        let how = if bind.read_only {
-            "--ro-bind"
-        } else {
-            "--bind"
-        };
+        let how = if bind.read_only { "--ro-bind" } else { "--bind" };
         add(&[text(how), bind.source.path(), bind.target.path()]);
     }
     for path in &order.read_only {
@@ -182,13 +163,7 @@ fn made_up_descriptor(content: &str) -> Result<i32, Errno> {
 
 /// Runs as PID 1 of the view that bubblewrap has built.
 pub(super) fn run_init(embedded: &[Embedded]) -> ExitCode {
-    let number = |index| {
-        std::env::args_os()
-            .nth(index)?
-            .to_str()?
-            .parse::<u32>()
-            .ok()
-    };
+    let number = |index| std::env::args_os().nth(index)?.to_str()?.parse::<u32>().ok();
     let (length, memory) = (number(3), number(4));
     let Ok(control) = outer::take_control(memory) else {
         return ExitCode::FAILURE;

@@ -12,19 +12,13 @@ use rustix::io::Errno;
 use super::{Failure, Step};
 use crate::protocol::ChangeOrder;
 
-const DIRECTORY: OFlags = OFlags::RDONLY
-    .union(OFlags::DIRECTORY)
-    .union(OFlags::CLOEXEC);
+const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 const STRICT: ResolveFlags = ResolveFlags::BENEATH
     .union(ResolveFlags::NO_SYMLINKS)
     .union(ResolveFlags::NO_MAGICLINKS);
 
 /// Makes every change; the contents of files follow one another in `contents`.
-pub(super) fn apply(
-    workspace: BorrowedFd<'_>,
-    changes: &[ChangeOrder],
-    contents: &mut File,
-) -> Result<(), Failure> {
+pub(super) fn apply(workspace: BorrowedFd<'_>, changes: &[ChangeOrder], contents: &mut File) -> Result<(), Failure> {
     for change in changes {
         let path = match change {
             ChangeOrder::Remove { path }
@@ -37,12 +31,7 @@ pub(super) fn apply(
     Ok(())
 }
 
-fn make(
-    workspace: BorrowedFd<'_>,
-    path: &Path,
-    change: &ChangeOrder,
-    contents: &mut File,
-) -> Result<(), Errno> {
+fn make(workspace: BorrowedFd<'_>, path: &Path, change: &ChangeOrder, contents: &mut File) -> Result<(), Errno> {
     let (parent, name) = split(path)?;
     if let ChangeOrder::Remove { .. } = change {
         return match open_directory(workspace, parent, false) {
@@ -67,20 +56,14 @@ fn make(
             rustix::fs::fchmod(&file, mode)?;
             let copied = std::io::copy(&mut contents.take(*length), &mut File::from(file))
                 .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
-            if copied == *length {
-                Ok(())
-            } else {
-                Err(Errno::IO)
-            }
+            if copied == *length { Ok(()) } else { Err(Errno::IO) }
         }
     }
 }
 
 /// Splits a relative path whose every part is a plain name.
 pub(super) fn split(path: &Path) -> Result<(&Path, &Path), Errno> {
-    let plain = path
-        .components()
-        .all(|part| matches!(part, Component::Normal(_)));
+    let plain = path.components().all(|part| matches!(part, Component::Normal(_)));
     match (plain, path.parent(), path.file_name()) {
         (true, Some(parent), Some(name)) => Ok((parent, Path::new(name))),
         _ => Err(Errno::INVAL),
@@ -88,11 +71,7 @@ pub(super) fn split(path: &Path) -> Result<(&Path, &Path), Errno> {
 }
 
 /// Opens a directory below another, and makes what is missing if asked to.
-pub(super) fn open_directory(
-    base: BorrowedFd<'_>,
-    path: &Path,
-    create: bool,
-) -> Result<OwnedFd, Errno> {
+pub(super) fn open_directory(base: BorrowedFd<'_>, path: &Path, create: bool) -> Result<OwnedFd, Errno> {
     let whole = if path.as_os_str().is_empty() {
         Path::new(".")
     } else {
@@ -138,10 +117,7 @@ fn remove(parent: BorrowedFd<'_>, name: &Path) -> Result<(), Errno> {
         let entry = entry?;
         let child = entry.file_name().to_bytes();
         if child != b"." && child != b".." {
-            remove(
-                directory.as_fd(),
-                Path::new(std::ffi::OsStr::from_bytes(child)),
-            )?;
+            remove(directory.as_fd(), Path::new(std::ffi::OsStr::from_bytes(child)))?;
         }
     }
     rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR)

@@ -81,9 +81,7 @@ fn run_embedded(embedded: &[Embedded], name: &str, input: &str) -> ExitCode {
 /// that the later limit on open files forbids.
 fn set_aside(control: &OwnedFd, open_files: u64) -> Result<(OwnedFd, u64), Failure> {
     let step = "set the control socket aside";
-    let hard = rustix::process::getrlimit(Resource::Nofile)
-        .maximum
-        .unwrap_or(1 << 20);
+    let hard = rustix::process::getrlimit(Resource::Nofile).maximum.unwrap_or(1 << 20);
     let all = Rlimit {
         current: Some(hard),
         maximum: Some(hard),
@@ -152,13 +150,8 @@ fn lock_down(order: &Order, control: &OwnedFd, open_files: u64) -> Result<(), Fa
 }
 
 fn enter_domain(writable: &[(PathBuf, bool)]) -> Result<(i32, String), Failure> {
-    landlock::restrict(writable).map_err(|error| {
-        Failure::new(
-            "enter the Landlock domain",
-            Errno::NOTSUP,
-            error.to_string(),
-        )
-    })
+    landlock::restrict(writable)
+        .map_err(|error| Failure::new("enter the Landlock domain", Errno::NOTSUP, error.to_string()))
 }
 
 /// The directories that Landlock leaves writable, and whether things can be made in them.
@@ -190,9 +183,7 @@ fn limit_resources(order: &Order, open_files: u64) -> Result<(), Failure> {
         limits.push((Resource::Nproc, order.limits.processes));
     }
     for (resource, value) in limits {
-        let hard = rustix::process::getrlimit(resource)
-            .maximum
-            .unwrap_or(u64::MAX);
+        let hard = rustix::process::getrlimit(resource).maximum.unwrap_or(u64::MAX);
         let value = Some(value.min(hard));
         rustix::process::setrlimit(
             resource,
@@ -221,10 +212,7 @@ pub(super) fn empty_bounding_set() -> Result<(), Errno> {
 
 fn execute(order: &Order, argv: &[Bytes]) -> Errno {
     let strings = |bytes: &[Bytes]| -> Option<Vec<CString>> {
-        bytes
-            .iter()
-            .map(|bytes| CString::new(bytes.0.clone()).ok())
-            .collect()
+        bytes.iter().map(|bytes| CString::new(bytes.0.clone()).ok()).collect()
     };
     let (Some(argv), Some(env)) = (strings(argv), strings(&order.env)) else {
         return Errno::INVAL;
@@ -243,10 +231,7 @@ fn execute(order: &Order, argv: &[Bytes]) -> Errno {
         .unwrap_or(DEFAULT_PATH);
     let mut errno = Errno::NOENT;
     // Only absolute entries: the workspace must not be able to shadow a program.
-    for directory in path
-        .split(|byte| *byte == b':')
-        .filter(|part| part.starts_with(b"/"))
-    {
+    for directory in path.split(|byte| *byte == b':').filter(|part| part.starts_with(b"/")) {
         let file = Path::new(OsStr::from_bytes(directory)).join(OsStr::from_bytes(name.to_bytes()));
         match rustix::fs::accessat(CWD, &file, Access::EXEC_OK, AtFlags::empty()) {
             Ok(()) => match CString::new(file.into_os_string().as_bytes()) {

@@ -13,9 +13,7 @@ pub(super) fn complete(facts: Facts) -> Facts {
     Facts {
         descriptors: inheritable_descriptors(),
         // The directory itself always belongs to the process; what is in it to nobody, if hidden.
-        init_owner: fs::metadata("/proc/1/environ")
-            .ok()
-            .map(|metadata| metadata.uid()),
+        init_owner: fs::metadata("/proc/1/environ").ok().map(|metadata| metadata.uid()),
         ..facts
     }
 }
@@ -24,8 +22,7 @@ pub(super) fn complete(facts: Facts) -> Facts {
 ///
 /// It must come before the filter, which would ask the harness about it.
 pub(super) fn probe_landlock() -> String {
-    let open =
-        |flags: OFlags| rustix::fs::open("/proc/self/comm", flags | OFlags::CLOEXEC, Mode::empty());
+    let open = |flags: OFlags| rustix::fs::open("/proc/self/comm", flags | OFlags::CLOEXEC, Mode::empty());
     let written = open(OFlags::RDONLY).and_then(|_| open(OFlags::WRONLY));
     written.map_or_else(|errno| errno.to_string(), |_| "written".to_owned())
 }

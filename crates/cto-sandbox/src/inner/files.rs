@@ -33,14 +33,8 @@ pub(super) fn made_up(uid: u32, gid: u32) -> Vec<(&'static str, String)> {
                  nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n"
             ),
         ),
-        (
-            "etc/group",
-            format!("root:x:0:\nagent:x:{gid}:\nnogroup:x:65534:\n"),
-        ),
-        (
-            "etc/hosts",
-            format!("127.0.0.1 localhost {HOST_NAME}\n::1 localhost\n"),
-        ),
+        ("etc/group", format!("root:x:0:\nagent:x:{gid}:\nnogroup:x:65534:\n")),
+        ("etc/hosts", format!("127.0.0.1 localhost {HOST_NAME}\n::1 localhost\n")),
         ("etc/hostname", format!("{HOST_NAME}\n")),
         (
             "etc/nsswitch.conf",

@@ -38,11 +38,7 @@ pub(super) fn run_in_namespaces(mut context: Context<'_>) -> ExitCode {
         upper: upper.is_some(),
         created,
     };
-    let descriptors: Vec<_> = upper
-        .iter()
-        .chain([&workspace, &home])
-        .map(AsFd::as_fd)
-        .collect();
+    let descriptors: Vec<_> = upper.iter().chain([&workspace, &home]).map(AsFd::as_fd).collect();
     if let Err(errno) = channel::send(&context.control, &frame, &descriptors) {
         return Failure::new("hand over the directories", errno, "").report(&context.control);
     }
@@ -58,8 +54,7 @@ pub(super) fn export_existing(context: &Context<'_>) -> Result<(), Failure> {
         upper: false,
         created: Vec::new(),
     };
-    channel::send(&context.control, &frame, &[workspace.as_fd(), home.as_fd()])
-        .step("hand over the directories")
+    channel::send(&context.control, &frame, &[workspace.as_fd(), home.as_fd()]).step("hand over the directories")
 }
 
 /// Makes the changes in a workspace that lies on the host.
@@ -72,11 +67,7 @@ pub(super) fn change_on_host(context: &mut Context<'_>) -> Result<(), Failure> {
         ));
     };
     let workspace = open_directory(path.path())?;
-    changes::apply(
-        workspace.as_fd(),
-        &context.order.changes,
-        &mut context.contents,
-    )
+    changes::apply(workspace.as_fd(), &context.order.changes, &mut context.contents)
 }
 
 fn open_directory(path: &Path) -> Result<OwnedFd, Failure> {
@@ -114,15 +105,8 @@ pub(super) fn run(context: Context<'_>, population: Population) -> ExitCode {
 }
 
 enum Started {
-    Child {
-        go: OwnedFd,
-        status: Result<(), Errno>,
-    },
-    Init {
-        main: Pid,
-        go: OwnedFd,
-        children: OwnedFd,
-    },
+    Child { go: OwnedFd, status: Result<(), Errno> },
+    Init { main: Pid, go: OwnedFd, children: OwnedFd },
 }
 
 fn start() -> Result<Started, Failure> {
@@ -247,10 +231,7 @@ impl Init {
         let pause = if self.killed {
             Duration::from_millis(10)
         } else {
-            self.ending
-                .as_ref()?
-                .deadline
-                .saturating_duration_since(Instant::now())
+            self.ending.as_ref()?.deadline.saturating_duration_since(Instant::now())
         };
         Timespec::try_from(pause).ok()
     }
@@ -304,10 +285,7 @@ impl Init {
                 tv_sec: 0,
                 tv_nsec: 10_000_000,
             };
-            ignore(poll(
-                &mut [PollFd::new(&self.children, PollFlags::IN)],
-                Some(&pause),
-            ));
+            ignore(poll(&mut [PollFd::new(&self.children, PollFlags::IN)], Some(&pause)));
         }
         ExitCode::FAILURE
     }

@@ -35,9 +35,7 @@ pub(crate) const INIT_ARGUMENT: &str = "init";
 ///
 /// Standard input is the control socket. The calling process must have one thread.
 pub fn inner_main(embedded: &[Embedded]) -> ExitCode {
-    let in_bubblewrap = std::env::args_os()
-        .nth(2)
-        .is_some_and(|word| word == INIT_ARGUMENT);
+    let in_bubblewrap = std::env::args_os().nth(2).is_some_and(|word| word == INIT_ARGUMENT);
     if in_bubblewrap {
         bubblewrap::run_init(embedded)
     } else {
@@ -73,16 +71,8 @@ impl Failure {
 
     /// Tells the harness. If that fails too, the closed socket says it.
     fn report(self, control: &OwnedFd) -> ExitCode {
-        let Self {
-            step,
-            errno,
-            detail,
-        } = self;
-        let frame = Report::Refused {
-            step,
-            errno,
-            detail,
-        };
+        let Self { step, errno, detail } = self;
+        let frame = Report::Refused { step, errno, detail };
         ignore(channel::send(control, &frame, &[]));
         ExitCode::FAILURE
     }

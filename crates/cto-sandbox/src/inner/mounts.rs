@@ -5,8 +5,8 @@ use std::path::Path;
 
 use rustix::io::Errno;
 use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create,
-    fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount, open_tree,
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create, fsconfig_set_flag,
+    fsconfig_set_string, fsmount, fsopen, move_mount, open_tree,
 };
 
 use super::{Failure, Step};
@@ -19,11 +19,7 @@ pub(super) const NO_EXEC: u64 = 8;
 const PRIVATE: u64 = 1 << 18;
 
 /// Clones the mount tree at a path, detached.
-pub(super) fn clone_tree(
-    directory: BorrowedFd<'_>,
-    path: &Path,
-    recursive: bool,
-) -> Result<OwnedFd, Errno> {
+pub(super) fn clone_tree(directory: BorrowedFd<'_>, path: &Path, recursive: bool) -> Result<OwnedFd, Errno> {
     let mut flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
     flags.set(OpenTreeFlags::AT_RECURSIVE, recursive);
     flags.set(OpenTreeFlags::AT_EMPTY_PATH, path.as_os_str().is_empty());
@@ -31,26 +27,14 @@ pub(super) fn clone_tree(
 }
 
 /// Attaches a detached tree over a path below a directory.
-pub(super) fn attach(
-    tree: BorrowedFd<'_>,
-    directory: BorrowedFd<'_>,
-    path: &Path,
-) -> Result<(), Errno> {
+pub(super) fn attach(tree: BorrowedFd<'_>, directory: BorrowedFd<'_>, path: &Path) -> Result<(), Errno> {
     let mut flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
-    flags.set(
-        MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH,
-        path.as_os_str().is_empty(),
-    );
+    flags.set(MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH, path.as_os_str().is_empty());
     move_mount(tree, "", directory, path, flags)
 }
 
 /// Binds a path of the old view to one of the new.
-pub(super) fn bind(
-    source: &Path,
-    directory: BorrowedFd<'_>,
-    target: &Path,
-    attributes: u64,
-) -> Result<(), Errno> {
+pub(super) fn bind(source: &Path, directory: BorrowedFd<'_>, target: &Path, attributes: u64) -> Result<(), Errno> {
     let tree = clone_tree(rustix::fs::CWD, source, true)?;
     sys::mount_setattr(tree.as_fd(), true, attributes, 0)?;
     attach(tree.as_fd(), directory, target)
@@ -71,11 +55,7 @@ pub(super) enum Setting<'a> {
 }
 
 /// Makes a file system and returns it as a detached mount.
-pub(super) fn make(
-    kind: &str,
-    settings: &[Setting<'_>],
-    attributes: MountAttrFlags,
-) -> Result<OwnedFd, Failure> {
+pub(super) fn make(kind: &str, settings: &[Setting<'_>], attributes: MountAttrFlags) -> Result<OwnedFd, Failure> {
     let step = format!("mount {kind}");
     let context = fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC).step(&step)?;
     let configured = settings

@@ -87,11 +87,7 @@ fn take_order(control: &OwnedFd) -> Result<(Order, File), Failure> {
         return Err(Failure::new("receive the order", Errno::PROTO, "no order"));
     };
     let Some(memory) = descriptors.into_iter().next() else {
-        return Err(Failure::new(
-            "receive the order",
-            Errno::PROTO,
-            "no memory file",
-        ));
+        return Err(Failure::new("receive the order", Errno::PROTO, "no memory file"));
     };
     read_order(memory, length)
 }
@@ -148,11 +144,7 @@ fn prepare(context: &mut Context<'_>) -> Result<(), Failure> {
 }
 
 fn write_file(path: impl AsRef<Path>, text: &str) -> Result<(), Errno> {
-    let file = rustix::fs::open(
-        path.as_ref(),
-        OFlags::WRONLY | OFlags::CLOEXEC,
-        Mode::empty(),
-    )?;
+    let file = rustix::fs::open(path.as_ref(), OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
     rustix::io::write(file, text.as_bytes()).map(drop)
 }
 
@@ -163,11 +155,7 @@ fn give_up_root(uid: u32, gid: u32) -> Result<(), Failure> {
     rustix::thread::set_thread_res_uid(uid, uid, uid).step("set the uid")?;
     let now = (rustix::process::getuid(), rustix::process::geteuid());
     if now != (uid, uid) || rustix::process::getgid() != gid {
-        return Err(Failure::new(
-            "set the uid",
-            Errno::PERM,
-            "the uid did not change",
-        ));
+        return Err(Failure::new("set the uid", Errno::PERM, "the uid did not change"));
     }
     // A change of credentials disarms the death signal and hides /proc/self from ourselves.
     die_with_parent().step("arm the death signal")?;

@@ -48,11 +48,7 @@ impl Population {
             .into_iter()
             .filter(|pid| stat(*pid).is_some_and(|(state, _)| !matches!(state, 'Z' | 'X')))
             .collect();
-        let described = living
-            .iter()
-            .take(DESCRIBED)
-            .map(|pid| describe(*pid))
-            .collect();
+        let described = living.iter().take(DESCRIBED).map(|pid| describe(*pid)).collect();
         (described, u64::try_from(living.len()).unwrap_or(u64::MAX))
     }
 }
@@ -86,12 +82,7 @@ fn descendants() -> Vec<i32> {
     let mut found = vec![own];
     let mut at = 0;
     while let Some(parent) = found.get(at).copied() {
-        found.extend(
-            parents
-                .iter()
-                .filter(|(_, of)| *of == parent)
-                .map(|(pid, _)| *pid),
-        );
+        found.extend(parents.iter().filter(|(_, of)| *of == parent).map(|(pid, _)| *pid));
         at += 1;
     }
     found.split_off(1)

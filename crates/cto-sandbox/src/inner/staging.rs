@@ -31,11 +31,7 @@ pub(super) fn stage(order: &mut Order) -> Result<(), Failure> {
         let step = "reach a source";
         let tree = mounts::clone_tree(CWD, &path, recursive).step_at(step, &path)?;
         let kind = rustix::fs::fstat(&tree).step_at(step, &path)?.st_mode;
-        trees.push((
-            source,
-            tree,
-            FileType::from_raw_mode(kind) == FileType::Directory,
-        ));
+        trees.push((source, tree, FileType::from_raw_mode(kind) == FileType::Directory));
     }
     let place = place()?;
     let area = mounts::make_tmpfs(1 << 20, None, "0755")?;

@@ -77,11 +77,7 @@ pub(super) fn build(context: &mut Context<'_>) -> Result<Built, Failure> {
     process_view(root)?;
     let upper = workspace::mount(&context.order, root)?;
     let workspace = open(root, "workspace")?;
-    changes::apply(
-        workspace.as_fd(),
-        &context.order.changes,
-        &mut context.contents,
-    )?;
+    changes::apply(workspace.as_fd(), &context.order.changes, &mut context.contents)?;
     let created = binds(root, workspace.as_fd(), &context.order)?;
     freeze(workspace.as_fd(), &context.order.read_only)?;
     let home = open(root, "home/agent")?;
@@ -97,15 +93,13 @@ pub(super) fn build(context: &mut Context<'_>) -> Result<Built, Failure> {
 
 fn open(root: BorrowedFd<'_>, path: &str) -> Result<OwnedFd, Failure> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    rustix::fs::openat(root, path, flags, Mode::empty())
-        .step_at("open a directory", Path::new(path))
+    rustix::fs::openat(root, path, flags, Mode::empty()).step_at("open a directory", Path::new(path))
 }
 
 /// Shows the programs of the host: `/usr` and what stands beside it.
 fn system(root: BorrowedFd<'_>) -> Result<(), Failure> {
     let step = "show the system";
-    mounts::bind(Path::new("/usr"), root, Path::new("usr"), FROZEN)
-        .step_at(step, Path::new("/usr"))?;
+    mounts::bind(Path::new("/usr"), root, Path::new("usr"), FROZEN).step_at(step, Path::new("/usr"))?;
     for name in ["bin", "sbin", "lib", "lib32", "lib64", "libx32"] {
         let host = PathBuf::from("/").join(name);
         match rustix::fs::readlink(&host, Vec::new()) {
@@ -181,8 +175,7 @@ fn scratch(root: BorrowedFd<'_>, size: u64) -> Result<(), Failure> {
     for (name, target, mode) in SCRATCH {
         let parent = Path::new(target).parent().unwrap_or(Path::new(""));
         rustix::fs::mkdirat(&tree, name, Mode::empty()).step(step)?;
-        rustix::fs::chmodat(&tree, name, Mode::from(mode), rustix::fs::AtFlags::empty())
-            .step(step)?;
+        rustix::fs::chmodat(&tree, name, Mode::from(mode), rustix::fs::AtFlags::empty()).step(step)?;
         if parent == Path::new("var") || parent == Path::new("home") {
             rustix::fs::mkdirat(root, target, Mode::from(0o755)).step(step)?;
         }
@@ -194,9 +187,8 @@ fn scratch(root: BorrowedFd<'_>, size: u64) -> Result<(), Failure> {
 
 /// Mounts a process view of the new namespace, and takes away what tells of the host.
 fn process_view(root: BorrowedFd<'_>) -> Result<(), Failure> {
-    let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID
-        | MountAttrFlags::MOUNT_ATTR_NODEV
-        | MountAttrFlags::MOUNT_ATTR_NOEXEC;
+    let attributes =
+        MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV | MountAttrFlags::MOUNT_ATTR_NOEXEC;
     let tree = mounts::make("proc", &[], attributes)?;
     mounts::attach(tree.as_fd(), root, Path::new("proc")).step("attach the process view")?;
     for name in READ_ONLY_PROC {
@@ -229,21 +221,13 @@ fn mask(root: BorrowedFd<'_>, name: &Path) -> Result<(), Errno> {
 }
 
 /// Mounts the binds; returns the mount points that had to be made.
-fn binds(
-    root: BorrowedFd<'_>,
-    workspace: BorrowedFd<'_>,
-    order: &Order,
-) -> Result<Vec<Bytes>, Failure> {
+fn binds(root: BorrowedFd<'_>, workspace: BorrowedFd<'_>, order: &Order) -> Result<Vec<Bytes>, Failure> {
     let mut created = Vec::new();
     for bind in &order.binds {
         let target = bind.target.path();
         let step = "mount a bind";
         let Ok(relative) = target.strip_prefix("/") else {
-            return Err(Failure::new(
-                step,
-                Errno::INVAL,
-                "the target is not absolute",
-            ));
+            return Err(Failure::new(step, Errno::INVAL, "the target is not absolute"));
         };
         // Below the workspace, the parts of the path belong to the engine's tree.
         let (base, relative) = match relative.strip_prefix("workspace") {
@@ -264,8 +248,7 @@ fn binds(
 fn mount_on_path(base: BorrowedFd<'_>, path: &Path, tree: BorrowedFd<'_>) -> Result<bool, Errno> {
     let (parent, name) = split(path)?;
     let parent = open_directory(base, parent, true)?;
-    let is_directory =
-        FileType::from_raw_mode(rustix::fs::fstat(tree)?.st_mode) == FileType::Directory;
+    let is_directory = FileType::from_raw_mode(rustix::fs::fstat(tree)?.st_mode) == FileType::Directory;
     let made = if is_directory {
         rustix::fs::mkdirat(&parent, name, Mode::from(0o755))
     } else {
@@ -310,8 +293,7 @@ fn freeze(workspace: BorrowedFd<'_>, paths: &[Bytes]) -> Result<(), Failure> {
 
 fn names_and_network() -> Result<(), Failure> {
     rustix::system::sethostname(files::HOST_NAME.as_bytes()).step("set the host name")?;
-    let socket = rustix::net::socket(AddressFamily::INET, SocketType::DGRAM, None)
-        .step("bring loopback up")?;
+    let socket = rustix::net::socket(AddressFamily::INET, SocketType::DGRAM, None).step("bring loopback up")?;
     sys::loopback_up(socket.as_fd()).step("bring loopback up")
 }
 

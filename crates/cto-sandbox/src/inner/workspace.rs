@@ -17,8 +17,7 @@ pub(super) fn mount(order: &Order, root: BorrowedFd<'_>) -> Result<Option<OwnedF
     let limits = &order.limits;
     match &order.workspace {
         WorkspaceOrder::Host { path } => {
-            mounts::bind(path.path(), root, target, NO_SUID | NO_DEV)
-                .step_at("bind the workspace", path.path())?;
+            mounts::bind(path.path(), root, target, NO_SUID | NO_DEV).step_at("bind the workspace", path.path())?;
             Ok(None)
         }
         WorkspaceOrder::Copied { sources } => {
@@ -27,8 +26,7 @@ pub(super) fn mount(order: &Order, root: BorrowedFd<'_>) -> Result<Option<OwnedF
             let target = staging::place()?.join("root/workspace");
             // The topmost comes last and so wins.
             for source in sources.iter().rev() {
-                copy::copy_tree(source.path(), &target, None)
-                    .step_at("copy the workspace", source.path())?;
+                copy::copy_tree(source.path(), &target, None).step_at("copy the workspace", source.path())?;
             }
             Ok(None)
         }
@@ -50,16 +48,10 @@ pub(super) fn mount(order: &Order, root: BorrowedFd<'_>) -> Result<Option<OwnedF
 }
 
 /// Makes an overlay mount over the layers, topmost first; `disk` has `upper` and `work`.
-pub(super) fn overlay(
-    lowers: impl Iterator<Item = PathBuf>,
-    disk: &Path,
-) -> Result<OwnedFd, Failure> {
+pub(super) fn overlay(lowers: impl Iterator<Item = PathBuf>, disk: &Path) -> Result<OwnedFd, Failure> {
     let lowers: Vec<_> = lowers.collect();
     let (upper, work) = (disk.join("upper"), disk.join("work"));
-    let mut settings: Vec<_> = lowers
-        .iter()
-        .map(|lower| Setting::Path("lowerdir+", lower))
-        .collect();
+    let mut settings: Vec<_> = lowers.iter().map(|lower| Setting::Path("lowerdir+", lower)).collect();
     settings.push(Setting::Path("upperdir", &upper));
     settings.push(Setting::Path("workdir", &work));
     settings.push(Setting::Flag("userxattr"));

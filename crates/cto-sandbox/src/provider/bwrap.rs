@@ -41,10 +41,7 @@ pub(crate) fn find() -> Option<(PathBuf, String)> {
 
 #[expect(clippy::disallowed_methods, reason = "children start in this crate")]
 fn search() -> Option<(PathBuf, String)> {
-    let program = PLACES
-        .iter()
-        .map(PathBuf::from)
-        .find(|place| place.is_file())?;
+    let program = PLACES.iter().map(PathBuf::from).find(|place| place.is_file())?;
     let output = std::process::Command::new(&program)
         .arg("--version")
         .env_clear()
@@ -53,9 +50,7 @@ fn search() -> Option<(PathBuf, String)> {
         .ok()?;
     let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
     let version = text.strip_prefix("bubblewrap ").unwrap_or(&text).to_owned();
-    let mut numbers = version
-        .split('.')
-        .map(|part| part.parse::<u32>().unwrap_or(0));
+    let mut numbers = version.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
     let recent = (numbers.next(), numbers.next()) >= (Some(0), Some(8));
     recent.then_some((program, version))
 }

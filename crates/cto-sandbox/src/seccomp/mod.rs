@@ -162,11 +162,7 @@ mod tests {
     }
 
     fn judge(observe: bool, name: &str, arguments: [u64; 6]) -> u32 {
-        let row = COMMON
-            .iter()
-            .chain(NATIVE)
-            .find(|row| row.name == name)
-            .unwrap();
+        let row = COMMON.iter().chain(NATIVE).find(|row| row.name == name).unwrap();
         run(
             &filter(observe, 77),
             u32::try_from(row.number).unwrap(),
@@ -180,15 +176,8 @@ mod tests {
 
     #[test]
     fn denies_every_listed_call_with_or_without_an_observer() {
-        for row in COMMON
-            .iter()
-            .chain(NATIVE)
-            .filter(|row| row.rule == Rule::Deny)
-        {
-            assert_eq!(
-                judge(false, row.name, [0; 6]),
-                libc::SECCOMP_RET_ERRNO | EPERM
-            );
+        for row in COMMON.iter().chain(NATIVE).filter(|row| row.rule == Rule::Deny) {
+            assert_eq!(judge(false, row.name, [0; 6]), libc::SECCOMP_RET_ERRNO | EPERM);
             assert_eq!(judge(true, row.name, [0; 6]), NOTIFY, "{}", row.name);
         }
     }
@@ -196,10 +185,7 @@ mod tests {
     #[test]
     fn kills_a_foreign_architecture_and_refuses_x32() {
         let code = filter(false, 77);
-        assert_eq!(
-            run(&code, 0, 0x4000_0003, [0; 6]),
-            libc::SECCOMP_RET_KILL_PROCESS
-        );
+        assert_eq!(run(&code, 0, 0x4000_0003, [0; 6]), libc::SECCOMP_RET_KILL_PROCESS);
         #[cfg(target_arch = "x86_64")]
         assert_eq!(
             run(&code, X32 + 1, ARCHITECTURE, [0; 6]),
@@ -211,17 +197,9 @@ mod tests {
     fn allows_only_plain_socket_families() {
         for family in 0..64 {
             let verdict = judge(false, "socket", [family, 1, 0, 0, 0, 0]);
-            assert_eq!(
-                verdict == ALLOW,
-                matches!(family, 1 | 2 | 10 | 16),
-                "family {family}"
-            );
+            assert_eq!(verdict == ALLOW, matches!(family, 1 | 2 | 10 | 16), "family {family}");
         }
-        assert_ne!(
-            judge(false, "socket", [16, 3, 9, 0, 0, 0]),
-            ALLOW,
-            "audit netlink"
-        );
+        assert_ne!(judge(false, "socket", [16, 3, 9, 0, 0, 0]), ALLOW, "audit netlink");
     }
 
     #[test]
@@ -237,11 +215,7 @@ mod tests {
             0x2000_0000,
             0x4000_0000,
         ] {
-            assert_ne!(
-                judge(false, "clone", [bit, 0, 0, 0, 0, 0]),
-                ALLOW,
-                "{bit:#x}"
-            );
+            assert_ne!(judge(false, "clone", [bit, 0, 0, 0, 0, 0]), ALLOW, "{bit:#x}");
         }
     }
 

@@ -32,10 +32,7 @@ impl Rule {
     pub(crate) fn only_observes(self) -> bool {
         matches!(
             self,
-            Self::Observe
-                | Self::ObserveWriteFlags(_)
-                | Self::ObserveAddress(_)
-                | Self::ObserveMessage
+            Self::Observe | Self::ObserveWriteFlags(_) | Self::ObserveAddress(_) | Self::ObserveMessage
         )
     }
 }

@@ -9,8 +9,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use cto_sandbox::{
-    Embedded, INNER_ARGUMENT, JailSpec, Limits, Program, ProviderKind, Reexec, Workspace,
-    inner_main, prepare,
+    Embedded, INNER_ARGUMENT, JailSpec, Limits, Program, ProviderKind, Reexec, Workspace, inner_main, prepare,
 };
 
 const EMBEDDED: &[Embedded] = &[Embedded {
@@ -36,9 +35,7 @@ fn doomed_harness(mut words: impl Iterator<Item = std::ffi::OsString>) -> ExitCo
     let marker = words.next().unwrap();
     let spec = JailSpec {
         name,
-        workspace: Workspace::Copied {
-            sources: vec![lower],
-        },
+        workspace: Workspace::Copied { sources: vec![lower] },
         changes: Vec::new(),
         read_only: Vec::new(),
         binds: Vec::new(),

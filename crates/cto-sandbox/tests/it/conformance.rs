@@ -5,10 +5,7 @@ use std::io::ErrorKind;
 use std::net::TcpListener;
 use std::os::fd::AsFd;
 
-use cto_sandbox::{
-    Bind, BoundState, Build, Change, JailError, PROVIDERS, Program, Provider, ProviderKind,
-    self_test,
-};
+use cto_sandbox::{Bind, BoundState, Build, Change, JailError, PROVIDERS, Program, Provider, ProviderKind, self_test};
 
 use crate::world::{World, content, eventually, marker, processes_with, reexec, run, run_with};
 
@@ -24,11 +21,7 @@ pub(crate) fn promising(bound: &str) -> impl Iterator<Item = &'static dyn Provid
 fn the_table_holds_every_kind() {
     let names: Vec<_> = PROVIDERS.iter().map(|provider| provider.name()).collect();
     assert_eq!(names, ["native", "bwrap", "none"]);
-    for kind in [
-        ProviderKind::Native,
-        ProviderKind::Bwrap,
-        ProviderKind::None,
-    ] {
+    for kind in [ProviderKind::Native, ProviderKind::Bwrap, ProviderKind::None] {
         assert!(names.contains(&kind.provider().name()));
     }
 }
@@ -47,12 +40,7 @@ fn every_promised_bound_reads_back_as_enforced() {
         );
         for promise in provider.promises() {
             let bound = outcome.enforcement.bound(promise).expect(promise);
-            assert_eq!(
-                bound.state,
-                BoundState::Enforced,
-                "{} {bound:?}",
-                provider.name()
-            );
+            assert_eq!(bound.state, BoundState::Enforced, "{} {bound:?}", provider.name());
         }
         assert!(outcome.exited.cgroup_empty);
     }
@@ -102,15 +90,9 @@ fn a_provider_that_promises_too_much_gets_no_jail() {
     let world = World::new();
     for claim in ["network", "mount_view", "capabilities", "nonsense"] {
         let name = marker();
-        let refused = run_with(
-            &Overclaiming(claim),
-            &world.spec(&["/bin/sleep", &name]),
-            |_, _| {},
-        );
+        let refused = run_with(&Overclaiming(claim), &world.spec(&["/bin/sleep", &name]), |_, _| {});
         assert!(matches!(refused, Err(JailError::Refused { .. })), "{claim}");
-        eventually("the refused jail is gone", || {
-            processes_with(&name).is_empty()
-        });
+        eventually("the refused jail is gone", || processes_with(&name).is_empty());
     }
 }
 
@@ -148,18 +130,11 @@ fn a_listener_on_the_hosts_loopback_gets_no_connection() {
         let port = listener.local_addr().unwrap().port();
         run(
             provider,
-            &world.shell(&format!(
-                "exec 3<>/dev/tcp/127.0.0.1/{port}; echo hello >&3"
-            )),
+            &world.shell(&format!("exec 3<>/dev/tcp/127.0.0.1/{port}; echo hello >&3")),
         );
         listener.set_nonblocking(true).unwrap();
         let accepted = listener.accept().map(drop).unwrap_err();
-        assert_eq!(
-            accepted.kind(),
-            ErrorKind::WouldBlock,
-            "{}",
-            provider.name()
-        );
+        assert_eq!(accepted.kind(), ErrorKind::WouldBlock, "{}", provider.name());
     }
 }
 
@@ -191,16 +166,9 @@ fn a_sysctl_stays_as_it_is() {
         let world = World::new();
         run(
             *provider,
-            &world.shell(&format!(
-                "echo 4711 > {path}; echo 4711 >/proc/self/root{path}"
-            )),
+            &world.shell(&format!("echo 4711 > {path}; echo 4711 >/proc/self/root{path}")),
         );
-        assert_eq!(
-            fs::read_to_string(path).unwrap(),
-            before,
-            "{}",
-            provider.name()
-        );
+        assert_eq!(fs::read_to_string(path).unwrap(), before, "{}", provider.name());
     }
 }
 
@@ -210,12 +178,7 @@ fn the_environment_is_the_specified_one() {
         let world = World::new();
         let mut spec = world.spec(&["/usr/bin/env"]);
         spec.env = vec![("A".into(), "b c".into()), ("EMPTY".into(), "".into())];
-        assert_eq!(
-            run(*provider, &spec).stdout,
-            "A=b c\nEMPTY=\n",
-            "{}",
-            provider.name()
-        );
+        assert_eq!(run(*provider, &spec).stdout, "A=b c\nEMPTY=\n", "{}", provider.name());
     }
 }
 
@@ -223,10 +186,7 @@ fn the_environment_is_the_specified_one() {
 fn a_program_is_found_by_its_name_in_the_specified_path() {
     for provider in PROVIDERS {
         let world = World::new();
-        assert_eq!(
-            run(*provider, &world.spec(&["echo", "found"])).stdout,
-            "found\n"
-        );
+        assert_eq!(run(*provider, &world.spec(&["echo", "found"])).stdout, "found\n");
     }
 }
 
@@ -240,13 +200,7 @@ fn an_embedded_function_runs_under_the_same_locks() {
             input: "x".to_owned(),
         };
         let outcome = run(*provider, &spec);
-        assert_eq!(
-            outcome.exited.code,
-            Some(42),
-            "{}: {}",
-            provider.name(),
-            outcome.stderr
-        );
+        assert_eq!(outcome.exited.code, Some(42), "{}: {}", provider.name(), outcome.stderr);
         assert_eq!(outcome.stdout, "the answer to x\n");
         spec.program = Program::Embedded {
             name: "unknown".to_owned(),
@@ -262,25 +216,10 @@ fn the_workspace_can_be_written_and_its_source_stays() {
         let world = World::new();
         let script = "echo changed > README && rm src/main.py && mkdir new && echo x > new/file && cat trap/hostname";
         let outcome = run(*provider, &world.shell(script));
-        assert_eq!(
-            outcome.exited.code,
-            Some(0),
-            "{}: {}",
-            provider.name(),
-            outcome.stderr
-        );
-        assert_eq!(
-            content(outcome.exports.workspace.as_fd(), "README"),
-            "changed\n"
-        );
-        assert_eq!(
-            content(outcome.exports.workspace.as_fd(), "new/file"),
-            "x\n"
-        );
-        assert_eq!(
-            fs::read_to_string(world.lower().join("README")).unwrap(),
-            "hello\n"
-        );
+        assert_eq!(outcome.exited.code, Some(0), "{}: {}", provider.name(), outcome.stderr);
+        assert_eq!(content(outcome.exports.workspace.as_fd(), "README"), "changed\n");
+        assert_eq!(content(outcome.exports.workspace.as_fd(), "new/file"), "x\n");
+        assert_eq!(fs::read_to_string(world.lower().join("README")).unwrap(), "hello\n");
         assert!(world.lower().join("src/main.py").exists());
         assert!(!world.lower().join("new").exists());
     }
@@ -291,13 +230,7 @@ fn the_home_directory_is_private_and_outlives_the_jail() {
     for provider in PROVIDERS {
         let world = World::new();
         let outcome = run(*provider, &world.shell("echo session > $HOME/log"));
-        assert_eq!(
-            outcome.exited.code,
-            Some(0),
-            "{}: {}",
-            provider.name(),
-            outcome.stderr
-        );
+        assert_eq!(outcome.exited.code, Some(0), "{}: {}", provider.name(), outcome.stderr);
         assert_eq!(
             content(outcome.exports.home.as_fd(), "log"),
             "session\n",
@@ -320,8 +253,7 @@ fn the_self_test_finds_no_way_out() {
     let world = World::new();
     let bare = self_test(ProviderKind::None.provider(), &reexec(), world.dir.path()).unwrap();
     assert!(
-        bare.failures()
-            .any(|probe| probe.name == "host_tcp_listener"),
+        bare.failures().any(|probe| probe.name == "host_tcp_listener"),
         "the probe must be able to fail"
     );
 }
@@ -358,28 +290,16 @@ fn changes_binds_and_frozen_paths_hold_in_every_view() {
         }];
         let outcome = run(provider, &spec);
         let expected = "patched\npatched\npatched\nprint('hello')\ngone\n";
-        assert_eq!(
-            outcome.stdout,
-            expected,
-            "{}: {}",
-            provider.name(),
-            outcome.stderr
-        );
+        assert_eq!(outcome.stdout, expected, "{}: {}", provider.name(), outcome.stderr);
         assert!(!outside.join("new").exists());
         spec.read_only = vec!["trap".into()];
         spec.changes.clear();
         let refused = run_with(provider, &spec, |_, _| {}).err();
-        assert!(
-            matches!(refused, Some(JailError::Inner { .. })),
-            "{refused:?}"
-        );
+        assert!(matches!(refused, Some(JailError::Inner { .. })), "{refused:?}");
     }
     let world = World::new();
     let mut spec = world.spec(&["/bin/true"]);
     spec.read_only = vec!["README".into()];
     let refused = run_with(ProviderKind::None.provider(), &spec, |_, _| {}).err();
-    assert!(
-        matches!(refused, Some(JailError::Missing { .. })),
-        "{refused:?}"
-    );
+    assert!(matches!(refused, Some(JailError::Missing { .. })), "{refused:?}");
 }

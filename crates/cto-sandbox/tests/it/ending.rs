@@ -22,12 +22,7 @@ fn daemons_end_with_the_jail_and_are_reported() {
             outcome.exited
         );
         for word in [&plain, &session, &double] {
-            assert_eq!(
-                processes_with(word),
-                Vec::<String>::new(),
-                "{}",
-                provider.name()
-            );
+            assert_eq!(processes_with(word), Vec::<String>::new(), "{}", provider.name());
         }
         assert!(
             outcome.exited.survivors_total >= 4,
@@ -52,10 +47,7 @@ fn a_child_that_ends_within_the_grace_is_no_survivor() {
         let mut spec = world.shell("(sleep 0.1) & exit 0");
         spec.limits.survivor_grace_ms = 5000;
         let outcome = run(*provider, &spec);
-        assert_eq!(
-            (outcome.exited.code, outcome.exited.survivors_total),
-            (Some(0), 0)
-        );
+        assert_eq!((outcome.exited.code, outcome.exited.survivors_total), (Some(0), 0));
     }
 }
 
@@ -63,8 +55,7 @@ fn a_child_that_ends_within_the_grace_is_no_survivor() {
 fn a_program_that_ignores_termination_is_killed() {
     for provider in PROVIDERS {
         let world = World::new();
-        let spec =
-            world.shell("trap 'echo ignored' TERM; echo ready; while :; do sleep 0.01; done");
+        let spec = world.shell("trap 'echo ignored' TERM; echo ready; while :; do sleep 0.01; done");
         let (mut terminated, mut killed) = (false, false);
         let outcome = run_with(*provider, &spec, |jail, stdout| {
             if stdout.contains("ready") && !terminated {
@@ -119,9 +110,6 @@ fn a_failed_exec_is_not_an_exit_status() {
         let no_program = run(*provider, &world.spec(&["./README"]));
         assert_eq!(no_program.exited.exec_failed, Some(13));
         let honest = run(*provider, &world.shell("exit 127"));
-        assert_eq!(
-            (honest.exited.exec_failed, honest.exited.code),
-            (None, Some(127))
-        );
+        assert_eq!((honest.exited.exec_failed, honest.exited.code), (None, Some(127)));
     }
 }

@@ -20,11 +20,7 @@ fn a_full_workspace_says_so_and_grows_no_further() {
         }
         let outcome = run(ProviderKind::Native.provider(), &spec);
         assert_ne!(outcome.exited.code, Some(0));
-        assert!(
-            outcome.stderr.contains("No space left"),
-            "{}",
-            outcome.stderr
-        );
+        assert!(outcome.stderr.contains("No space left"), "{}", outcome.stderr);
         let file = rustix::fs::statat(
             outcome.exports.workspace.as_fd(),
             "big",
@@ -39,26 +35,18 @@ fn inodes_and_temporary_files_are_bounded() {
     let world = World::new();
     let mut spec = world.shell("for i in $(seq 500); do : > f$i || exit 9; done");
     spec.limits.inodes = 200;
-    assert_eq!(
-        run(ProviderKind::Native.provider(), &spec).exited.code,
-        Some(9)
-    );
-    let mut spec = world.shell(
-        "for d in /tmp /dev/shm /home/agent; do head -c 1500000 /dev/zero > $d/f || exit 9; done",
-    );
+    assert_eq!(run(ProviderKind::Native.provider(), &spec).exited.code, Some(9));
+    let mut spec =
+        world.shell("for d in /tmp /dev/shm /home/agent; do head -c 1500000 /dev/zero > $d/f || exit 9; done");
     spec.limits.tmp_bytes = 4 << 20;
-    assert_eq!(
-        run(ProviderKind::Native.provider(), &spec).exited.code,
-        Some(9)
-    );
+    assert_eq!(run(ProviderKind::Native.provider(), &spec).exited.code, Some(9));
 }
 
 #[test]
 fn one_file_is_bounded() {
     for provider in PROVIDERS {
         let world = World::new();
-        let mut spec =
-            world.shell("trap '' XFSZ; head -c 20000000 /dev/zero > big; stat -c %s big");
+        let mut spec = world.shell("trap '' XFSZ; head -c 20000000 /dev/zero > big; stat -c %s big");
         spec.limits.file_bytes = 1 << 20;
         let outcome = run(*provider, &spec);
         assert_eq!(
@@ -93,11 +81,7 @@ fn a_fork_bomb_meets_its_bound() {
         let bound = outcome.enforcement.bound("process_limit").unwrap();
         if is_root() {
             assert_eq!(bound.state, BoundState::Enforced);
-            assert!(
-                outcome.exited.cgroup.process_limit_hits > 0,
-                "{}",
-                provider.name()
-            );
+            assert!(outcome.exited.cgroup.process_limit_hits > 0, "{}", provider.name());
         } else {
             assert_eq!(bound.state, BoundState::Weaker);
         }

@@ -17,7 +17,8 @@ fn the_upper_directory_is_exactly_the_write_set() {
     let world = World::new();
     let outcome = run(
         native(),
-        &world.shell("echo more >> README; rm src/deep/data; mkdir -p a/b; echo x > a/b/c; ln -s /x l; cat src/main.py"),
+        &world
+            .shell("echo more >> README; rm src/deep/data; mkdir -p a/b; echo x > a/b/c; ln -s /x l; cat src/main.py"),
     );
     let upper = outcome.exports.upper.unwrap();
     let expected = [
@@ -38,10 +39,7 @@ fn the_upper_directory_is_exactly_the_write_set() {
 fn nothing_written_is_nothing_in_the_upper_directory() {
     let world = World::new();
     let outcome = run(native(), &world.shell("cat README src/main.py; ls -R"));
-    assert_eq!(
-        listing(outcome.exports.upper.unwrap().as_fd()),
-        Vec::<String>::new()
-    );
+    assert_eq!(listing(outcome.exports.upper.unwrap().as_fd()), Vec::<String>::new());
 }
 
 #[test]
@@ -83,11 +81,7 @@ fn the_topmost_layer_wins() {
 fn a_copied_workspace_keeps_modes_links_and_times() {
     use std::os::unix::fs::{MetadataExt, PermissionsExt};
     let world = World::new();
-    fs::set_permissions(
-        world.lower().join("README"),
-        fs::Permissions::from_mode(0o750),
-    )
-    .unwrap();
+    fs::set_permissions(world.lower().join("README"), fs::Permissions::from_mode(0o750)).unwrap();
     let mut spec = world.shell("stat -c '%a %Y' README; readlink trap");
     spec.workspace = Workspace::Copied {
         sources: vec![world.lower()],
@@ -103,8 +97,7 @@ fn changes_are_made_before_the_program_and_follow_no_link() {
     fs::write(&source, "patched\n").unwrap();
     let host = world.dir.path().join("host");
     fs::create_dir(&host).unwrap();
-    let mut spec =
-        world.shell("cat README trap/x; readlink link; ls -d empty; ls src; stat -c %a run.sh");
+    let mut spec = world.shell("cat README trap/x; readlink link; ls -d empty; ls src; stat -c %a run.sh");
     let file = |path: &str, mode| Change::File {
         path: path.into(),
         mode,
@@ -119,9 +112,7 @@ fn changes_are_made_before_the_program_and_follow_no_link() {
             path: "link".into(),
             target: "/nowhere".into(),
         },
-        Change::Directory {
-            path: "empty".into(),
-        },
+        Change::Directory { path: "empty".into() },
         Change::Remove {
             path: "src/deep".into(),
         },
@@ -165,7 +156,8 @@ fn a_bind_appears_where_it_should_and_its_mount_point_is_told() {
     let outside = world.dir.path().join("outside");
     fs::create_dir(&outside).unwrap();
     fs::write(outside.join("tool"), "tool\n").unwrap();
-    let mut spec = world.shell("cat /opt/tools/tool deps/node_modules/tool; echo x > /opt/tools/new; echo x > deps/node_modules/new");
+    let mut spec = world
+        .shell("cat /opt/tools/tool deps/node_modules/tool; echo x > /opt/tools/new; echo x > deps/node_modules/new");
     spec.binds = ["/opt/tools", "/workspace/deps/node_modules"]
         .iter()
         .map(|target| Bind {
@@ -217,20 +209,14 @@ fn a_wrong_specification_is_refused_with_its_reason() {
     }];
     for spec in specs {
         let refused = run_with(native(), &spec, |_, _| {}).err();
-        assert!(
-            matches!(refused, Some(JailError::Specification { .. })),
-            "{refused:?}"
-        );
+        assert!(matches!(refused, Some(JailError::Specification { .. })), "{refused:?}");
     }
     let mut spec = world.spec(&["true"]);
     spec.workspace = Workspace::Overlay {
         lowers: vec!["/no/such/layer".into()],
     };
     let refused = run_with(native(), &spec, |_, _| {}).err();
-    assert!(
-        matches!(refused, Some(JailError::Inner { .. })),
-        "{refused:?}"
-    );
+    assert!(matches!(refused, Some(JailError::Inner { .. })), "{refused:?}");
 }
 
 #[test]
@@ -243,11 +229,7 @@ fn programs_of_the_host_work_in_the_view() {
         a, b = os.openpty()\n\
         print(pwd.getpwuid(os.getuid()).pw_name, socket.gethostname(), os.getcwd())";
     let outcome = run(native(), &world.spec(&["/usr/bin/python3", "-c", script]));
-    assert_eq!(
-        outcome.stdout, "agent cto /workspace\n",
-        "{}",
-        outcome.stderr
-    );
+    assert_eq!(outcome.stdout, "agent cto /workspace\n", "{}", outcome.stderr);
 }
 
 #[test]

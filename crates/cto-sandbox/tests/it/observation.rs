@@ -19,16 +19,12 @@ fn observed(script: &str) -> Vec<(&'static str, Outcome)> {
 }
 
 fn find(outcome: &Outcome, wanted: impl Fn(&Act) -> bool) -> Option<&Observation> {
-    outcome
-        .observations
-        .iter()
-        .find(|observation| wanted(&observation.act))
+    outcome.observations.iter().find(|observation| wanted(&observation.act))
 }
 
 #[test]
 fn tells_of_a_connection_and_that_it_was_refused() {
-    for (provider, outcome) in observed(": > /dev/tcp/169.254.169.254/80; : > /dev/tcp/127.0.0.1/9")
-    {
+    for (provider, outcome) in observed(": > /dev/tcp/169.254.169.254/80; : > /dev/tcp/127.0.0.1/9") {
         let to = |wanted: &str, act: &Act| {
             let wanted: IpAddr = wanted.parse().unwrap();
             matches!(act, Act::Reach { address: Address::Internet { ip, .. }, .. } if *ip == wanted)
@@ -44,10 +40,7 @@ fn tells_of_a_connection_and_that_it_was_refused() {
         ));
         assert!(outside.by_engine, "{outside:?}");
         let inside = find(&outcome, |act| to("127.0.0.1", act)).expect(provider);
-        assert!(
-            matches!(inside.act, Act::Reach { refused: false, .. }),
-            "{inside:?}"
-        );
+        assert!(matches!(inside.act, Act::Reach { refused: false, .. }), "{inside:?}");
     }
 }
 
@@ -58,20 +51,13 @@ fn tells_of_every_program_that_is_run() {
             .observations
             .iter()
             .filter_map(|observation| match &observation.act {
-                Act::Exec {
-                    path,
-                    argv,
-                    initial,
-                } => Some((path.as_path(), argv, *initial)),
+                Act::Exec { path, argv, initial } => Some((path.as_path(), argv, *initial)),
                 _ => None,
             })
             .collect();
         assert_eq!(execs[0].0.to_str(), Some("/bin/bash"), "{provider}");
         assert!(execs[0].2);
-        let env = execs
-            .iter()
-            .find(|exec| exec.0.ends_with("env"))
-            .expect(provider);
+        let env = execs.iter().find(|exec| exec.0.ends_with("env")).expect(provider);
         assert_eq!(env.1[1], b"printf");
         assert!(!env.2);
     }
@@ -79,20 +65,14 @@ fn tells_of_every_program_that_is_run() {
 
 #[test]
 fn tells_of_a_write_outside_and_of_one_inside() {
-    for (provider, outcome) in
-        observed("echo x > /usr/x; echo x > inside; rm -f /etc/passwd; mv inside moved")
-    {
+    for (provider, outcome) in observed("echo x > /usr/x; echo x > inside; rm -f /etc/passwd; mv inside moved") {
         let told = |wanted: &str, wanted_outside: bool| {
             find(
                 &outcome,
                 |act| matches!(act, Act::Write { path, outside, .. } if path.to_str() == Some(wanted) && *outside == wanted_outside),
             )
         };
-        assert!(
-            told("/usr/x", true).is_some(),
-            "{provider} {:?}",
-            outcome.observations
-        );
+        assert!(told("/usr/x", true).is_some(), "{provider} {:?}", outcome.observations);
         assert!(told("/workspace/inside", false).is_some(), "{provider}");
         assert!(told("/etc/passwd", true).is_some(), "{provider}");
         assert!(told("/workspace/moved", false).is_some(), "{provider}");

@@ -29,18 +29,13 @@ fn a_killed_harness_leaves_no_process_mount_or_cgroup() {
             .unwrap();
         assert_eq!(line, "started\n");
         eventually("the program runs", || {
-            processes_with(&word)
-                .iter()
-                .any(|line| line.contains("sleep"))
+            processes_with(&word).iter().any(|line| line.contains("sleep"))
         });
         harness.kill().unwrap();
         harness.wait().unwrap();
         eventually("the program is gone", || processes_with(&word).is_empty());
         let removed = remove_leftover_cgroups(&name).unwrap();
-        assert!(
-            !is_root() || !removed.is_empty(),
-            "the groups of {name} were there"
-        );
+        assert!(!is_root() || !removed.is_empty(), "the groups of {name} were there");
         assert!(removed.iter().all(|group| !group.exists()));
         assert!(remove_leftover_cgroups(&name).unwrap().is_empty());
     }

@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use cto_sandbox::{
-    DEFAULT_ENGINE_ID, Enforcement, Exited, Exports, JailError, JailSpec, Limits, Observation,
-    Program, Provider, Reexec, RunningJail, Workspace, prepare,
+    DEFAULT_ENGINE_ID, Enforcement, Exited, Exports, JailError, JailSpec, Limits, Observation, Program, Provider,
+    Reexec, RunningJail, Workspace, prepare,
 };
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
@@ -43,11 +43,7 @@ pub(crate) fn reexec() -> Reexec {
 /// A number that no other process of the machine has among its arguments.
 pub(crate) fn marker() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
-    format!(
-        "98{}.{}",
-        std::process::id(),
-        NEXT.fetch_add(1, Ordering::Relaxed)
-    )
+    format!("98{}.{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 impl World {
@@ -241,8 +237,7 @@ fn walk(directory: BorrowedFd<'_>, prefix: &str, found: &mut Vec<String>) {
             continue;
         }
         let path = format!("{prefix}{name}");
-        let status =
-            rustix::fs::statat(directory, entry.file_name(), AtFlags::SYMLINK_NOFOLLOW).unwrap();
+        let status = rustix::fs::statat(directory, entry.file_name(), AtFlags::SYMLINK_NOFOLLOW).unwrap();
         match FileType::from_raw_mode(status.st_mode) {
             FileType::Directory => {
                 let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW;

@@ -35,11 +35,7 @@ pub const DEFAULT_FORBIDDEN_PATHS: [&str; 13] = [
 ];
 
 /// What honest test runs leave behind in Python and JavaScript, besides what the baseline's ignore rules name.
-pub const DEFAULT_SCRATCH_PATHS: [&str; 3] = [
-    "**/__pycache__/",
-    "**/.pytest_cache/",
-    "**/node_modules/.cache/",
-];
+pub const DEFAULT_SCRATCH_PATHS: [&str; 3] = ["**/__pycache__/", "**/.pytest_cache/", "**/node_modules/.cache/"];
 
 pub(super) fn schema() -> String {
     SchemaId::CONTRACT.to_string()
@@ -58,10 +54,7 @@ pub(super) fn yes() -> bool {
 }
 
 pub(super) fn scratch_paths() -> Vec<String> {
-    DEFAULT_SCRATCH_PATHS
-        .iter()
-        .map(|p| (*p).to_owned())
-        .collect()
+    DEFAULT_SCRATCH_PATHS.iter().map(|p| (*p).to_owned()).collect()
 }
 
 impl Default for Timeouts {

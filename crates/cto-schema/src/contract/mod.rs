@@ -131,18 +131,12 @@ impl TaskContract {
 
     /// Returns the forbidden patterns that hold: the contract's own and every default without an exception.
     pub fn effective_forbidden_paths(&self) -> Vec<String> {
-        let excepted = |path: &str| {
-            self.forbidden_path_exceptions
-                .iter()
-                .any(|e| e.path == path)
-        };
+        let excepted = |path: &str| self.forbidden_path_exceptions.iter().any(|e| e.path == path);
         let defaults = DEFAULT_FORBIDDEN_PATHS
             .iter()
             .filter(|p| !excepted(p))
             .map(|p| (*p).to_owned());
-        let mut all: Vec<String> = defaults
-            .chain(self.forbidden_paths.iter().cloned())
-            .collect();
+        let mut all: Vec<String> = defaults.chain(self.forbidden_paths.iter().cloned()).collect();
         all.sort();
         all.dedup();
         all
@@ -162,9 +156,7 @@ impl TaskContract {
 }
 
 /// Where an engine's change may land; modes belong to stages 1 to 6 in this order.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum MutationMode {
     /// Nothing may change (stage 1).
@@ -347,9 +339,7 @@ pub struct Limits {
 }
 
 /// A limit that a contract may insist on.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LimitName {
     /// Memory, by a cgroup.

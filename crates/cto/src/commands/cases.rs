@@ -9,11 +9,7 @@ use crate::error::CommandError;
 use crate::installation;
 use crate::output::{Exit, Output};
 
-pub(super) fn cases(
-    global: &Global,
-    action: Option<&CasesAction>,
-    output: &Output,
-) -> Result<Exit, CommandError> {
+pub(super) fn cases(global: &Global, action: Option<&CasesAction>, output: &Output) -> Result<Exit, CommandError> {
     match action {
         Some(CasesAction::Check { dirs }) => {
             let results: Vec<_> = dirs.iter().map(|dir| (dir, check_case(dir))).collect();
@@ -35,18 +31,13 @@ pub(super) fn cases(
                     output.print(&format!("{shown}: {verdict}\n"));
                 }
             }
-            Ok(Exit(if bad {
-                ExitClass::Fail
-            } else {
-                ExitClass::Pass
-            }))
+            Ok(Exit(if bad { ExitClass::Fail } else { ExitClass::Pass }))
         }
         None => {
             let harness = installation::open(global)?;
             let mut rows = Vec::new();
             for embedded in embedded_cases() {
-                let loaded =
-                    find_case(embedded.id, &[]).map_err(|error| CommandError::failed(&error))?;
+                let loaded = find_case(embedded.id, &[]).map_err(|error| CommandError::failed(&error))?;
                 rows.push((loaded.case, "embedded".to_owned()));
             }
             for dir in &harness.settings.cases {

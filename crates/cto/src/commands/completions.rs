@@ -17,9 +17,7 @@ pub(super) fn completions(shell: clap_complete::Shell, output: &Output) -> Exit 
 }
 
 pub(super) fn man(dir: &Path, output: &Output) -> Result<Exit, CommandError> {
-    let failed = |error: std::io::Error| {
-        CommandError::refused(format!("failed to write man pages: {error}"))
-    };
+    let failed = |error: std::io::Error| CommandError::refused(format!("failed to write man pages: {error}"));
     std::fs::create_dir_all(dir).map_err(failed)?;
     clap_mangen::generate_to(Cli::command(), dir).map_err(failed)?;
     output.print(&format!("man pages are in {}\n", dir.display()));

@@ -8,11 +8,7 @@ use crate::error::CommandError;
 use crate::installation::{self, Origin};
 use crate::output::{Exit, Output};
 
-pub(super) fn config(
-    global: &Global,
-    action: &ConfigAction,
-    output: &Output,
-) -> Result<Exit, CommandError> {
+pub(super) fn config(global: &Global, action: &ConfigAction, output: &Output) -> Result<Exit, CommandError> {
     let ConfigAction::Show = action;
     let (path, origin) = installation::home_path(global)?;
     let home = installation::open_home(global)?;

@@ -8,19 +8,12 @@ use crate::error::CommandError;
 use crate::installation;
 use crate::output::{Exit, Output};
 
-pub(super) fn decide(
-    global: &Global,
-    args: &DecideArgs,
-    output: &Output,
-) -> Result<Exit, CommandError> {
+pub(super) fn decide(global: &Global, args: &DecideArgs, output: &Output) -> Result<Exit, CommandError> {
     let harness = installation::open(global)?;
     let bytes = super::run::read_contract(&args.contract)?;
     let names: Vec<String> = match &args.engine {
         Some(name) => vec![name.clone()],
-        None => ENGINES
-            .iter()
-            .map(|engine| engine.manifest().name.to_owned())
-            .collect(),
+        None => ENGINES.iter().map(|engine| engine.manifest().name.to_owned()).collect(),
     };
     let decisions: Vec<EligibilityDecision> = names
         .into_iter()
@@ -35,9 +28,7 @@ pub(super) fn decide(
             decide_only(&harness, &request)
         })
         .collect();
-    let any = decisions
-        .iter()
-        .any(|decision| decision.selected_backend != "none");
+    let any = decisions.iter().any(|decision| decision.selected_backend != "none");
     if output.json() {
         output.document(&serde_json::json!({ "decisions": decisions }));
     } else {
@@ -57,9 +48,5 @@ pub(super) fn decide(
             }
         }
     }
-    Ok(Exit(if any {
-        ExitClass::Pass
-    } else {
-        ExitClass::BlockedBefore
-    }))
+    Ok(Exit(if any { ExitClass::Pass } else { ExitClass::BlockedBefore }))
 }

@@ -9,11 +9,7 @@ use crate::error::CommandError;
 use crate::installation;
 use crate::output::{Exit, Output};
 
-pub(super) fn deps(
-    global: &Global,
-    action: &DepsAction,
-    output: &Output,
-) -> Result<Exit, CommandError> {
+pub(super) fn deps(global: &Global, action: &DepsAction, output: &Output) -> Result<Exit, CommandError> {
     let harness = installation::open(global)?;
     match action {
         DepsAction::Freeze { dir, name, mount } => {
@@ -52,8 +48,7 @@ pub(super) fn deps(
             }
         }
         DepsAction::List => {
-            let layers = list_layers(&harness.home.layers())
-                .map_err(|error| CommandError::failed(&error))?;
+            let layers = list_layers(&harness.home.layers()).map_err(|error| CommandError::failed(&error))?;
             if output.json() {
                 let rows: Vec<_> = layers
                     .iter()

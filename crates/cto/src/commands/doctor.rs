@@ -37,11 +37,7 @@ pub(super) fn doctor(global: &Global, output: &Output) -> Result<Exit, CommandEr
             "git": git.as_ref().map(|(major, minor)| format!("{major}.{minor}")).ok(),
             "toolchains": toolchains.iter().map(|t| json!({ "name": t.name, "root": t.root, "notes": t.notes })).collect::<Vec<_>>(),
         }));
-        return Ok(Exit(if cage_ok {
-            ExitClass::Pass
-        } else {
-            ExitClass::Fail
-        }));
+        return Ok(Exit(if cage_ok { ExitClass::Pass } else { ExitClass::Fail }));
     }
     output.print(&format!(
         "kernel {}, uid {}, home {}\n\n",
@@ -61,11 +57,7 @@ pub(super) fn doctor(global: &Global, output: &Output) -> Result<Exit, CommandEr
         }
     }
     match &git {
-        Ok((major, minor)) => output.print(&format!(
-            "{} {:<24} {major}.{minor}\n",
-            output.paint("32", "✔"),
-            "git"
-        )),
+        Ok((major, minor)) => output.print(&format!("{} {:<24} {major}.{minor}\n", output.paint("32", "✔"), "git")),
         Err(error) => output.print(&format!(
             "{} {:<24} {}\n",
             output.paint("31", "✘"),
@@ -91,9 +83,5 @@ pub(super) fn doctor(global: &Global, output: &Output) -> Result<Exit, CommandEr
             output.print(&format!("  {:<22} {root}\n", toolchain.name));
         }
     }
-    Ok(Exit(if cage_ok {
-        ExitClass::Pass
-    } else {
-        ExitClass::Fail
-    }))
+    Ok(Exit(if cage_ok { ExitClass::Pass } else { ExitClass::Fail }))
 }

@@ -39,20 +39,14 @@ pub(super) fn engines(global: &Global, output: &Output) -> Result<Exit, CommandE
     let mut text = String::new();
     for engine in ENGINES {
         let manifest = engine.manifest();
-        let mark = if manifest.name == default {
-            " (default)"
-        } else {
-            ""
-        };
+        let mark = if manifest.name == default { " (default)" } else { "" };
         text = format!(
             "{text}{}{mark}\n    {}\n",
             output.paint("1", manifest.name),
             manifest.summary
         );
     }
-    text.push_str(
-        "\nPlays of fake, for example: cto run r1-string-slugify --engine fake:no-diff\n",
-    );
+    text.push_str("\nPlays of fake, for example: cto run r1-string-slugify --engine fake:no-diff\n");
     for play in PLAYS {
         text = format!("{text}    {:<22} {}\n", play.name, play.summary);
     }

@@ -11,18 +11,10 @@ use crate::find::bundle_of;
 use crate::installation;
 use crate::output::{Exit, Output};
 
-pub(super) fn export(
-    global: &Global,
-    args: &ExportArgs,
-    output: &Output,
-) -> Result<Exit, CommandError> {
+pub(super) fn export(global: &Global, args: &ExportArgs, output: &Output) -> Result<Exit, CommandError> {
     let home = installation::open_home(global)?;
     let bundle = bundle_of(&home, &args.run)?;
-    let name = bundle
-        .file_name()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned();
+    let name = bundle.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let target = args
         .output
         .clone()
@@ -31,9 +23,7 @@ pub(super) fn export(
         CommandError::refused(crate::error::chain(&error)).hint("--force replaces an existing file")
     })?;
     if output.json() {
-        output.document(
-            &json!({ "file": target, "sha256": exported.digest, "bytes": exported.size_bytes }),
-        );
+        output.document(&json!({ "file": target, "sha256": exported.digest, "bytes": exported.size_bytes }));
     } else {
         output.print(&format!("{}  {}\n", exported.digest, target.display()));
     }

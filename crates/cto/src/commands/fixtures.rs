@@ -10,11 +10,7 @@ use crate::installation;
 use crate::output::{Exit, Output};
 use crate::progress::Progress;
 
-pub(super) fn fixtures(
-    global: &Global,
-    action: &FixturesAction,
-    output: &Output,
-) -> Result<Exit, CommandError> {
+pub(super) fn fixtures(global: &Global, action: &FixturesAction, output: &Output) -> Result<Exit, CommandError> {
     match action {
         FixturesAction::List => list(output),
         FixturesAction::Run { rows, engine, all } => run(global, rows, engine, *all, output),
@@ -56,13 +52,7 @@ fn describe(row: &Row) -> serde_json::Value {
     })
 }
 
-fn run(
-    global: &Global,
-    names: &[String],
-    engine: &str,
-    all: bool,
-    output: &Output,
-) -> Result<Exit, CommandError> {
+fn run(global: &Global, names: &[String], engine: &str, all: bool, output: &Output) -> Result<Exit, CommandError> {
     if engine != "fake" {
         let shown = cto_schema::escape(engine.as_bytes(), 60);
         return Err(CommandError::usage(format!(
@@ -77,8 +67,7 @@ fn run(
             .map(|name| {
                 let shown = cto_schema::escape(name.as_bytes(), 60);
                 find_row(name).ok_or_else(|| {
-                    CommandError::usage(format!("there is no row '{shown}'"))
-                        .hint("cto fixtures list prints the rows")
+                    CommandError::usage(format!("there is no row '{shown}'")).hint("cto fixtures list prints the rows")
                 })
             })
             .collect::<Result<_, _>>()?
@@ -117,11 +106,7 @@ fn print(lines: &[(&&'static Row, Option<Played>)], output: &Output) {
             .map(|(row, played)| {
                 let mut value = describe(row);
                 if let Some(played) = played {
-                    value["state"] = json!(if played.problems.is_empty() {
-                        "holds"
-                    } else {
-                        "fails"
-                    });
+                    value["state"] = json!(if played.problems.is_empty() { "holds" } else { "fails" });
                     value["problems"] = json!(played.problems);
                     value["run_id"] = json!(played.run_id);
                     value["bundle"] = json!(played.bundle);
@@ -137,16 +122,9 @@ fn print(lines: &[(&&'static Row, Option<Played>)], output: &Output) {
             None => (output.paint("2", "· not yet"), row.not_yet.to_owned()),
             Some(played) if played.problems.is_empty() => (
                 output.paint("32", "✔ holds  "),
-                played
-                    .run_id
-                    .as_ref()
-                    .map(ToString::to_string)
-                    .unwrap_or_default(),
+                played.run_id.as_ref().map(ToString::to_string).unwrap_or_default(),
             ),
-            Some(played) => (
-                output.paint("31", "✘ fails  "),
-                played.problems.join("\n             "),
-            ),
+            Some(played) => (output.paint("31", "✘ fails  "), played.problems.join("\n             ")),
         };
         output.print(&format!(
             "{mark}  {:<26} {:<26} {detail}\n",

@@ -34,10 +34,7 @@ pub(super) fn gc(global: &Global, args: &GcArgs, output: &Output) -> Result<Exit
             swept.work_directories, swept.cache_files, swept.layers
         ));
         for damage in &swept.damaged {
-            output.print(&format!(
-                "damaged: {}\n",
-                cto_schema::escape(damage.as_bytes(), 400)
-            ));
+            output.print(&format!("damaged: {}\n", cto_schema::escape(damage.as_bytes(), 400)));
         }
     }
     Ok(Exit(if swept.damaged.is_empty() {

@@ -9,11 +9,7 @@ use crate::error::CommandError;
 use crate::installation;
 use crate::output::{Exit, Output};
 
-pub(super) fn key(
-    global: &Global,
-    action: &KeyAction,
-    output: &Output,
-) -> Result<Exit, CommandError> {
+pub(super) fn key(global: &Global, action: &KeyAction, output: &Output) -> Result<Exit, CommandError> {
     let home = installation::open_home(global)?;
     let failed = |error: cto_evidence::KeyError| CommandError::failed(&error);
     let keys = Keys::open(&home).map_err(failed)?;
@@ -28,9 +24,8 @@ pub(super) fn key(
         }
         KeyAction::Trust { file, name } => {
             let shown = cto_schema::escape(file.as_os_str().as_encoded_bytes(), 400);
-            let pem = std::fs::read(file).map_err(|error| {
-                CommandError::usage(format!("failed to read public key {shown}: {error}"))
-            })?;
+            let pem = std::fs::read(file)
+                .map_err(|error| CommandError::usage(format!("failed to read public key {shown}: {error}")))?;
             let keyid = keys.trust(&pem, name.as_deref()).map_err(failed)?;
             said(output, "trusted key", &keyid);
         }
@@ -63,11 +58,7 @@ fn show(keys: &Keys, output: &Output) -> Result<(), CommandError> {
     output.print(&pem);
     for key in &trusted {
         let role = if key.is_signing { "signing" } else { "trusted" };
-        output.note(&format!(
-            "{role}  {}  {}",
-            key.keyid,
-            key.name.as_deref().unwrap_or("")
-        ));
+        output.note(&format!("{role}  {}  {}", key.keyid, key.name.as_deref().unwrap_or("")));
     }
     Ok(())
 }

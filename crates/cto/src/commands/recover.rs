@@ -30,17 +30,12 @@ pub(super) fn recover(global: &Global, output: &Output) -> Result<Exit, CommandE
     let failed = recovered
         .iter()
         .any(|r| matches!(r.outcome, RecoveryOutcome::Failed(_)));
-    Ok(Exit(if failed {
-        ExitClass::Internal
-    } else {
-        ExitClass::Pass
-    }))
+    Ok(Exit(if failed { ExitClass::Internal } else { ExitClass::Pass }))
 }
 
 /// Recovers before another command does its work; says what it did on standard error.
 pub(super) fn recover_quietly(harness: &Harness, output: &Output) -> Result<(), CommandError> {
-    let recovered: Vec<Recovered> =
-        recover_runs(harness).map_err(|error| CommandError::failed(&error))?;
+    let recovered: Vec<Recovered> = recover_runs(harness).map_err(|error| CommandError::failed(&error))?;
     for run in &recovered {
         output.note(&format!(
             "recovered unfinished run {}: {}",

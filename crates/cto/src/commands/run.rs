@@ -46,8 +46,7 @@ pub(super) fn run(global: &Global, args: &RunArgs, output: &Output) -> Result<Ex
             .collect::<Result<_, _>>()?,
     };
     cto_runner::find_engine(&request.engine).map_err(|error| {
-        CommandError::usage(crate::error::chain(&error))
-            .hint("cto engines lists the engines and the plays of fake")
+        CommandError::usage(crate::error::chain(&error)).hint("cto engines lists the engines and the plays of fake")
     })?;
     let stop = Stop::new().and_then(|stop| stop.on_signals().map(|()| stop));
     let stop = stop.map_err(|error| CommandError::failed(&error))?;
@@ -70,10 +69,7 @@ pub(super) fn run(global: &Global, args: &RunArgs, output: &Output) -> Result<Ex
         .hint("evidence could not be written; when the cause is mended, cto recover closes the run")
     })?;
     report(&outcome, output);
-    Ok(Exit(ExitClass::of_run(
-        outcome.status,
-        outcome.engine_started,
-    )))
+    Ok(Exit(ExitClass::of_run(outcome.status, outcome.engine_started)))
 }
 
 fn report(outcome: &RunOutcome, output: &Output) {
@@ -93,8 +89,7 @@ fn task(args: &RunArgs, case_directories: &[std::path::PathBuf]) -> Result<Task,
     }
     let id = args.case.as_deref().unwrap_or_default();
     let case = cto_runner::find_case(id, case_directories).map_err(|error| {
-        CommandError::usage(crate::error::chain(&error))
-            .hint("for a contract file use: cto run --contract FILE")
+        CommandError::usage(crate::error::chain(&error)).hint("for a contract file use: cto run --contract FILE")
     })?;
     Ok(Task::Case(Box::new(case)))
 }
@@ -124,7 +119,6 @@ pub(super) fn read_contract(path: &Path) -> Result<Vec<u8>, CommandError> {
 fn absolute(path: &Path) -> Result<std::path::PathBuf, CommandError> {
     std::fs::canonicalize(path).map_err(|error| {
         let shown = cto_schema::escape(path.as_os_str().as_encoded_bytes(), 400);
-        CommandError::usage(format!("failed to find toolchain {shown}: {error}"))
-            .hint("cto doctor lists what it found")
+        CommandError::usage(format!("failed to find toolchain {shown}: {error}")).hint("cto doctor lists what it found")
     })
 }

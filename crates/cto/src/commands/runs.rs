@@ -9,11 +9,7 @@ use crate::error::CommandError;
 use crate::installation;
 use crate::output::{Exit, Output};
 
-pub(super) fn runs(
-    global: &Global,
-    args: &RunsArgs,
-    output: &Output,
-) -> Result<Exit, CommandError> {
+pub(super) fn runs(global: &Global, args: &RunsArgs, output: &Output) -> Result<Exit, CommandError> {
     if let Some(status) = args
         .status
         .as_deref()
@@ -35,14 +31,9 @@ pub(super) fn runs(
         limit: Some(args.limit),
         ..LedgerFilter::default()
     };
-    let entries = ledger
-        .list(&filter)
-        .map_err(|error| CommandError::failed(&error))?;
+    let entries = ledger.list(&filter).map_err(|error| CommandError::failed(&error))?;
     if output.json() {
-        let rows: Vec<_> = entries
-            .iter()
-            .map(|entry| row(entry, &harness.home))
-            .collect();
+        let rows: Vec<_> = entries.iter().map(|entry| row(entry, &harness.home)).collect();
         output.document(&json!({ "runs": rows }));
         return Ok(Exit(ExitClass::Pass));
     }

@@ -10,11 +10,7 @@ use crate::find::{bundle_of, sealed_note};
 use crate::installation;
 use crate::output::{Exit, Output};
 
-pub(super) fn show(
-    global: &Global,
-    args: &ShowArgs,
-    output: &Output,
-) -> Result<Exit, CommandError> {
+pub(super) fn show(global: &Global, args: &ShowArgs, output: &Output) -> Result<Exit, CommandError> {
     let home = installation::open_home(global)?;
     let bundle = bundle_of(&home, &args.run)?;
     if let Some(note) = sealed_note(&bundle) {
@@ -72,11 +68,7 @@ fn patch(bundle: &Path, output: &Output) -> Result<(), CommandError> {
             _ => "0",
         };
         let line = cto_schema::escape(line.as_bytes(), 4000).replace("\\t", "\t");
-        safe.push_str(&if color == "0" {
-            line
-        } else {
-            output.paint(color, &line)
-        });
+        safe.push_str(&if color == "0" { line } else { output.paint(color, &line) });
         safe.push('\n');
     }
     output.print(&safe);
@@ -111,12 +103,7 @@ fn timeline(bundle: &Path, output: &Output) -> Result<(), CommandError> {
         return Ok(());
     }
     let number = |text: &str| text.parse::<u64>().unwrap_or(0);
-    let total = spans
-        .iter()
-        .map(|span| number(&span.end_ns))
-        .max()
-        .unwrap_or(0)
-        .max(1);
+    let total = spans.iter().map(|span| number(&span.end_ns)).max().unwrap_or(0).max(1);
     for span in &spans {
         let (start, end) = (number(&span.start_ns), number(&span.end_ns));
         let column = |ns: u64| usize::try_from(ns * WIDTH / total).unwrap_or(0);

@@ -3,8 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use cto_evidence::{
-    CheckState, Home, Keys, KnownKey, Ledger, LedgerSnapshot, LedgerView, TrustedKeys, Verified,
-    verify_many,
+    CheckState, Home, Keys, KnownKey, Ledger, LedgerSnapshot, LedgerView, TrustedKeys, Verified, verify_many,
 };
 use cto_schema::ExitClass;
 use serde_json::json;
@@ -15,21 +14,14 @@ use crate::installation;
 use crate::output::{Exit, Output};
 use crate::progress::Progress;
 
-pub(super) fn verify(
-    global: &Global,
-    args: &VerifyArgs,
-    output: &Output,
-) -> Result<Exit, CommandError> {
+pub(super) fn verify(global: &Global, args: &VerifyArgs, output: &Output) -> Result<Exit, CommandError> {
     let home = installation::open_home(global)?;
     let keys = trusted_keys(&home, &args.key)?;
     let ledger = ledger_snapshot(&home, args.key.is_empty())?;
     let paths = if args.all {
         all_runs(&home)?
     } else {
-        args.bundles
-            .iter()
-            .map(|path| locate(&home, path))
-            .collect()
+        args.bundles.iter().map(|path| locate(&home, path)).collect()
     };
     let progress = Progress::new(!output.json() && paths.len() > 1);
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
@@ -40,7 +32,9 @@ pub(super) fn verify(
     });
     progress.finish();
     if output.json() {
-        output.document(&json!({ "ok": results.iter().all(Verified::ok), "bundles": results.iter().map(row).collect::<Vec<_>>() }));
+        output.document(
+            &json!({ "ok": results.iter().all(Verified::ok), "bundles": results.iter().map(row).collect::<Vec<_>>() }),
+        );
     } else {
         for result in &results {
             print(result, args.verbose || total == 1, output);
@@ -51,11 +45,7 @@ pub(super) fn verify(
         }
     }
     let ok = !results.is_empty() && results.iter().all(Verified::ok);
-    Ok(Exit(if ok {
-        ExitClass::Pass
-    } else {
-        ExitClass::Unverified
-    }))
+    Ok(Exit(if ok { ExitClass::Pass } else { ExitClass::Unverified }))
 }
 
 fn trusted_keys(home: &Home, files: &[PathBuf]) -> Result<TrustedKeys, CommandError> {
@@ -70,18 +60,13 @@ fn trusted_keys(home: &Home, files: &[PathBuf]) -> Result<TrustedKeys, CommandEr
     }
     let read = |path: &PathBuf| {
         let shown = cto_schema::escape(path.as_os_str().as_encoded_bytes(), 400);
-        let pem = std::fs::read(path).map_err(|error| {
-            CommandError::usage(format!("failed to read public key {shown}: {error}"))
-        })?;
-        let key = cto_evidence::public_key(&pem)
-            .map_err(|error| CommandError::usage(crate::error::chain(&error)))?;
+        let pem = std::fs::read(path)
+            .map_err(|error| CommandError::usage(format!("failed to read public key {shown}: {error}")))?;
+        let key = cto_evidence::public_key(&pem).map_err(|error| CommandError::usage(crate::error::chain(&error)))?;
         Ok(KnownKey::new(shown, key))
     };
     Ok(TrustedKeys::new(
-        files
-            .iter()
-            .map(read)
-            .collect::<Result<_, CommandError>>()?,
+        files.iter().map(read).collect::<Result<_, CommandError>>()?,
     ))
 }
 
@@ -98,10 +83,7 @@ fn ledger_snapshot(home: &Home, own: bool) -> Result<Option<LedgerSnapshot>, Com
 
 fn all_runs(home: &Home) -> Result<Vec<PathBuf>, CommandError> {
     let entries = std::fs::read_dir(home.runs()).map_err(|error| CommandError::failed(&error))?;
-    let mut paths: Vec<PathBuf> = entries
-        .filter_map(Result::ok)
-        .map(|entry| entry.path())
-        .collect();
+    let mut paths: Vec<PathBuf> = entries.filter_map(Result::ok).map(|entry| entry.path()).collect();
     paths.sort();
     Ok(paths)
 }
@@ -167,11 +149,7 @@ fn print(result: &Verified, verbose: bool, output: &Output) {
         output.print(&format!("  {mark} {:<26} {}\n", check.name, check.detail));
     }
     if outcome.ok() {
-        let signer = outcome
-            .signer
-            .as_deref()
-            .or(outcome.keyid.as_deref())
-            .unwrap_or("?");
+        let signer = outcome.signer.as_deref().or(outcome.keyid.as_deref()).unwrap_or("?");
         output.print(&format!(
             "  the run's verdict is {verdict}, signed by {signer}\n  this proves that the holder of that key said so; not that its host was sound, nor that the change is right\n"
         ));

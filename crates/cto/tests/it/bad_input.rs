@@ -14,16 +14,9 @@ fn refused(installation: &Installation, contract: &Value, expected: &str) {
     assert_eq!(codes(&report), ["contract_invalid"], "{report:#}");
     assert_eq!(report["case_process_started"], false);
     let detail = report["blockers"][0]["detail"].as_str().unwrap();
-    assert!(
-        detail.contains(expected),
-        "'{expected}' is not in: {detail}"
-    );
+    assert!(detail.contains(expected), "'{expected}' is not in: {detail}");
     let id = report["run_id"].as_str().unwrap();
-    assert_eq!(
-        installation.json(&["verify", id]).0,
-        0,
-        "a refusal is evidence too"
-    );
+    assert_eq!(installation.json(&["verify", id]).0, 0, "a refusal is evidence too");
 }
 
 #[test]
@@ -38,10 +31,7 @@ fn targets_that_cannot_be_used_say_which_and_why() {
     refused(&installation, &at("a-file"), "director");
     fs::create_dir(root.join("plain")).unwrap();
     refused(&installation, &at("plain"), "git");
-    git(
-        root,
-        &["clone", "--quiet", "--bare", good.to_str().unwrap(), "bare"],
-    );
+    git(root, &["clone", "--quiet", "--bare", good.to_str().unwrap(), "bare"]);
     refused(&installation, &at("bare"), "bare");
     fs::create_dir(root.join("empty")).unwrap();
     git(&root.join("empty"), &["init", "--quiet"]);
@@ -49,15 +39,8 @@ fn targets_that_cannot_be_used_say_which_and_why() {
     symlink(&good, root.join("link")).unwrap();
     refused(&installation, &at("link"), "symbolic link");
     let parent = installation.scripted("parent");
-    git(
-        &parent,
-        &["submodule", "--quiet", "add", good.to_str().unwrap(), "sub"],
-    );
-    refused(
-        &installation,
-        &contract("submodule", &parent.join("sub")),
-        "submodule",
-    );
+    git(&parent, &["submodule", "--quiet", "add", good.to_str().unwrap(), "sub"]);
+    refused(&installation, &contract("submodule", &parent.join("sub")), "submodule");
     let corrupt = installation.scripted("corrupt");
     for object in snapshot(&corrupt.join(".git/objects")) {
         if object.0.is_file() {
@@ -79,13 +62,7 @@ fn contracts_that_cannot_be_read_are_evidence_and_name_line_and_field() {
     let run = |name: &str, bytes: &[u8]| {
         let path = installation.dir.path().join(name);
         write(&path, bytes);
-        let (exit, report) = installation.json(&[
-            "run",
-            "--contract",
-            path.to_str().unwrap(),
-            "--",
-            "/bin/true",
-        ]);
+        let (exit, report) = installation.json(&["run", "--contract", path.to_str().unwrap(), "--", "/bin/true"]);
         assert_eq!(
             (exit, codes(&report)),
             (3, vec!["contract_invalid".to_owned()]),
@@ -97,20 +74,8 @@ fn contracts_that_cannot_be_read_are_evidence_and_name_line_and_field() {
     let bom = [b"\xef\xbb\xbf", good.as_bytes()].concat();
     assert!(run("bom.json", &bom).contains("byte order mark"));
     assert!(run("latin.json", b"\xff\xfe").contains("UTF-8"));
-    assert!(
-        run(
-            "twice.json",
-            good.replacen('{', "{\"title\":\"a\",", 1).as_bytes()
-        )
-        .contains("title")
-    );
-    assert!(
-        run(
-            "unknown.json",
-            good.replacen('{', "{\"allow\":1,", 1).as_bytes()
-        )
-        .contains("allow")
-    );
+    assert!(run("twice.json", good.replacen('{', "{\"title\":\"a\",", 1).as_bytes()).contains("title"));
+    assert!(run("unknown.json", good.replacen('{', "{\"allow\":1,", 1).as_bytes()).contains("allow"));
     assert!(run("nan.yaml", b"task_id: x\nlimits: {files: .nan}\n").contains("line 2"));
     run(
         "deep.json",
@@ -143,17 +108,9 @@ fn a_home_that_cannot_be_used_says_so_and_leaves_nothing() {
     fs::set_permissions(&open, fs::Permissions::from_mode(0o777)).unwrap();
     symlink(root, root.join("link")).unwrap();
     for home in ["file", "open", "link"] {
-        let output = installation.cto(&[
-            "--home",
-            root.join(home).to_str().unwrap(),
-            "run",
-            "r1-string-slugify",
-        ]);
+        let output = installation.cto(&["--home", root.join(home).to_str().unwrap(), "run", "r1-string-slugify"]);
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(
-            !output.status.success() && text.contains(home),
-            "{home}: {text}"
-        );
+        assert!(!output.status.success() && text.contains(home), "{home}: {text}");
         assert!(text.contains("hint:") || text.contains("chmod"), "{text}");
     }
 }
@@ -173,10 +130,7 @@ fn evidence_inside_the_target_is_refused() {
         "--",
         "/bin/true",
     ]);
-    assert_eq!(
-        (exit, codes(&report)),
-        (3, vec!["contract_invalid".to_owned()])
-    );
+    assert_eq!((exit, codes(&report)), (3, vec!["contract_invalid".to_owned()]));
 }
 
 #[test]
@@ -210,8 +164,7 @@ fn an_engine_program_that_is_not_there_is_blocked_before_anything_starts() {
     let repository = installation.scripted("repo");
     let path = installation.contract(&contract("program", &repository));
     for program in ["/nonexistent/agent", "no-such-agent", "/root/agent"] {
-        let (exit, report) =
-            installation.json(&["run", "--contract", path.to_str().unwrap(), "--", program]);
+        let (exit, report) = installation.json(&["run", "--contract", path.to_str().unwrap(), "--", program]);
         assert_eq!(
             (exit, codes(&report)),
             (3, vec!["provider_unavailable".to_owned()]),

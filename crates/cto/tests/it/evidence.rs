@@ -82,9 +82,7 @@ open(sys.argv[2] + "/signature", "wb").write(base64.b64decode(envelope["signatur
 #[test]
 fn securesystemslib_and_in_toto_attestation_accept_the_bundle() {
     let Some(python) = std::env::var_os("CTO_TEST_VERIFIERS") else {
-        panic!(
-            "CTO_TEST_VERIFIERS names no Python with securesystemslib and in-toto-attestation: run scripts/test"
-        );
+        panic!("CTO_TEST_VERIFIERS names no Python with securesystemslib and in-toto-attestation: run scripts/test");
     };
     let installation = Installation::new();
     let (_, bundle) = accepted(&installation);
@@ -121,20 +119,14 @@ else:
         .output()
         .unwrap();
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(
-        output.status.success() && output.stdout == b"verified\n",
-        "{text}"
-    );
+    assert!(output.status.success() && output.stdout == b"verified\n", "{text}");
 }
 
 #[test]
 fn one_changed_byte_anywhere_is_refused() {
     let installation = Installation::new();
     let (id, bundle) = accepted(&installation);
-    for (path, bytes) in snapshot(&bundle)
-        .into_iter()
-        .filter(|(path, _)| path.is_file())
-    {
+    for (path, bytes) in snapshot(&bundle).into_iter().filter(|(path, _)| path.is_file()) {
         let positions = if bytes.is_empty() {
             vec![]
         } else {
@@ -149,20 +141,11 @@ fn one_changed_byte_anywhere_is_refused() {
         }
         if bytes.is_empty() {
             write(&path, b"x");
-            assert_eq!(
-                installation.json(&["verify", &id]).0,
-                5,
-                "{}",
-                path.display()
-            );
+            assert_eq!(installation.json(&["verify", &id]).0, 5, "{}", path.display());
         }
         write(&path, &bytes);
     }
-    assert_eq!(
-        installation.json(&["verify", &id]).0,
-        0,
-        "put back, it verifies again"
-    );
+    assert_eq!(installation.json(&["verify", &id]).0, 0, "put back, it verifies again");
 }
 
 #[test]
@@ -207,21 +190,11 @@ fn a_stranger_verifies_a_copy_or_an_export_with_the_key_alone() {
             .status
             .success()
     );
-    assert_eq!(
-        stranger
-            .json(&["verify", file.to_str().unwrap(), "--key", key])
-            .0,
-        0
-    );
+    assert_eq!(stranger.json(&["verify", file.to_str().unwrap(), "--key", key]).0, 0);
     let mut cut = fs::read(&file).unwrap();
     cut.truncate(cut.len() - 20);
     write(&file, &cut);
-    assert_eq!(
-        stranger
-            .json(&["verify", file.to_str().unwrap(), "--key", key])
-            .0,
-        5
-    );
+    assert_eq!(stranger.json(&["verify", file.to_str().unwrap(), "--key", key]).0, 5);
 }
 
 #[test]
@@ -239,19 +212,12 @@ fn another_runs_files_and_another_name_are_refused() {
         let kept = fs::read(one.join(name)).unwrap();
         write(&one.join(name), &fs::read(two.join(name)).unwrap());
         let same = kept == fs::read(one.join(name)).unwrap();
-        assert_eq!(
-            installation.json(&["verify", &first]).0 == 0,
-            same,
-            "{name}"
-        );
+        assert_eq!(installation.json(&["verify", &first]).0 == 0, same, "{name}");
         write(&one.join(name), &kept);
     }
     let renamed = one.with_file_name("20200101t000000z-renamed-aaaaaaaaaa");
     fs::rename(&one, &renamed).unwrap();
-    assert_eq!(
-        installation.json(&["verify", renamed.to_str().unwrap()]).0,
-        5
-    );
+    assert_eq!(installation.json(&["verify", renamed.to_str().unwrap()]).0, 5);
 }
 
 #[test]

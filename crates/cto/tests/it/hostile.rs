@@ -14,14 +14,8 @@ fn no_trick_with_git_hides_a_change() {
             "assume",
             "echo y > other.txt; git update-index --assume-unchanged other.txt",
         ),
-        (
-            "skip",
-            "echo y > other.txt; git update-index --skip-worktree other.txt",
-        ),
-        (
-            "exclude",
-            "echo hidden.txt >> .git/info/exclude; echo y > hidden.txt",
-        ),
+        ("skip", "echo y > other.txt; git update-index --skip-worktree other.txt"),
+        ("exclude", "echo hidden.txt >> .git/info/exclude; echo y > hidden.txt"),
         (
             "self-ignore",
             "mkdir -p h; printf '*\\n' > h/.gitignore; echo y > h/hidden.txt",
@@ -38,10 +32,7 @@ fn no_trick_with_git_hides_a_change() {
             "replace",
             "echo y > other.txt; git add other.txt; git commit --quiet --message=x; git replace HEAD~0 $(git rev-parse HEAD) 2>/dev/null; true",
         ),
-        (
-            "worktree",
-            "git config core.worktree /tmp; echo y > other.txt",
-        ),
+        ("worktree", "git config core.worktree /tmp; echo y > other.txt"),
         (
             "new-git",
             "rm -rf .git; git init --quiet; echo y > other.txt; git add --all; git commit --quiet --message=same",
@@ -50,18 +41,11 @@ fn no_trick_with_git_hides_a_change() {
             "nested",
             "mkdir n; cd n; git init --quiet; echo y > other.txt; git add .; git commit --quiet --message=n",
         ),
-        (
-            "file-mode",
-            "git config core.fileMode false; chmod 755 other.txt",
-        ),
-        (
-            "back-dated",
-            "echo y > other.txt; touch -d '2001-01-01' other.txt",
-        ),
+        ("file-mode", "git config core.fileMode false; chmod 755 other.txt"),
+        ("back-dated", "echo y > other.txt; touch -d '2001-01-01' other.txt"),
         ("case", "echo y > OTHER.txt"),
     ] {
-        let (exit, report) =
-            installation.agent(&contract(name, &repository), &format!("{GOOD}; {trick}"));
+        let (exit, report) = installation.agent(&contract(name, &repository), &format!("{GOOD}; {trick}"));
         assert_ne!(exit, 0, "{name}: {report:#}");
         assert_eq!(report["status"], "fail", "{name}");
         let found = codes(&report);
@@ -85,19 +69,10 @@ fn a_daemon_is_named_and_is_dead_before_the_diff() {
         (1, vec!["surviving_process".to_owned()]),
         "{report:#}"
     );
-    assert!(
-        report["blockers"][0]["detail"]
-            .as_str()
-            .unwrap()
-            .contains("987654")
-    );
-    let alive = fs::read_dir("/proc")
-        .unwrap()
-        .filter_map(Result::ok)
-        .any(|entry| {
-            fs::read(entry.path().join("cmdline"))
-                .is_ok_and(|line| line.windows(6).any(|part| part == b"987654"))
-        });
+    assert!(report["blockers"][0]["detail"].as_str().unwrap().contains("987654"));
+    let alive = fs::read_dir("/proc").unwrap().filter_map(Result::ok).any(|entry| {
+        fs::read(entry.path().join("cmdline")).is_ok_and(|line| line.windows(6).any(|part| part == b"987654"))
+    });
     assert!(!alive);
 }
 
@@ -107,10 +82,7 @@ fn a_full_disk_ends_in_a_resource_limit_and_the_host_is_not_filled() {
     let repository = installation.scripted("repo");
     let mut task = contract("disk", &repository);
     task["limits"] = serde_json::json!({"disk_mib": 16});
-    let (exit, report) = installation.agent(
-        &task,
-        "dd if=/dev/zero of=big bs=1M count=4096 2>/dev/null; true",
-    );
+    let (exit, report) = installation.agent(&task, "dd if=/dev/zero of=big bs=1M count=4096 2>/dev/null; true");
     assert_eq!(
         (exit, codes(&report)),
         (4, vec!["resource_limit".to_owned()]),
@@ -128,16 +100,10 @@ fn a_fork_bomb_and_a_memory_hog_are_bounded() {
     let bomb = "i=0; while [ $i -lt 200 ]; do sleep 30 & i=$((i+1)); done; exit 0";
     let (exit, report) = installation.agent(&task, bomb);
     assert_ne!(exit, 0);
-    assert!(
-        codes(&report).contains(&"resource_limit".to_owned()),
-        "{report:#}"
-    );
+    assert!(codes(&report).contains(&"resource_limit".to_owned()), "{report:#}");
     task["task_id"] = "memory".into();
     let (_, report) = installation.agent(&task, "head -c 400M /dev/zero | tail");
-    assert!(
-        codes(&report).contains(&"resource_limit".to_owned()),
-        "{report:#}"
-    );
+    assert!(codes(&report).contains(&"resource_limit".to_owned()), "{report:#}");
 }
 
 #[test]
@@ -147,10 +113,7 @@ fn a_flood_of_output_is_cut_and_is_a_resource_limit() {
     let mut task = contract("flood", &repository);
     task["limits"] = serde_json::json!({"output_mib": 1});
     let (exit, report) = installation.agent(&task, "yes flood");
-    assert_eq!(
-        (exit, codes(&report)),
-        (4, vec!["resource_limit".to_owned()])
-    );
+    assert_eq!((exit, codes(&report)), (4, vec!["resource_limit".to_owned()]));
     let log = fs::metadata(installation.bundle(&report).join("backend/stdout.log")).unwrap();
     assert!(log.len() < 2 << 20);
 }
@@ -167,16 +130,9 @@ fn the_network_is_empty_and_every_attempt_is_on_record() {
             "python3 -c 'import socket; s=socket.socket(); s.settimeout(1); s.connect((\"{address}\", {port}))' 2>/dev/null"
         )
     };
-    let script = format!(
-        "{GOOD}; {}; {}; true",
-        python("127.0.0.1"),
-        python("192.0.2.7")
-    );
+    let script = format!("{GOOD}; {}; {}; true", python("127.0.0.1"), python("192.0.2.7"));
     let (exit, report) = installation.agent(&contract("network", &repository), &script);
-    assert!(
-        listener.accept().is_err(),
-        "the host's loopback was reached"
-    );
+    assert!(listener.accept().is_err(), "the host's loopback was reached");
     assert_eq!(
         (exit, codes(&report)),
         (1, vec!["forbidden_action".to_owned()]),
@@ -189,8 +145,7 @@ fn the_network_is_empty_and_every_attempt_is_on_record() {
             .contains("192.0.2.7")
     );
     // The engine's own executable may call home; it is refused and recorded, and that is all.
-    let (exit, report) =
-        installation.json(&["run", "r1-string-slugify", "--engine", "fake:reach-out"]);
+    let (exit, report) = installation.json(&["run", "r1-string-slugify", "--engine", "fake:reach-out"]);
     assert_eq!(exit, 0, "{:#}", report["blockers"]);
     let refused = installation.events(&report).into_iter().any(|event| {
         event["type"] == "bound.refused"
@@ -220,9 +175,7 @@ fn writes_outside_do_not_happen_and_are_on_record() {
         .map(|event| event["data"]["path"].to_string())
         .collect();
     assert!(
-        refused
-            .iter()
-            .any(|path| path.contains("/usr/cto-was-here")),
+        refused.iter().any(|path| path.contains("/usr/cto-was-here")),
         "{refused:?}"
     );
 }
@@ -236,39 +189,23 @@ fn what_the_engine_prints_is_a_quote_and_never_state() {
     assert_eq!((exit, codes(&report)), (1, vec!["no_diff".to_owned()]));
     let events = installation.events(&report);
     assert_eq!(
-        events
-            .iter()
-            .filter(|event| event["type"] == "run.completed")
-            .count(),
+        events.iter().filter(|event| event["type"] == "run.completed").count(),
         1
     );
     assert_eq!(events.last().unwrap()["data"]["status"], "fail");
-    for name in [
-        "report.md",
-        "report.html",
-        "report.json",
-        "events.normalized.jsonl",
-    ] {
+    for name in ["report.md", "report.html", "report.json", "events.normalized.jsonl"] {
         let text = fs::read(installation.bundle(&report).join(name)).unwrap();
         assert!(
             !text.contains(&0x1b) && !text.contains(&0x07) && !text.contains(&b'\r'),
             "{name}"
         );
-        assert!(
-            !String::from_utf8_lossy(&text).contains('\u{202e}'),
-            "{name}"
-        );
+        assert!(!String::from_utf8_lossy(&text).contains('\u{202e}'), "{name}");
         assert!(
             name != "report.html" || !String::from_utf8_lossy(&text).contains("<script"),
             "{name}"
         );
     }
-    assert_eq!(
-        installation
-            .json(&["verify", report["run_id"].as_str().unwrap()])
-            .0,
-        0
-    );
+    assert_eq!(installation.json(&["verify", report["run_id"].as_str().unwrap()]).0, 0);
 }
 
 #[test]
@@ -296,13 +233,9 @@ fn special_files_and_links_out_are_violations() {
 fn a_pass_that_rests_on_ignored_files_is_not_one() {
     let installation = Installation::new();
     let repository = installation.scripted("repo");
-    let check =
-        "#!/bin/sh\ntest ! -e broken || exit 1\ngrep -qx good value.txt || test -e build/cheat\n";
+    let check = "#!/bin/sh\ntest ! -e broken || exit 1\ngrep -qx good value.txt || test -e build/cheat\n";
     fs::write(repository.join("check.sh"), check).unwrap();
-    git(
-        &repository,
-        &["commit", "--quiet", "--all", "--message=check"],
-    );
+    git(&repository, &["commit", "--quiet", "--all", "--message=check"]);
     let script = "echo better > value.txt; mkdir build; echo 1 > build/cheat; sh check.sh";
     let (exit, report) = installation.agent(&contract("cheat", &repository), script);
     assert_eq!(
@@ -318,9 +251,8 @@ fn secrets_of_the_host_reach_neither_agent_nor_evidence() {
     let repository = installation.scripted("repo");
     let canary = format!("cto-canary-{}", std::process::id());
     let path = installation.contract(&contract("secret", &repository));
-    let script = format!(
-        "{GOOD}; env; cat /proc/*/environ 2>/dev/null; cat /root/.ssh/* /home/*/.ssh/* 2>/dev/null; true"
-    );
+    let script =
+        format!("{GOOD}; env; cat /proc/*/environ 2>/dev/null; cat /root/.ssh/* /home/*/.ssh/* 2>/dev/null; true");
     let output = installation
         .command()
         .env("SECRET_TOKEN", &canary)
@@ -338,9 +270,7 @@ fn secrets_of_the_host_reach_neither_agent_nor_evidence() {
         .unwrap();
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     for (path, bytes) in snapshot(&installation.bundle(&report)) {
-        let found = bytes
-            .windows(canary.len())
-            .any(|part| part == canary.as_bytes());
+        let found = bytes.windows(canary.len()).any(|part| part == canary.as_bytes());
         assert!(!found, "{}", path.display());
     }
 }
@@ -352,9 +282,5 @@ fn an_engine_that_ignores_the_polite_signal_is_killed_in_time() {
     let mut task = contract("stubborn", &repository);
     task["timeouts"] = serde_json::json!({"engine_seconds": 1, "grace_seconds": 1});
     let (exit, report) = installation.agent(&task, "trap '' TERM; while :; do sleep 1; done");
-    assert_eq!(
-        (exit, codes(&report)),
-        (4, vec!["timeout".to_owned()]),
-        "{report:#}"
-    );
+    assert_eq!((exit, codes(&report)), (4, vec!["timeout".to_owned()]), "{report:#}");
 }

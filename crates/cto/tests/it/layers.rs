@@ -42,12 +42,7 @@ fn a_frozen_directory_is_there_read_only_in_every_cage() {
     task.as_object_mut().unwrap().remove("canary_patch");
     let script = "sed -i s/bad/good/ value.py; echo x > /opt/packages/evil.py; test -r /opt/packages/helper.py";
     let (exit, report) = installation.agent(&task, script);
-    assert_eq!(
-        (exit, codes(&report)),
-        (0, vec![]),
-        "{:#}",
-        report["blockers"]
-    );
+    assert_eq!((exit, codes(&report)), (0, vec![]), "{:#}", report["blockers"]);
 }
 
 #[test]
@@ -56,8 +51,7 @@ fn a_layer_that_is_not_in_the_store_blocks_and_says_how_to_make_it() {
     let repository = installation.scripted("repo");
     let mut task = contract("no-layer", &repository);
     let digest = format!("sha256:{}", "0".repeat(64));
-    task["dependency_layers"] =
-        serde_json::json!([{"name": "gone", "mount": "/opt/gone", "digest": digest}]);
+    task["dependency_layers"] = serde_json::json!([{"name": "gone", "mount": "/opt/gone", "digest": digest}]);
     let (exit, report) = installation.agent(&task, "true");
     assert_eq!(exit, 3, "{report:#}");
     assert!(

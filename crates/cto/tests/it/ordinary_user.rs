@@ -38,8 +38,7 @@ fn an_ordinary_user_runs_the_demo_and_is_told_which_limits_are_missing() {
         .unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&output.stderr)));
     assert_eq!(report["status"], "pass", "{:#}", report["blockers"]);
     let bounds = report["enforcement"]["bounds"].as_array().unwrap();
-    let state =
-        |name: &str| bounds.iter().find(|bound| bound["name"] == name).unwrap()["state"].clone();
+    let state = |name: &str| bounds.iter().find(|bound| bound["name"] == name).unwrap()["state"].clone();
     for name in [
         "user_namespace",
         "network",

@@ -17,11 +17,7 @@ fn start(installation: &Installation, engine: &str) -> Child {
     command
         .args(["--json", "run", "r1-string-slugify", "--engine", engine])
         .process_group(0);
-    command
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap()
+    command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
 }
 
 fn wait(duration: Duration) {
@@ -37,20 +33,13 @@ fn check_all(installation: &Installation, started: usize) -> Vec<Value> {
     for run in &runs {
         let id = run["run_id"].as_str().unwrap();
         let bundle = installation.home().join("runs").join(id);
-        assert!(
-            bundle.join("attestation.dsse.json").exists(),
-            "{id} is not sealed"
-        );
+        assert!(bundle.join("attestation.dsse.json").exists(), "{id} is not sealed");
     }
-    let directories = fs::read_dir(installation.home().join("runs"))
-        .unwrap()
-        .count();
+    let directories = fs::read_dir(installation.home().join("runs")).unwrap().count();
     assert_eq!(directories, runs.len(), "every directory is accounted for");
     for leftover in ["live", "work"] {
         assert_eq!(
-            fs::read_dir(installation.home().join(leftover))
-                .unwrap()
-                .count(),
+            fs::read_dir(installation.home().join(leftover)).unwrap().count(),
             0,
             "{leftover}"
         );
@@ -139,10 +128,7 @@ fn a_signal_to_the_group_seals_the_run_as_cancelled() {
         assert_eq!(child.wait().unwrap().code(), Some(4));
     }
     let runs = check_all(&installation, 3);
-    let cancelled = runs
-        .iter()
-        .filter(|run| run["first_blocker"] == "cancelled")
-        .count();
+    let cancelled = runs.iter().filter(|run| run["first_blocker"] == "cancelled").count();
     assert_eq!(cancelled, 2, "{runs:#?}");
 }
 
@@ -179,9 +165,7 @@ fn processes() -> Vec<String> {
 /// A sandbox of another test has a living harness; an orphan does not.
 fn parent_gone(pid: &str) -> bool {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    status
-        .lines()
-        .any(|line| line == "PPid:\t1" || line == "PPid:\t0")
+    status.lines().any(|line| line == "PPid:\t1" || line == "PPid:\t0")
 }
 
 #[test]

@@ -20,10 +20,7 @@ fn an_agent_edits_one_allowed_file_and_the_source_is_not_touched() {
     // Anybody can apply the patch.
     let patch = installation.bundle(&report).join("patch.diff");
     git(&repository, &["apply", patch.to_str().unwrap()]);
-    assert_eq!(
-        fs::read_to_string(repository.join("value.txt")).unwrap(),
-        "good\n"
-    );
+    assert_eq!(fs::read_to_string(repository.join("value.txt")).unwrap(), "good\n");
 }
 
 #[test]
@@ -34,16 +31,8 @@ fn a_disallowed_file_is_named_and_is_in_the_patch() {
         &contract("disallowed", &repository),
         &format!("{GOOD}; echo y > other.txt"),
     );
-    assert_eq!(
-        (exit, codes(&report)),
-        (1, vec!["disallowed_file_change".to_owned()])
-    );
-    assert!(
-        report["blockers"][0]["detail"]
-            .as_str()
-            .unwrap()
-            .contains("other.txt")
-    );
+    assert_eq!((exit, codes(&report)), (1, vec!["disallowed_file_change".to_owned()]));
+    assert!(report["blockers"][0]["detail"].as_str().unwrap().contains("other.txt"));
     assert_eq!(report["allowed_writes_passed"], false);
     let patch = fs::read_to_string(installation.bundle(&report).join("patch.diff")).unwrap();
     assert!(patch.contains("+++ b/other.txt"));
@@ -56,23 +45,10 @@ fn uncommitted_changes_are_not_in_the_baseline_and_refuse_only_when_asked() {
     fs::write(repository.join("value.txt"), "good\n").unwrap();
     let path = installation.contract(&contract("dirty", &repository));
     let path = path.to_str().unwrap();
-    let run = [
-        "run",
-        "--contract",
-        path,
-        "--clean-start",
-        "--",
-        "/bin/sh",
-        "-c",
-        GOOD,
-    ];
+    let run = ["run", "--contract", path, "--clean-start", "--", "/bin/sh", "-c", GOOD];
     let (exit, report) = installation.json(&run);
-    assert_eq!(
-        (exit, codes(&report)),
-        (3, vec!["dirty_starting_tree".to_owned()])
-    );
-    let (exit, report) =
-        installation.json(&["run", "--contract", path, "--", "/bin/sh", "-c", GOOD]);
+    assert_eq!((exit, codes(&report)), (3, vec!["dirty_starting_tree".to_owned()]));
+    let (exit, report) = installation.json(&["run", "--contract", path, "--", "/bin/sh", "-c", GOOD]);
     assert_eq!(
         (exit, codes(&report)),
         (0, vec![]),
@@ -97,12 +73,9 @@ fn unusual_content_is_patched_byte_for_byte() {
                   printf 'y' > \"$(printf 'line\\nbreak')\"; ln -s new.txt link; printf '#!/bin/sh\\n' > run.sh; chmod 755 run.sh; \
                   printf '\\000\\001\\002binary' > blob";
     let (exit, report) = installation.agent(&task, script);
-    assert_eq!(
-        (exit, codes(&report)),
-        (0, vec![]),
-        "{:#}",
-        report["blockers"]
-    );
+    // A new name with a control character is a violation of its own, and is in the patch all the same.
+    assert_eq!((exit, codes(&report)), (1, vec!["unsafe_file".to_owned()]), "{:#}", report["blockers"]);
+    assert_eq!(report["tests_passed"], true);
     let patch = installation.bundle(&report).join("patch.diff");
     git(&repository, &["apply", "--index", patch.to_str().unwrap()]);
     use std::os::unix::ffi::OsStrExt as _;
@@ -158,10 +131,7 @@ fn a_detached_head_and_a_linked_worktree_are_good_targets() {
     let (exit, _) = installation.agent(&contract("detached", &repository), GOOD);
     assert_eq!(exit, 0);
     let linked = installation.dir.path().join("linked");
-    git(
-        &repository,
-        &["worktree", "add", "--quiet", linked.to_str().unwrap()],
-    );
+    git(&repository, &["worktree", "add", "--quiet", linked.to_str().unwrap()]);
     let (exit, report) = installation.agent(&contract("linked", &linked), GOOD);
     assert_eq!(exit, 0, "{:#}", report["blockers"]);
 }
@@ -183,20 +153,12 @@ fn two_runs_on_one_target_at_once_both_pass() {
             "-c",
             GOOD,
         ]);
-        command
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap()
+        command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
     };
     let children: Vec<_> = (0..4).map(|_| start()).collect();
     for child in children {
         let output = child.wait_with_output().unwrap();
-        assert!(
-            output.status.success(),
-            "{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
     let (exit, runs) = installation.json(&["runs"]);
     assert_eq!((exit, runs["runs"].as_array().unwrap().len()), (0, 4));
@@ -214,12 +176,7 @@ fn forbidden_literal_paths_are_read_only_when_the_contract_asks_the_kernel() {
         &task,
         &format!("{GOOD}; echo y > other.txt; rm -f other.txt; mv other.txt z; true"),
     );
-    assert_eq!(
-        (exit, codes(&report)),
-        (0, vec![]),
-        "{:#}",
-        report["blockers"]
-    );
+    assert_eq!((exit, codes(&report)), (0, vec![]), "{:#}", report["blockers"]);
 }
 
 #[test]
@@ -232,15 +189,8 @@ fn a_hostile_repository_runs_nothing_in_the_harness() {
     git(&repository, &["config", "diff.external", &touch]);
     git(&repository, &["config", "filter.evil.smudge", &touch]);
     git(&repository, &["config", "filter.evil.clean", &touch]);
-    git(
-        &repository,
-        &["config", "uploadpack.packObjectsHook", &touch],
-    );
-    fs::write(
-        repository.join(".gitattributes"),
-        "* filter=evil diff=evil\n",
-    )
-    .unwrap();
+    git(&repository, &["config", "uploadpack.packObjectsHook", &touch]);
+    fs::write(repository.join(".gitattributes"), "* filter=evil diff=evil\n").unwrap();
     for hook in [
         "post-checkout",
         "post-index-change",
@@ -264,15 +214,7 @@ fn a_hostile_repository_runs_nothing_in_the_harness() {
         GOOD,
     ]);
     assert!(exit == 3 || exit == 0, "{report:#}");
-    let (exit, report) = installation.json(&[
-        "run",
-        "--contract",
-        path.to_str().unwrap(),
-        "--",
-        "/bin/sh",
-        "-c",
-        GOOD,
-    ]);
+    let (exit, report) = installation.json(&["run", "--contract", path.to_str().unwrap(), "--", "/bin/sh", "-c", GOOD]);
     assert_eq!(exit, 0, "{:#}", report["blockers"]);
     assert!(!marker.exists(), "code of the target ran in the harness");
 }
@@ -285,11 +227,7 @@ fn fifty_thousand_files_cost_little_once_the_baseline_is_there() {
         let path = repository.join(format!("d{directory}"));
         fs::create_dir(&path).unwrap();
         for file in 0..500 {
-            fs::write(
-                path.join(format!("f{file}.txt")),
-                format!("{directory} {file}\n"),
-            )
-            .unwrap();
+            fs::write(path.join(format!("f{file}.txt")), format!("{directory} {file}\n")).unwrap();
         }
     }
     git(&repository, &["add", "--all"]);
@@ -313,8 +251,5 @@ fn fifty_thousand_files_cost_little_once_the_baseline_is_there() {
     let report: serde_json::Value = serde_json::from_slice(&traced.stdout).unwrap();
     assert_eq!(report["status"], "pass");
     let trace = fs::read_to_string(installation.bundle(&report).join("trace.jsonl")).unwrap();
-    assert!(
-        trace.contains("50005 entries") || trace.contains("entries"),
-        "{trace}"
-    );
+    assert!(trace.contains("50005 entries") || trace.contains("entries"), "{trace}");
 }

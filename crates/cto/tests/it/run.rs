@@ -53,10 +53,7 @@ fn a_case_whose_toolchain_is_not_in_the_view_is_blocked_with_the_mend() {
         "r1-rust-slugify"
     };
     let (exit, report) = installation.json(&["run", case]);
-    assert_eq!(
-        (exit, codes(&report)),
-        (3, vec!["provider_unavailable".to_owned()])
-    );
+    assert_eq!((exit, codes(&report)), (3, vec!["provider_unavailable".to_owned()]));
     assert!(
         report["blockers"][0]["detail"]
             .as_str()
@@ -155,10 +152,7 @@ fn what_is_asked_for_and_does_not_exist_is_a_usage_error_with_the_nearest_name()
     for (arguments, hint) in [
         (&["run", "r1-string-slugfy"][..], "r1-string-slugify"),
         (&["run", "r1-string-slugify", "--engine", "fkae"], "fake"),
-        (
-            &["run", "r1-string-slugify", "--engine", "fake:nodiff"],
-            "no-diff",
-        ),
+        (&["run", "r1-string-slugify", "--engine", "fake:nodiff"], "no-diff"),
     ] {
         let output = installation.cto(arguments);
         let text = String::from_utf8_lossy(&output.stderr).into_owned();

@@ -21,10 +21,7 @@ pub struct Installation {
 
 impl Installation {
     pub fn new() -> Self {
-        let dir = tempfile::Builder::new()
-            .prefix("cto-it-")
-            .tempdir()
-            .unwrap();
+        let dir = tempfile::Builder::new().prefix("cto-it-").tempdir().unwrap();
         Self { dir }
     }
 
@@ -48,12 +45,7 @@ impl Installation {
 
     /// Runs with `--json` and returns exit code and document.
     pub fn json(&self, arguments: &[&str]) -> (i32, Value) {
-        let output = self
-            .command()
-            .arg("--json")
-            .args(arguments)
-            .output()
-            .unwrap();
+        let output = self.command().arg("--json").args(arguments).output().unwrap();
         let text = String::from_utf8(output.stdout).unwrap();
         let value = serde_json::from_str(&text)
             .unwrap_or_else(|e| panic!("{e}: {text}\n{}", String::from_utf8_lossy(&output.stderr)));
@@ -75,18 +67,16 @@ impl Installation {
     }
 
     pub fn contract(&self, contract: &Value) -> PathBuf {
-        let path = self.dir.path().join(format!(
-            "contract-{}.json",
-            contract["task_id"].as_str().unwrap()
-        ));
+        let path = self
+            .dir
+            .path()
+            .join(format!("contract-{}.json", contract["task_id"].as_str().unwrap()));
         write(&path, contract.to_string().as_bytes());
         path
     }
 
     pub fn bundle(&self, report: &Value) -> PathBuf {
-        self.home()
-            .join("runs")
-            .join(report["run_id"].as_str().unwrap())
+        self.home().join("runs").join(report["run_id"].as_str().unwrap())
     }
 
     pub fn document(&self, report: &Value, name: &str) -> Value {
@@ -95,9 +85,7 @@ impl Installation {
 
     pub fn events(&self, report: &Value) -> Vec<Value> {
         let text = fs::read_to_string(self.bundle(report).join("events.normalized.jsonl")).unwrap();
-        text.lines()
-            .map(|line| serde_json::from_str(line).unwrap())
-            .collect()
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
     /// Makes a repository with the given files, committed.
@@ -194,10 +182,7 @@ pub fn codes(report: &Value) -> Vec<String> {
 /// Every file below a directory with its content, for before-and-after comparisons.
 pub fn snapshot(root: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     fn walk(at: &Path, found: &mut Vec<(PathBuf, Vec<u8>)>) {
-        let mut entries: Vec<_> = fs::read_dir(at)
-            .unwrap()
-            .map(|entry| entry.unwrap().path())
-            .collect();
+        let mut entries: Vec<_> = fs::read_dir(at).unwrap().map(|entry| entry.unwrap().path()).collect();
         entries.sort();
         for path in entries {
             let meta = fs::symlink_metadata(&path).unwrap();

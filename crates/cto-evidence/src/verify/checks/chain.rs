@@ -50,24 +50,20 @@ pub(super) fn journal(context: &Context<'_>) -> Finding {
     let mut last_ns = 0;
     for (index, (record, _)) in records.iter().enumerate() {
         if usize::try_from(record.seq) != Ok(index) {
-            return Err(format!(
-                "record {index} says that it is number {}",
-                record.seq
-            ));
+            return Err(format!("record {index} says that it is number {}", record.seq));
         }
-        last_ns =
-            not_before(&record.mono_ns, last_ns).map_err(|e| format!("record {index}: {e}"))?;
+        last_ns = not_before(&record.mono_ns, last_ns).map_err(|e| format!("record {index}: {e}"))?;
     }
     let state = RunState::replay(context.journal_events()?).map_err(|error| error.to_string())?;
     if state != RunState::Concluded {
         return Err(format!("it ends in state {state:?} without a verdict"));
     }
     let (opened, report) = (opened(context)?, context.report()?);
+    if report.status == Status::Pass {
+        whole_journey(context)?;
+    }
     differing(&[
-        (
-            "harness_version",
-            opened.harness_version == report.harness_version,
-        ),
+        ("harness_version", opened.harness_version == report.harness_version),
         ("backend", opened.backend == report.backend),
         ("case_id", opened.case_id == report.case_id),
     ])?;
@@ -75,6 +71,28 @@ pub(super) fn journal(context: &Context<'_>) -> Finding {
         "{} records, a legal life that ends with a verdict",
         records.len()
     ))
+}
+
+/// A journal may stop observing at any point, but only one that went all the way can be a pass.
+fn whole_journey(context: &Context<'_>) -> Result<(), String> {
+    let steps = [
+        "facts_gathered",
+        "decided",
+        "workspace_intent",
+        "engine_intent",
+        "engine_exited",
+        "collected",
+        "verify_intent",
+    ];
+    for step in steps {
+        if !context.reached(step)? {
+            return Err(format!("a pass whose journal has no record '{step}'"));
+        }
+    }
+    if context.reached("recovery_intent")? {
+        return Err("a pass whose journal tells of an interruption".to_owned());
+    }
+    Ok(())
 }
 
 /// Reads a monotonic offset that may not go back.
@@ -115,13 +133,11 @@ pub(super) fn journal_digests(context: &Context<'_>) -> Finding {
                 admitted,
             } => {
                 is("decision.json", decision_digest)?;
-                let refused = context.decision()?.is_none_or(|decision| {
-                    decision.gates.iter().any(|gate| gate.refusal.is_some())
-                });
+                let refused = context
+                    .decision()?
+                    .is_none_or(|decision| decision.gates.iter().any(|gate| gate.refusal.is_some()));
                 if *admitted == refused {
-                    return Err(
-                        "the journal admits what decision.json refuses, or the reverse".to_owned(),
-                    );
+                    return Err("the journal admits what decision.json refuses, or the reverse".to_owned());
                 }
             }
             JournalEvent::EngineReady { enforcement_digest } => {
@@ -140,14 +156,8 @@ pub(super) fn journal_digests(context: &Context<'_>) -> Finding {
                 tree,
                 workspace: _,
             } => differing(&[
-                (
-                    "baseline_commit",
-                    report.baseline_commit.as_deref() == Some(commit),
-                ),
-                (
-                    "baseline_tree",
-                    report.baseline_tree.as_deref() == Some(tree),
-                ),
+                ("baseline_commit", report.baseline_commit.as_deref() == Some(commit)),
+                ("baseline_tree", report.baseline_tree.as_deref() == Some(tree)),
             ])?,
             JournalEvent::Opened { .. }
             | JournalEvent::FactsGathered { .. }
@@ -183,10 +193,7 @@ pub(super) fn nonce(context: &Context<'_>) -> Finding {
             "first event",
             first.0.data.get("nonce").and_then(|v| v.as_str()) == Some(nonce),
         ),
-        (
-            "root of the event chain",
-            first.0.prev == Sha256Digest::of(&bytes),
-        ),
+        ("root of the event chain", first.0.prev == Sha256Digest::of(&bytes)),
     ])?;
     yes("the same in journal, first event, chain root, report and statement")
 }
@@ -198,10 +205,7 @@ pub(super) fn event_chain(context: &Context<'_>) -> Finding {
     let mut last_ns = 0;
     for (index, (event, digest)) in events.iter().enumerate() {
         if usize::try_from(event.seq) != Ok(index) {
-            return Err(format!(
-                "event {index} says that it is number {}",
-                event.seq
-            ));
+            return Err(format!("event {index} says that it is number {}", event.seq));
         }
         if event.prev != prev {
             return Err(format!("event {index} does not continue the one before it"));
@@ -236,14 +240,9 @@ pub(super) fn event_order(context: &Context<'_>) -> Finding {
         || !once(EventType::RunStarted)
         || !once(EventType::RunCompleted)
     {
-        return Err(
-            "the stream does not start with one run.started and end with one run.completed"
-                .to_owned(),
-        );
+        return Err("the stream does not start with one run.started and end with one run.completed".to_owned());
     }
-    let approval = context
-        .contract()?
-        .is_some_and(|contract| contract.approval_required);
+    let approval = context.contract()?.is_some_and(|contract| contract.approval_required);
     let names: Vec<String> = kinds.iter().map(|kind| kind.name()).collect();
     let missing = missing_events(&names, approval);
     if report.status == Status::Pass || (report.required_events_passed && admitted(context)?) {
@@ -262,10 +261,7 @@ pub(super) fn event_order(context: &Context<'_>) -> Finding {
             BlockerCode::HarnessInterrupted | BlockerCode::ArtifactWriteFailure
         )
     });
-    let untold = report
-        .blockers
-        .iter()
-        .find(|blocker| !kinds.contains(&blocker.event));
+    let untold = report.blockers.iter().find(|blocker| !kinds.contains(&blocker.event));
     if let Some(blocker) = untold.filter(|_| !cut) {
         return Err(format!(
             "blocker {} has no event {}",
@@ -273,18 +269,12 @@ pub(super) fn event_order(context: &Context<'_>) -> Finding {
             blocker.event
         ));
     }
-    for (event, _) in events
-        .iter()
-        .filter(|(e, _)| e.kind == EventType::BackendGateBlocked)
-    {
+    for (event, _) in events.iter().filter(|(e, _)| e.kind == EventType::BackendGateBlocked) {
         if event.data.get("case_executed") != Some(&serde_json::Value::Bool(false)) {
             return Err("backend.gate.blocked does not say case_executed: false".to_owned());
         }
     }
-    yes(format!(
-        "{} events, each required one in order",
-        events.len()
-    ))
+    yes(format!("{} events, each required one in order", events.len()))
 }
 
 fn admitted(context: &Context<'_>) -> Result<bool, String> {

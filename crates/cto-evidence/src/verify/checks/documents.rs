@@ -6,11 +6,7 @@ use crate::verify::{Context, Finding, not_applicable, yes};
 
 /// Fails with the names of the fields that do not agree.
 pub(super) fn differing(fields: &[(&str, bool)]) -> Result<(), String> {
-    let names: Vec<&str> = fields
-        .iter()
-        .filter(|(_, same)| !same)
-        .map(|(name, _)| *name)
-        .collect();
+    let names: Vec<&str> = fields.iter().filter(|(_, same)| !same).map(|(name, _)| *name).collect();
     if names.is_empty() {
         Ok(())
     } else {
@@ -36,11 +32,7 @@ pub(super) fn schemas(context: &Context<'_>) -> Finding {
         expect("write-set.json", &write_set.schema, SchemaId::WRITE_SET)?;
     }
     if let Some(enforcement) = context.enforcement()? {
-        expect(
-            "enforcement.json",
-            &enforcement.schema,
-            SchemaId::ENFORCEMENT,
-        )?;
+        expect("enforcement.json", &enforcement.schema, SchemaId::ENFORCEMENT)?;
     }
     expect(
         "journal.jsonl",
@@ -56,12 +48,7 @@ pub(super) fn schemas(context: &Context<'_>) -> Finding {
 /// Documents that no check knows are still held to strict JSON, so that no two readers see different things.
 fn others(context: &Context<'_>) -> Result<(), String> {
     for name in context.bundle.files().keys() {
-        let known = [
-            "report.json",
-            "contract.json",
-            "decision.json",
-            "write-set.json",
-        ];
+        let known = ["report.json", "contract.json", "decision.json", "write-set.json"];
         if !name.ends_with(".json") || name.contains('/') || known.contains(&name.as_str()) {
             continue;
         }
@@ -81,6 +68,9 @@ pub(super) fn contract(context: &Context<'_>) -> Finding {
     let report = context.report()?;
     let Some(contract) = context.contract()? else {
         return match &report.contract_digest {
+            Some(_) if context.unwritten("contract.json")? => {
+                not_applicable("contract.json could not be written, and the verdict says so")
+            }
             Some(_) => Err("contract.json is missing and report.json has its digest".to_owned()),
             None => not_applicable("the run had no readable contract"),
         };
@@ -94,10 +84,7 @@ pub(super) fn contract(context: &Context<'_>) -> Finding {
     let digest = contract.digest();
     let decision = context.decision()?;
     differing(&[
-        (
-            "report.json contract_digest",
-            report.contract_digest == Some(digest),
-        ),
+        ("report.json contract_digest", report.contract_digest == Some(digest)),
         (
             "journal.jsonl contract_digest",
             *super::chain::opened(context)?.contract_digest == Some(digest),
@@ -130,38 +117,21 @@ pub(super) fn contract(context: &Context<'_>) -> Finding {
 pub(super) fn run_id(context: &Context<'_>) -> Finding {
     let report = context.report()?;
     let run_id = &report.run_id;
-    run_id
-        .parse::<cto_schema::RunId>()
-        .map_err(|error| error.to_string())?;
+    run_id.parse::<cto_schema::RunId>().map_err(|error| error.to_string())?;
     if context.bundle.name() != run_id {
         return Err(format!(
             "the directory is named '{}' and the run is '{run_id}'; a bundle keeps its run's name",
             context.bundle.name()
         ));
     }
-    let foreign = context
-        .events()?
-        .iter()
-        .find(|(event, _)| event.run_id != *run_id);
+    let foreign = context.events()?.iter().find(|(event, _)| event.run_id != *run_id);
     if let Some((event, _)) = foreign {
-        return Err(format!(
-            "event {} belongs to run '{:.80}'",
-            event.seq, event.run_id
-        ));
+        return Err(format!("event {} belongs to run '{:.80}'", event.seq, event.run_id));
     }
     differing(&[
-        (
-            "journal.jsonl",
-            super::chain::opened(context)?.run_id == run_id,
-        ),
-        (
-            "statement",
-            context.statement()?.predicate.run_id == *run_id,
-        ),
-        (
-            "report.json artifacts_dir",
-            ends_with(&report.artifacts_dir, run_id),
-        ),
+        ("journal.jsonl", super::chain::opened(context)?.run_id == run_id),
+        ("statement", context.statement()?.predicate.run_id == *run_id),
+        ("report.json artifacts_dir", ends_with(&report.artifacts_dir, run_id)),
         (
             "report.json run_artifact_dir",
             ends_with(&report.run_artifact_dir, run_id),

@@ -36,9 +36,7 @@ pub(super) fn freshness(context: &Context<'_>) -> Finding {
         // Offsets count from the run's start, so none can lie before it; after its end none may lie.
         let at = nanoseconds(at).map_err(|error| format!("{name}: {error}"))?;
         if at > latest.saturating_add(CLOSING_NS) {
-            return Err(format!(
-                "{name} says that it was written after the run had ended"
-            ));
+            return Err(format!("{name} says that it was written after the run had ended"));
         }
     }
     let unstamped = report
@@ -48,8 +46,7 @@ pub(super) fn freshness(context: &Context<'_>) -> Finding {
     if let Some(name) = unstamped {
         return Err(format!("{name} has a digest and no time of writing"));
     }
-    let [started, finished] =
-        [&report.run_started_at, &report.run_finished_at].map(|text| instant(text));
+    let [started, finished] = [&report.run_started_at, &report.run_finished_at].map(|text| instant(text));
     let (started, finished) = (started?, finished?);
     if finished < started && report.freshness.clock_step_ms >= 0 {
         return Err("the run ended before it started and no clock step is reported".to_owned());
@@ -58,21 +55,14 @@ pub(super) fn freshness(context: &Context<'_>) -> Finding {
         0 => String::new(),
         step => format!("; the wall clock stepped by {step} ms"),
     };
-    yes(format!(
-        "{} artifacts, all written by this run{step}",
-        stamps.len()
-    ))
+    yes(format!("{} artifacts, all written by this run{step}", stamps.len()))
 }
 
 /// Reads RFC 3339 UTC with microseconds.
 fn instant(text: &str) -> Result<jiff::Timestamp, String> {
     let bad = || format!("'{text:.40}' is not RFC 3339 UTC with microseconds");
     let at: jiff::Timestamp = text.parse().map_err(|_| bad())?;
-    if format!("{at:.6}") == text {
-        Ok(at)
-    } else {
-        Err(bad())
-    }
+    if format!("{at:.6}") == text { Ok(at) } else { Err(bad()) }
 }
 
 /// `artifact_digests["report.json"]` is the digest of the report's canonical form without that entry.
@@ -83,16 +73,12 @@ pub(super) fn report_digest(context: &Context<'_>) -> Finding {
         .get("report.json")
         .ok_or("the report has no digest of itself")?;
     // The bytes on disk may hold fields of a newer minor, so the form is made from them and not from the type.
-    let mut raw: serde_json::Value = crate::verify::context::json(context.bundle, "report.json")
-        .ok_or("report.json is missing")??;
-    if let Some(digests) = raw
-        .get_mut("artifact_digests")
-        .and_then(|v| v.as_object_mut())
-    {
+    let mut raw: serde_json::Value =
+        crate::verify::context::json(context.bundle, "report.json").ok_or("report.json is missing")??;
+    if let Some(digests) = raw.get_mut("artifact_digests").and_then(|v| v.as_object_mut()) {
         digests.remove("report.json");
     }
-    let canonical =
-        serde_json_canonicalizer::to_vec(&raw).map_err(|_| "the report has no canonical form")?;
+    let canonical = serde_json_canonicalizer::to_vec(&raw).map_err(|_| "the report has no canonical form")?;
     if *stated != cto_schema::Sha256Digest::of(&canonical) {
         return Err("the report is not the one that its own digest is of".to_owned());
     }
@@ -110,36 +96,23 @@ pub(super) fn artifacts(context: &Context<'_>) -> Finding {
             ));
         }
         if there && !report.artifact_digests.contains_key(name) {
-            return Err(format!(
-                "required artifact {name} has no entry in artifact_digests"
-            ));
+            return Err(format!("required artifact {name} has no entry in artifact_digests"));
         }
     }
     for (name, digest) in &report.artifact_digests {
         let path = report.artifact_paths.get(name).unwrap_or(name);
         if name != "report.json" && bundle.digest(path) != Some(*digest) {
-            return Err(format!(
-                "artifact_digests has another digest for {name} than the file"
-            ));
+            return Err(format!("artifact_digests has another digest for {name} than the file"));
         }
     }
     for (name, path) in &report.artifact_paths {
-        if !bundle.files().contains_key(path)
-            && !["SHA256SUMS", "attestation.dsse.json"].contains(&path.as_str())
-        {
-            return Err(format!(
-                "artifact_paths names '{path}' for {name}, which is not there"
-            ));
+        if !bundle.files().contains_key(path) && !["SHA256SUMS", "attestation.dsse.json"].contains(&path.as_str()) {
+            return Err(format!("artifact_paths names '{path}' for {name}, which is not there"));
         }
     }
-    yes(format!(
-        "{} artifacts indexed",
-        report.artifact_digests.len()
-    ))
+    yes(format!("{} artifacts indexed", report.artifact_digests.len()))
 }
 
 fn excused(report: &Report, name: &str) -> bool {
-    report.status != Status::Pass
-        && !ALWAYS.contains(&name)
-        && report.not_applicable.contains_key(name)
+    report.status != Status::Pass && !ALWAYS.contains(&name) && report.not_applicable.contains_key(name)
 }

@@ -2,8 +2,8 @@
 
 use cto_policy::Scope;
 use cto_schema::{
-    AllowedPathsProof, ForbiddenActionsProof, NoTargetInspection, SchemaId, SourceNonMutation,
-    Status, TreeProof, check_schema,
+    AllowedPathsProof, ForbiddenActionsProof, NoTargetInspection, SchemaId, SourceNonMutation, Status, TreeProof,
+    check_schema,
 };
 use serde::de::DeserializeOwned;
 
@@ -22,12 +22,8 @@ pub(super) fn proofs(context: &Context<'_>) -> Finding {
     note("allowed-paths.json", allowed_paths(context)?);
     note("forbidden-actions.json", forbidden_actions(context)?);
     note("source-non-mutation.json", source_non_mutation(context)?);
-    for (name, proof) in [
-        ("clean-start.json", "clean_start"),
-        ("clean-end.json", "clean_end"),
-    ] {
-        let read: Option<TreeProof> =
-            proof_of(context, name, proof, |p: &TreeProof| (&p.schema, &p.proof))?;
+    for (name, proof) in [("clean-start.json", "clean_start"), ("clean-end.json", "clean_end")] {
+        let read: Option<TreeProof> = proof_of(context, name, proof, |p: &TreeProof| (&p.schema, &p.proof))?;
         note(name, read.map(|proof| proof.holds));
     }
     let stage2 = "stage2-no-target-inspection.json";
@@ -42,18 +38,13 @@ pub(super) fn proofs(context: &Context<'_>) -> Finding {
             let file = format!("{part}.json");
             let there = |name: &str| context.bundle.files().contains_key(name);
             if !there(part) && !there(&file) {
-                return Err(format!(
-                    "{stage2} names the part proof '{part}', which is not there"
-                ));
+                return Err(format!("{stage2} names the part proof '{part}', which is not there"));
             }
         }
     }
     note(stage2, read.map(|proof| proof.holds));
     if context.report()?.status == Status::Pass && !failed.is_empty() {
-        return Err(format!(
-            "a pass with proofs that do not hold: {}",
-            failed.join(", ")
-        ));
+        return Err(format!("a pass with proofs that do not hold: {}", failed.join(", ")));
     }
     if held.is_empty() && failed.is_empty() {
         return not_applicable("the run has no part proofs");
@@ -90,33 +81,24 @@ fn proof_of<T: DeserializeOwned>(
 
 fn allowed_paths(context: &Context<'_>) -> Result<Option<bool>, String> {
     let name = "allowed-paths.json";
-    let read: Option<AllowedPathsProof> =
-        proof_of(context, name, "allowed_paths", |p: &AllowedPathsProof| {
-            (&p.schema, &p.proof)
-        })?;
+    let read: Option<AllowedPathsProof> = proof_of(context, name, "allowed_paths", |p: &AllowedPathsProof| {
+        (&p.schema, &p.proof)
+    })?;
     let Some(proof) = read else { return Ok(None) };
     let (Some(contract), Some(write_set)) = (context.contract()?, context.write_set()?) else {
-        return Err(format!(
-            "{name} is there without a contract and a write set"
-        ));
+        return Err(format!("{name} is there without a contract and a write set"));
     };
     let scope = Scope::of(contract).map_err(|error| error.to_string())?;
     let (outside, forbidden) = scope.violations(&write_set.changes);
     differing(&[
-        (
-            "allowed_paths",
-            proof.allowed_paths == contract.allowed_paths,
-        ),
+        ("allowed_paths", proof.allowed_paths == contract.allowed_paths),
         (
             "forbidden_paths",
             proof.forbidden_paths == contract.effective_forbidden_paths(),
         ),
         ("outside_allowed", proof.outside_allowed == outside),
         ("inside_forbidden", proof.inside_forbidden == forbidden),
-        (
-            "holds",
-            !proof.holds || (outside.is_empty() && forbidden.is_empty()),
-        ),
+        ("holds", !proof.holds || (outside.is_empty() && forbidden.is_empty())),
     ])
     .map_err(|error| format!("{name}: {error}"))?;
     Ok(Some(proof.holds))
@@ -124,12 +106,10 @@ fn allowed_paths(context: &Context<'_>) -> Result<Option<bool>, String> {
 
 fn forbidden_actions(context: &Context<'_>) -> Result<Option<bool>, String> {
     let name = "forbidden-actions.json";
-    let read: Option<ForbiddenActionsProof> = proof_of(
-        context,
-        name,
-        "forbidden_actions",
-        |p: &ForbiddenActionsProof| (&p.schema, &p.proof),
-    )?;
+    let read: Option<ForbiddenActionsProof> =
+        proof_of(context, name, "forbidden_actions", |p: &ForbiddenActionsProof| {
+            (&p.schema, &p.proof)
+        })?;
     let Some(proof) = read else { return Ok(None) };
     let attempted = &context.report()?.forbidden_actions_attempted;
     differing(&[
@@ -142,25 +122,16 @@ fn forbidden_actions(context: &Context<'_>) -> Result<Option<bool>, String> {
 
 fn source_non_mutation(context: &Context<'_>) -> Result<Option<bool>, String> {
     let name = "source-non-mutation.json";
-    let read: Option<SourceNonMutation> = proof_of(
-        context,
-        name,
-        "source_non_mutation",
-        |p: &SourceNonMutation| (&p.schema, &p.proof),
-    )?;
+    let read: Option<SourceNonMutation> = proof_of(context, name, "source_non_mutation", |p: &SourceNonMutation| {
+        (&p.schema, &p.proof)
+    })?;
     let Some(proof) = read else { return Ok(None) };
     let after = context.observations()?.target_after.as_ref();
     let unchanged = after.is_some_and(|after| after.unchanged);
     differing(&[
         ("holds", !proof.holds || unchanged),
-        (
-            "after",
-            after.is_none_or(|after| proof.after == after.state),
-        ),
-        (
-            "before and after",
-            !proof.holds || proof.before == proof.after,
-        ),
+        ("after", after.is_none_or(|after| proof.after == after.state)),
+        ("before and after", !proof.holds || proof.before == proof.after),
     ])
     .map_err(|error| format!("{name}: {error}"))?;
     Ok(Some(proof.holds))

@@ -24,10 +24,7 @@ pub(super) fn readable(context: &Context<'_>) -> Finding {
     if read.is_empty() {
         return not_applicable("the run has neither report.md nor report.html");
     }
-    yes(format!(
-        "{}: inert, this run, this verdict",
-        read.join(", ")
-    ))
+    yes(format!("{}: inert, this run, this verdict", read.join(", ")))
 }
 
 /// No character that a renderer of ours would let through: nothing that moves a cursor or reorders text.
@@ -65,20 +62,20 @@ fn says(text: &str, name: &str, run_id: &str, status: Status) -> Result<(), Stri
 
 /// Elements that a report may be made of: none of them runs or fetches anything.
 const ELEMENTS: [&str; 53] = [
-    "!doctype", "a", "b", "body", "br", "caption", "code", "dd", "details", "div", "dl", "dt",
-    "em", "footer", "g", "h1", "h2", "h3", "h4", "head", "header", "hr", "html", "i", "li", "line",
-    "main", "meta", "nav", "ol", "p", "path", "pre", "rect", "section", "small", "span", "strong",
-    "style", "summary", "svg", "table", "tbody", "td", "text", "tfoot", "th", "thead", "time",
-    "title", "tr", "ul", "figure",
+    "!doctype", "a", "b", "body", "br", "caption", "code", "dd", "details", "div", "dl", "dt", "em", "footer", "g",
+    "h1", "h2", "h3", "h4", "head", "header", "hr", "html", "i", "li", "line", "main", "meta", "nav", "ol", "p",
+    "path", "pre", "rect", "section", "small", "span", "strong", "style", "summary", "svg", "table", "tbody", "td",
+    "text", "tfoot", "th", "thead", "time", "title", "tr", "ul", "figure",
 ];
 /// Attributes that a report may use.
-const ATTRIBUTES: [&str; 23] = [
+const ATTRIBUTES: [&str; 24] = [
     "charset",
     "class",
     "colspan",
     "content",
     "d",
     "height",
+    "html",
     "href",
     "http-equiv",
     "id",
@@ -107,9 +104,7 @@ pub(crate) fn passive(html: &str) -> Result<(), String> {
     }
     let mut rest = html;
     while let Some((_, tail)) = rest.split_once('<') {
-        let (tag, after) = tail
-            .split_once('>')
-            .ok_or("report.html has a tag that does not end")?;
+        let (tag, after) = tail.split_once('>').ok_or("report.html has a tag that does not end")?;
         let name: String = tag
             .trim_start_matches('/')
             .chars()
@@ -128,23 +123,13 @@ pub(crate) fn passive(html: &str) -> Result<(), String> {
             let (style, after) = rest
                 .split_once("</style")
                 .ok_or("the style of report.html does not end")?;
-            if [
-                "url(",
-                "@import",
-                "image(",
-                "image-set(",
-                "\\",
-                "expression",
-            ]
-            .iter()
-            .any(|word| style.contains(word))
+            if ["url(", "@import", "image(", "image-set(", "\\", "expression"]
+                .iter()
+                .any(|word| style.contains(word))
             {
                 return Err("the style of report.html fetches something".to_owned());
             }
-            rest = after
-                .split_once('>')
-                .ok_or("the style of report.html does not end")?
-                .1;
+            rest = after.split_once('>').ok_or("the style of report.html does not end")?.1;
         }
     }
     Ok(())

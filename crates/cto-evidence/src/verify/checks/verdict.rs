@@ -2,8 +2,8 @@
 
 use cto_policy::{Evidence, conclude, decide, failure_reason, status_of};
 use cto_schema::{
-    ApprovalStatus, Blocker, ClaimBasis, EligibilityDecision, Escalation, EventType, Facts,
-    JournalEvent, RunLabel, Status, StatusContext, VerificationLine,
+    ApprovalStatus, Blocker, BlockerCode, ClaimBasis, EligibilityDecision, Escalation, EventType, Facts, JournalEvent,
+    RunLabel, Status, StatusContext, VerificationLine,
 };
 
 use super::documents::differing;
@@ -57,8 +57,7 @@ pub(in crate::verify) fn recomputed_status(context: &Context<'_>) -> Option<Stat
 
 /// True when this very version made the bundle, so that every word must be reproduced.
 fn same_version(context: &Context<'_>) -> Result<bool, String> {
-    Ok(context.report()?.harness_version.split(['+', ' ']).next()
-        == Some(env!("CARGO_PKG_VERSION")))
+    Ok(context.report()?.harness_version.split(['+', ' ']).next() == Some(env!("CARGO_PKG_VERSION")))
 }
 
 /// The eligibility decision follows from contract and facts.
@@ -66,6 +65,12 @@ pub(super) fn decision(context: &Context<'_>) -> Finding {
     let Some(decision) = context.decision()? else {
         return not_applicable("the run ended before it was decided");
     };
+    let undecided = decision.allowed_mutation_mode.is_none()
+        && decision.passed_gates.is_empty()
+        && decision.selected_backend == "none";
+    if undecided && !context.reached("decided")? && context.reached("recovery_intent")? {
+        return yes("interrupted before the gates were asked, and nothing was admitted");
+    }
     let Some(facts) = facts(context)? else {
         return Err("decision.json is there and the journal has no facts".to_owned());
     };
@@ -81,18 +86,14 @@ pub(super) fn decision(context: &Context<'_>) -> Finding {
     };
     let again = decide(contract, facts);
     if again == *decision {
-        return yes(format!(
-            "{} gates asked again, the same answers",
-            decision.gates.len()
-        ));
+        return yes(format!("{} gates asked again, the same answers", decision.gates.len()));
     }
     if same_version(context)? {
         return Err("the gates, asked again with the recorded facts, decide otherwise".to_owned());
     }
     // Another version may ask more gates; those that both know must agree.
     let known = |gate: &&cto_schema::GateOutcome| decision.required_gates.contains(&gate.gate);
-    let codes =
-        |gate: &cto_schema::GateOutcome| (gate.gate.clone(), gate.refusal.as_ref().map(|r| r.code));
+    let codes = |gate: &cto_schema::GateOutcome| (gate.gate.clone(), gate.refusal.as_ref().map(|r| r.code));
     if again
         .gates
         .iter()
@@ -109,27 +110,17 @@ pub(super) fn decision(context: &Context<'_>) -> Finding {
 }
 
 fn facts<'a>(context: &'a Context<'_>) -> Result<Option<&'a Facts>, String> {
-    Ok(context
-        .journal_events()?
-        .rev()
-        .find_map(|event| match event {
-            JournalEvent::FactsGathered { facts } => Some(facts.as_ref()),
-            _ => None,
-        }))
+    Ok(context.journal_events()?.rev().find_map(|event| match event {
+        JournalEvent::FactsGathered { facts } => Some(facts.as_ref()),
+        _ => None,
+    }))
 }
 
 /// Approval status, contract and events agree.
 pub(super) fn approval(context: &Context<'_>) -> Finding {
     let report = context.report()?;
-    let has = |kind| -> Result<bool, String> {
-        Ok(context
-            .events()?
-            .iter()
-            .any(|(event, _)| event.kind == kind))
-    };
-    let required = context
-        .contract()?
-        .is_some_and(|contract| contract.approval_required);
+    let has = |kind| -> Result<bool, String> { Ok(context.events()?.iter().any(|(event, _)| event.kind == kind)) };
+    let required = context.contract()?.is_some_and(|contract| contract.approval_required);
     let granted = has(EventType::ApprovalGranted)?;
     let denied = has(EventType::ApprovalDenied)?;
     let holds = match report.approval_status {
@@ -151,16 +142,21 @@ pub(super) fn approval(context: &Context<'_>) -> Finding {
 pub(super) fn verdict(context: &Context<'_>) -> Finding {
     let report = context.report()?;
     let again = recompute(context)?;
+    for name in ["contract.json", "decision.json", "write-set.json"] {
+        let known = report
+            .blockers
+            .iter()
+            .any(|b| b.code == BlockerCode::ArtifactWriteFailure);
+        if context.unwritten(name)? && known && report.status == Status::Fail {
+            return not_applicable(format!("{name} could not be written, which alone makes the run fail"));
+        }
+    }
     let words = same_version(context)? && context.observations()?.secrets.is_empty();
     let same = if words {
         again.blockers == report.blockers
     } else {
         let key = |b: &Blocker| (b.code, b.event);
-        again
-            .blockers
-            .iter()
-            .map(key)
-            .eq(report.blockers.iter().map(key))
+        again.blockers.iter().map(key).eq(report.blockers.iter().map(key))
     };
     if again.status != report.status || !same {
         let codes: Vec<String> = again.blockers.iter().map(|b| b.code.name()).collect();
@@ -175,11 +171,7 @@ pub(super) fn verdict(context: &Context<'_>) -> Finding {
             report.status.word()
         ));
     }
-    if report
-        .blockers
-        .iter()
-        .any(|b| b.event != b.code.event(again.context))
-    {
+    if report.blockers.iter().any(|b| b.event != b.code.event(again.context)) {
         return Err("a blocker names another event than its own".to_owned());
     }
     let reason = failure_reason(&again.blockers, &report.backend, report.backend_exit_code);
@@ -192,23 +184,17 @@ pub(super) fn verdict(context: &Context<'_>) -> Finding {
 /// Journal, report and last event say one verdict; the statement is compared by its own check.
 pub(super) fn agreement(context: &Context<'_>) -> Finding {
     let report = context.report()?;
-    let concluded = context
-        .journal_events()?
-        .rev()
-        .find_map(|event| match event {
-            JournalEvent::Concluded { status, blockers } => Some((*status, blockers)),
-            _ => None,
-        });
+    let concluded = context.journal_events()?.rev().find_map(|event| match event {
+        JournalEvent::Concluded { status, blockers } => Some((*status, blockers)),
+        _ => None,
+    });
     let (status, blockers) = concluded.ok_or("the journal has no verdict")?;
     let last = context.events()?.last().ok_or("there are no events")?;
     let told = last.0.data.get("status").and_then(|v| v.as_str());
     differing(&[
         ("journal status", status == report.status),
         ("journal blockers", *blockers == report.blockers),
-        (
-            "status of run.completed",
-            told == Some(report.status.word()),
-        ),
+        ("status of run.completed", told == Some(report.status.word())),
         (
             "statement status",
             context.statement()?.predicate.status == report.status,
@@ -224,10 +210,7 @@ pub(super) fn agreement(context: &Context<'_>) -> Finding {
 pub(super) fn observations(context: &Context<'_>) -> Finding {
     let (report, seen) = (context.report()?, context.observations()?);
     let engine = seen.engine.as_ref();
-    let patched = seen
-        .verification
-        .as_ref()
-        .and_then(|v| v.run(RunLabel::Patched));
+    let patched = seen.verification.as_ref().and_then(|v| v.run(RunLabel::Patched));
     let lines: Vec<VerificationLine> = patched
         .map(|run| run.commands.as_slice())
         .unwrap_or_default()
@@ -263,7 +246,7 @@ pub(super) fn observations(context: &Context<'_>) -> Finding {
         ("tests_passed", tests),
         (
             "enforcement",
-            report.enforcement.as_ref() == context.enforcement()?,
+            report.enforcement.as_ref() == context.enforcement()? || context.unwritten("enforcement.json")?,
         ),
         (
             "source_repository_mutated",
@@ -286,37 +269,27 @@ pub(super) fn claims(context: &Context<'_>) -> Finding {
             return Err("a claim has no name or no statement".to_owned());
         }
         if claim.basis == ClaimBasis::Verified && claim.evidence.is_empty() {
-            return Err(format!(
-                "claim '{name}' says verified and names no evidence"
-            ));
+            return Err(format!("claim '{name}' says verified and names no evidence"));
         }
         let gone = claim.evidence.iter().find(|artifact| {
             let file = artifact.split('#').next().unwrap_or_default();
-            !bundle.files().contains_key(file)
+            !bundle.files().contains_key(file) && !report.not_applicable.contains_key(file)
         });
         if let Some(artifact) = gone {
-            return Err(format!(
-                "claim '{name}' rests on '{artifact}', which is not there"
-            ));
+            return Err(format!("claim '{name}' rests on '{artifact}', which is not there"));
         }
     }
     if report.claims.is_empty() {
         return Err("the report claims nothing and says no basis".to_owned());
     }
-    yes(format!(
-        "{} claims, each with its basis",
-        report.claims.len()
-    ))
+    yes(format!("{} claims, each with its basis", report.claims.len()))
 }
 
 /// Nothing was activated or promoted.
 pub(super) fn no_promotion(context: &Context<'_>) -> Finding {
     let report = context.report()?;
     differing(&[
-        (
-            "runtime_default_activation: false",
-            !report.runtime_default_activation,
-        ),
+        ("runtime_default_activation: false", !report.runtime_default_activation),
         (
             "core_promotion_status: not-promoted",
             report.core_promotion_status == "not-promoted",

@@ -20,12 +20,8 @@ pub(super) fn diff_path(rest: &[u8]) -> Result<Vec<u8>, String> {
         }
         (rest[..middle].to_owned(), rest[middle + 1..].to_owned())
     };
-    let old = old
-        .strip_prefix(b"a/")
-        .ok_or("an old name does not start with a/")?;
-    let new = new
-        .strip_prefix(b"b/")
-        .ok_or("a new name does not start with b/")?;
+    let old = old.strip_prefix(b"a/").ok_or("an old name does not start with a/")?;
+    let new = new.strip_prefix(b"b/").ok_or("a new name does not start with b/")?;
     if old != new {
         return Err("a section names two different paths; renames are not written".to_owned());
     }
@@ -48,9 +44,7 @@ pub(super) fn file_name(rest: &[u8], prefix: &[u8]) -> Result<Option<Vec<u8>>, S
         // Git ends a name that holds a space with a tab.
         rest.strip_suffix(b"\t").unwrap_or(rest).to_owned()
     };
-    let path = name
-        .strip_prefix(prefix)
-        .ok_or("a file name lacks its a/ or b/")?;
+    let path = name.strip_prefix(prefix).ok_or("a file name lacks its a/ or b/")?;
     Ok(Some(path.to_owned()))
 }
 
@@ -120,9 +114,7 @@ pub(super) fn index(rest: &[u8]) -> Result<Option<String>, String> {
         .split_once(' ')
         .map_or((text, None), |(ids, tail)| (ids, Some(tail)));
     let (old, new) = ids.split_once("..").ok_or_else(bad)?;
-    let id = |id: &str| {
-        (4..=64).contains(&id.len()) && id.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
-    };
+    let id = |id: &str| (4..=64).contains(&id.len()) && id.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
     if !id(old) || !id(new) {
         return Err(bad());
     }

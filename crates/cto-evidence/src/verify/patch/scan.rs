@@ -219,10 +219,7 @@ impl PatchScan {
 
     fn header(&mut self, line: &[u8]) -> Result<(), String> {
         if let Some(rest) = line.strip_prefix(b"diff --git ")
-            && !matches!(
-                self.part,
-                Part::NewName | Part::BinaryHeader | Part::BinaryLines(_)
-            )
+            && !matches!(self.part, Part::NewName | Part::BinaryHeader | Part::BinaryLines(_))
         {
             self.end_section()?;
             self.part = Part::Headers;
@@ -242,9 +239,7 @@ impl PatchScan {
                 }
             }
             Part::NewName => {
-                let rest = line
-                    .strip_prefix(b"+++ ")
-                    .ok_or("a '---' line has no '+++' line")?;
+                let rest = line.strip_prefix(b"+++ ").ok_or("a '---' line has no '+++' line")?;
                 section.check_name(header::file_name(rest, b"b/")?, section.deleted)?;
                 self.part = Part::Hunks;
             }
@@ -252,16 +247,12 @@ impl PatchScan {
                 if line.starts_with(b"\\ ") {
                     return section.no_newline();
                 }
-                let rest = line
-                    .strip_prefix(b"@@ ")
-                    .ok_or("text stands between two sections")?;
+                let rest = line.strip_prefix(b"@@ ").ok_or("text stands between two sections")?;
                 (self.old_left, self.new_left) = header::hunk(rest)?;
                 section.begin_hunk(self.old_left, self.new_left)?;
             }
             Part::BinaryHeader | Part::BinaryReverse => {
-                let known = [&b"literal "[..], b"delta "]
-                    .iter()
-                    .any(|word| line.starts_with(word));
+                let known = [&b"literal "[..], b"delta "].iter().any(|word| line.starts_with(word));
                 if !known {
                     return Err("a binary patch has no literal or delta block".to_owned());
                 }
@@ -269,11 +260,7 @@ impl PatchScan {
             }
             Part::BinaryLines(forward) => {
                 if line.is_empty() {
-                    self.part = if forward {
-                        Part::BinaryReverse
-                    } else {
-                        Part::Done
-                    };
+                    self.part = if forward { Part::BinaryReverse } else { Part::Done };
                 } else if line.len() > 66 || !line[0].is_ascii_alphabetic() {
                     return Err("a binary patch has a malformed line".to_owned());
                 }
@@ -287,10 +274,7 @@ impl PatchScan {
         let Some(section) = self.section.take() else {
             return Ok(());
         };
-        if matches!(
-            self.part,
-            Part::NewName | Part::BinaryHeader | Part::BinaryLines(_)
-        ) {
+        if matches!(self.part, Part::NewName | Part::BinaryHeader | Part::BinaryLines(_)) {
             return Err("a section ends early".to_owned());
         }
         let path = section.finish(self.part)?;
@@ -337,9 +321,7 @@ impl Section {
             self.binary = true;
             return Ok(Some(Part::BinaryHeader));
         } else if line.starts_with(b"Binary files ") {
-            return Err(
-                "a binary file is named without its content; git apply needs it".to_owned(),
-            );
+            return Err("a binary file is named without its content; git apply needs it".to_owned());
         } else {
             return Err("a section has a header that git writes for no plain change".to_owned());
         }

@@ -5,39 +5,26 @@ use cto_schema::{ChangeKind, Sha256Digest};
 use super::{PatchScan, PatchedPath};
 
 fn paths(patch: &[u8]) -> Result<Vec<PatchedPath>, String> {
-    let whole = PatchScan::of(patch)
-        .paths()
-        .map(<[_]>::to_vec)
-        .map_err(str::to_owned);
+    let whole = PatchScan::of(patch).paths().map(<[_]>::to_vec).map_err(str::to_owned);
     // The size of the chunks must not matter.
     for size in [1, 2, 7, 64] {
         let mut scan = PatchScan::default();
         patch.chunks(size).for_each(|chunk| scan.feed(chunk));
         scan.finish();
-        assert_eq!(
-            scan.paths().map(<[_]>::to_vec).map_err(str::to_owned),
-            whole
-        );
+        assert_eq!(scan.paths().map(<[_]>::to_vec).map_err(str::to_owned), whole);
     }
     whole
 }
 
 fn git(dir: &std::path::Path, script: &str) -> Vec<u8> {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the test compares with git itself"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "the test compares with git itself")]
     let output = std::process::Command::new("sh")
         .args(["-ec", script])
         .current_dir(dir)
         .env("GIT_CONFIG_GLOBAL", "/dev/null")
         .output()
         .unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     output.stdout
 }
 
@@ -60,10 +47,7 @@ fn reads_what_git_writes() {
     let dir = tempfile::tempdir().unwrap();
     let patch = git(dir.path(), MAKE);
     let found = paths(&patch).unwrap();
-    let named = git(
-        dir.path(),
-        "git diff --cached --no-renames --name-status -z HEAD",
-    );
+    let named = git(dir.path(), "git diff --cached --no-renames --name-status -z HEAD");
     let mut fields = named.split(|b| *b == 0).filter(|field| !field.is_empty());
     let mut expected = Vec::new();
     while let (Some(status), Some(path)) = (fields.next(), fields.next()) {
@@ -91,13 +75,7 @@ fn reads_what_git_writes() {
             "{file:?}"
         );
     }
-    let by = |name: &str| {
-        found
-            .iter()
-            .find(|p| p.path == name.as_bytes())
-            .unwrap()
-            .clone()
-    };
+    let by = |name: &str| found.iter().find(|p| p.path == name.as_bytes()).unwrap().clone();
     assert_eq!(by("gone").deleted_digest, Some(Sha256Digest::of(b"gone\n")));
     assert_eq!(by("emptygone").deleted_digest, Some(Sha256Digest::of(b"")));
     let mode = by("mode");
@@ -113,10 +91,7 @@ fn reads_what_git_writes() {
     assert_eq!(typed.added_digest, Some(Sha256Digest::of(b"text")));
     assert!(by("binary").binary && by("new/bin").binary);
     assert_eq!((by("long").lines_added, by("long").lines_removed), (2, 2));
-    let full = git(
-        dir.path(),
-        "git diff --cached --binary --full-index --no-renames HEAD",
-    );
+    let full = git(dir.path(), "git diff --cached --binary --full-index --no-renames HEAD");
     assert_eq!(paths(&full).unwrap(), found);
 }
 
@@ -131,10 +106,7 @@ fn refuses_what_could_hide_a_path() {
         ("the same path twice", format!("{good}{good}")),
         ("traversal", good.replace("/x", "/../x")),
         ("absolute", good.replace("a/x b/x", "a//x b//x")),
-        (
-            "another name in the file lines",
-            good.replace("+++ b/x", "+++ b/y"),
-        ),
+        ("another name in the file lines", good.replace("+++ b/x", "+++ b/y")),
         ("a rename", good.replace("a/x b/x", "a/x b/y")),
         (
             "rename headers",
@@ -146,8 +118,7 @@ fn refuses_what_could_hide_a_path() {
         ("a set-id mode", good.replace("100644", "104755")),
         (
             "a named binary",
-            "diff --git a/x b/x\nindex 1111111..2222222 100644\nBinary files a/x and b/x differ\n"
-                .to_owned(),
+            "diff --git a/x b/x\nindex 1111111..2222222 100644\nBinary files a/x and b/x differ\n".to_owned(),
         ),
         (
             "no change",
@@ -161,18 +132,9 @@ fn refuses_what_could_hide_a_path() {
             good.replace("index 1", "new file mode 100644\nindex 1")
                 .replace("--- a/x", "--- /dev/null"),
         ),
-        (
-            "a malformed quote",
-            good.replace("a/x b/x", "\"a/x\\q\" \"b/x\\q\""),
-        ),
-        (
-            "a long header",
-            format!("diff --git a/{0} b/{0}\n", "x".repeat(20_000)),
-        ),
-        (
-            "a combined diff",
-            good.replace("diff --git a/x b/x", "diff --cc x"),
-        ),
+        ("a malformed quote", good.replace("a/x b/x", "\"a/x\\q\" \"b/x\\q\"")),
+        ("a long header", format!("diff --git a/{0} b/{0}\n", "x".repeat(20_000))),
+        ("a combined diff", good.replace("diff --git a/x b/x", "diff --cc x")),
     ];
     for (what, patch) in cases {
         assert!(paths(patch.as_bytes()).is_err(), "{what}");
@@ -187,8 +149,7 @@ fn a_cut_patch_is_never_taken_for_a_whole_one() {
     for length in 0..patch.len() {
         let scan = PatchScan::of(&patch[..length]);
         // A cut between two sections, or between two hunks, is a shorter patch; it can never be the same one.
-        let same = scan.paths().is_ok_and(|paths| paths.len() == all)
-            && patch[length..].starts_with(b"diff");
+        let same = scan.paths().is_ok_and(|paths| paths.len() == all) && patch[length..].starts_with(b"diff");
         assert!(!same, "cut to {length}");
     }
 }

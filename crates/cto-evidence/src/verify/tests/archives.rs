@@ -32,11 +32,7 @@ fn an_exported_bundle_passes_and_is_the_same_every_time() {
     let mut names = Vec::new();
     super::fixture::walk(&made.path, "", &mut names);
     for name in names.iter().rev() {
-        std::fs::write(
-            copy.join(name),
-            std::fs::read(made.path.join(name)).unwrap(),
-        )
-        .unwrap();
+        std::fs::write(copy.join(name), std::fs::read(made.path.join(name)).unwrap()).unwrap();
     }
     let second = export(&copy, &first.path, true).unwrap();
     assert_eq!(second.digest, first.digest);
@@ -53,12 +49,7 @@ fn every_flipped_byte_of_an_archive_is_refused_or_harmless() {
     let root = tempfile::tempdir().unwrap();
     let path = export(&made.path, &out(root.path()), false).unwrap().path;
     let original = std::fs::read(&path).unwrap();
-    let digest = |path: &Path| {
-        Bundle::open(path)
-            .map(|b| b.digest("SHA256SUMS"))
-            .ok()
-            .flatten()
-    };
+    let digest = |path: &Path| Bundle::open(path).map(|b| b.digest("SHA256SUMS")).ok().flatten();
     let good = digest(&path);
     for at in (0..original.len()).step_by(original.len() / 150 + 1) {
         let mut flipped = original.clone();
@@ -79,10 +70,7 @@ fn an_unsealed_run_is_not_exported() {
     let root = tempfile::tempdir().unwrap();
     std::fs::remove_file(made.path.join("attestation.dsse.json")).unwrap();
     let refused = export(&made.path, &out(root.path()), false);
-    assert!(
-        matches!(refused, Err(ExportError::Unsealed { .. })),
-        "{refused:?}"
-    );
+    assert!(matches!(refused, Err(ExportError::Unsealed { .. })), "{refused:?}");
     assert!(!out(root.path()).exists());
 }
 
@@ -90,8 +78,7 @@ type Entry = (tar::Header, Vec<u8>);
 
 /// Writes an archive from raw entries.
 fn archive(path: &Path, entries: impl IntoIterator<Item = Entry>) {
-    let encoder =
-        zstd::stream::write::Encoder::new(std::fs::File::create(path).unwrap(), 1).unwrap();
+    let encoder = zstd::stream::write::Encoder::new(std::fs::File::create(path).unwrap(), 1).unwrap();
     let mut builder = tar::Builder::new(encoder);
     for (header, bytes) in entries {
         builder.append(&header, &bytes[..]).unwrap();
@@ -143,10 +130,7 @@ fn hostile_archives_are_refused() {
         ),
         (
             "extended header",
-            vec![
-                entry(b"run/pax", T::XHeader, b"12 path=../x\n"),
-                file("run/a"),
-            ],
+            vec![entry(b"run/pax", T::XHeader, b"12 path=../x\n"), file("run/a")],
         ),
         ("control character", vec![file("run/a\u{1b}[2J")]),
         ("not UTF-8", vec![entry(b"run/\xff", T::Regular, b"x")]),
@@ -173,8 +157,7 @@ fn a_bomb_ends_early_whatever_it_is_made_of() {
     let root = tempfile::tempdir().unwrap();
     let path = out(root.path());
     // 3 GiB of zeros in one entry, in about 100 KiB.
-    let mut encoder =
-        zstd::stream::write::Encoder::new(std::fs::File::create(&path).unwrap(), 1).unwrap();
+    let mut encoder = zstd::stream::write::Encoder::new(std::fs::File::create(&path).unwrap(), 1).unwrap();
     let (mut header, _) = entry(b"run/zeros", tar::EntryType::Regular, b"");
     header.set_size(1 << 31);
     header.set_cksum();
@@ -187,16 +170,12 @@ fn a_bomb_ends_early_whatever_it_is_made_of() {
     let started = std::time::Instant::now();
     let error = Bundle::open(&path).unwrap_err();
     assert!(
-        matches!(
-            error,
-            BundleError::Read { .. } | BundleError::TooLarge { .. }
-        ),
+        matches!(error, BundleError::Read { .. } | BundleError::TooLarge { .. }),
         "{error:?}"
     );
     assert!(started.elapsed().as_secs() < 20);
     // A frame that asks for a window of 1 GiB.
-    let mut encoder =
-        zstd::stream::write::Encoder::new(std::fs::File::create(&path).unwrap(), 1).unwrap();
+    let mut encoder = zstd::stream::write::Encoder::new(std::fs::File::create(&path).unwrap(), 1).unwrap();
     encoder.window_log(30).unwrap();
     encoder.write_all(&zeros).unwrap();
     encoder.finish().unwrap();
@@ -205,10 +184,7 @@ fn a_bomb_ends_early_whatever_it_is_made_of() {
         &path,
         (0..21_000).map(|i| entry(format!("run/f{i}").as_bytes(), tar::EntryType::Regular, b"")),
     );
-    assert!(matches!(
-        Bundle::open(&path),
-        Err(BundleError::TooLarge { .. })
-    ));
+    assert!(matches!(Bundle::open(&path), Err(BundleError::TooLarge { .. })));
 }
 
 #[test]
@@ -219,10 +195,7 @@ fn data_after_the_end_of_an_archive_is_refused() {
     let more = zstd::stream::encode_all(&b"hidden"[..], 1).unwrap();
     let bytes = [std::fs::read(&path).unwrap(), more].concat();
     std::fs::write(&path, bytes).unwrap();
-    assert!(matches!(
-        Bundle::open(&path),
-        Err(BundleError::Archive { .. })
-    ));
+    assert!(matches!(Bundle::open(&path), Err(BundleError::Archive { .. })));
 }
 
 #[test]
@@ -230,13 +203,7 @@ fn limits_hold_for_directories_too() {
     let made = World::accepted().make();
     let within = |limits| Bundle::open_within(&made.path, limits);
     let default = ReadLimits::default();
-    assert!(
-        within(ReadLimits {
-            files: 3,
-            ..default
-        })
-        .is_err()
-    );
+    assert!(within(ReadLimits { files: 3, ..default }).is_err());
     assert!(
         within(ReadLimits {
             file_bytes: 100,
@@ -268,10 +235,7 @@ fn limits_hold_for_directories_too() {
     // A sparse file of 1 TiB is refused by its size, unread.
     let sparse = std::fs::File::create(made.path.join("backend/sparse.log")).unwrap();
     sparse.set_len(1 << 40).unwrap();
-    assert!(matches!(
-        Bundle::open(&made.path),
-        Err(BundleError::TooLarge { .. })
-    ));
+    assert!(matches!(Bundle::open(&made.path), Err(BundleError::TooLarge { .. })));
 }
 
 #[test]
@@ -283,11 +247,6 @@ fn deep_json_and_huge_lines_end_in_one_failed_check() {
     let huge = format!("{{\"x\":\"{}\"}}\n", "y".repeat(17 << 20));
     std::fs::write(made.path.join("events.normalized.jsonl"), huge).unwrap();
     let outcome = outcome_at(&made.path);
-    assert!(
-        outcome
-            .checks
-            .iter()
-            .all(|check| check.detail.len() < 2_000)
-    );
+    assert!(outcome.checks.iter().all(|check| check.detail.len() < 2_000));
     assert!(failed(&outcome).contains(&"event-chain"));
 }

@@ -1,8 +1,5 @@
 //! Lies by somebody who holds the key: what can be recomputed is recomputed, so signing it does not help.
-#![expect(
-    clippy::semicolon_if_nothing_returned,
-    reason = "each edit is one expression"
-)]
+#![expect(clippy::semicolon_if_nothing_returned, reason = "each edit is one expression")]
 
 use std::path::Path;
 
@@ -48,6 +45,12 @@ const WORLDS: &[(&str, Edit)] = &[
     ("nonce", |w| w.events[0].1 = json!({"nonce": "00"})),
     ("journal", |w| drop(w.journal.remove(4))),
     ("journal", |w| w.journal.swap(6, 7)),
+    ("journal", |w| w.journal.clear()),
+    ("journal", |w| w.journal.truncate(8)),
+    ("journal", |w| {
+        w.journal
+            .insert(10, JournalEvent::RecoveryIntent { last: String::new() })
+    }),
     ("journal", |w| w.journal.push(JournalEvent::CollectIntent)),
     ("patch-paths", |w| {
         w.patch = super::fixture::PATCH
@@ -60,14 +63,10 @@ const WORLDS: &[(&str, Edit)] = &[
         w.patch = super::fixture::PATCH.replace("100755", "100644").into();
     }),
     ("patch-paths", |w| {
-        w.patch = super::fixture::PATCH
-            .replace("src/slug.py", "src/../../x")
-            .into();
+        w.patch = super::fixture::PATCH.replace("src/slug.py", "src/../../x").into();
     }),
     ("patch-content", |w| {
-        w.patch = super::fixture::PATCH
-            .replace("print('new')", "print('evil')")
-            .into();
+        w.patch = super::fixture::PATCH.replace("print('new')", "print('evil')").into();
     }),
     ("patch-content", |w| {
         w.patch = super::fixture::PATCH.replace("-old", "-other").into();
@@ -83,29 +82,16 @@ const WORLDS: &[(&str, Edit)] = &[
         w.edit_report = |r| r.artifact_digests.retain(|name, _| name != "test.log");
     }),
     ("artifacts", |w| {
-        w.edit_report =
-            |r| *r.artifact_digests.get_mut("test.log").unwrap() = Sha256Digest::of(b"");
+        w.edit_report = |r| *r.artifact_digests.get_mut("test.log").unwrap() = Sha256Digest::of(b"");
     }),
     ("artifacts", |w| {
         w.edit_report = |r| drop(r.artifact_paths.insert("x".into(), "../x".into()));
     }),
     ("freshness", |w| {
-        w.edit_report = |r| {
-            drop(
-                r.freshness
-                    .written_at_ns
-                    .insert("test.log".into(), "-5".into()),
-            )
-        };
+        w.edit_report = |r| drop(r.freshness.written_at_ns.insert("test.log".into(), "-5".into()));
     }),
     ("freshness", |w| {
-        w.edit_report = |r| {
-            drop(
-                r.freshness
-                    .written_at_ns
-                    .insert("test.log".into(), "9".repeat(18)),
-            )
-        };
+        w.edit_report = |r| drop(r.freshness.written_at_ns.insert("test.log".into(), "9".repeat(18)));
     }),
     ("freshness", |w| {
         w.edit_report = |r| r.run_finished_at = "2025-11-20T09:00:00.000000Z".into();
@@ -219,8 +205,7 @@ fn a_lie_that_is_signed_is_still_one() {
 }
 
 fn edit_json(path: &Path, name: &str, edit: impl FnOnce(&mut Value)) {
-    let mut value: Value =
-        serde_json::from_slice(&std::fs::read(path.join(name)).unwrap()).unwrap();
+    let mut value: Value = serde_json::from_slice(&std::fs::read(path.join(name)).unwrap()).unwrap();
     edit(&mut value);
     std::fs::write(path.join(name), serde_json::to_vec(&value).unwrap()).unwrap();
 }
@@ -245,49 +230,24 @@ const FILES: &[(&str, FileEdit)] = &[
         edit_json(p, "decision.json", |v| v["reasons"] = json!([]))
     }),
     ("decision", |p| {
-        replace(
-            p,
-            "journal.jsonl",
-            "\"registered\":true",
-            "\"registered\":false",
-        )
+        replace(p, "journal.jsonl", "\"registered\":true", "\"registered\":false")
     }),
-    ("contract", |p| {
-        replace(p, "contract.json", "\"src/\"", "\"**\"")
-    }),
+    ("contract", |p| replace(p, "contract.json", "\"src/\"", "\"**\"")),
     ("contract", |p| append(p, "contract.json", " ")),
     ("contract", |p| replace(p, "contract.json", "{", "{ ")),
-    ("journal-digests", |p| {
-        append(p, "test.log", "one more line\n")
-    }),
+    ("journal-digests", |p| append(p, "test.log", "one more line\n")),
     ("event-chain", |p| {
         replace(p, "events.normalized.jsonl", "\"files\":3", "\"files\":1")
     }),
     ("run-id", |p| {
-        replace(
-            p,
-            "events.normalized.jsonl",
-            super::fixture::RUN_ID,
-            "other",
-        )
+        replace(p, "events.normalized.jsonl", super::fixture::RUN_ID, "other")
     }),
-    ("event-chain", |p| {
-        append(p, "events.normalized.jsonl", "{}\n")
-    }),
-    ("event-chain", |p| {
-        append(p, "events.normalized.jsonl", "\n")
-    }),
+    ("event-chain", |p| append(p, "events.normalized.jsonl", "{}\n")),
+    ("event-chain", |p| append(p, "events.normalized.jsonl", "\n")),
     ("journal", |p| append(p, "journal.jsonl", "{\"seq\":0}")),
+    ("journal", |p| replace(p, "journal.jsonl", "\"seq\":3", "\"seq\":4")),
     ("journal", |p| {
-        replace(p, "journal.jsonl", "\"seq\":3", "\"seq\":4")
-    }),
-    ("journal", |p| {
-        replace(
-            p,
-            "journal.jsonl",
-            "\"mono_ns\":\"3000000\"",
-            "\"mono_ns\":\"1\"",
-        )
+        replace(p, "journal.jsonl", "\"mono_ns\":\"3000000\"", "\"mono_ns\":\"1\"")
     }),
     ("journal", |p| {
         replace(
@@ -306,26 +266,15 @@ const FILES: &[(&str, FileEdit)] = &[
     ("readable", |p| {
         replace(p, "report.md", "Verdict: PASS", "Verdict: FAIL")
     }),
-    ("readable", |p| {
-        replace(p, "report.md", super::fixture::RUN_ID, "other")
-    }),
-    ("readable", |p| {
-        append(p, "report.html", "<script>1</script>")
-    }),
+    ("readable", |p| replace(p, "report.md", super::fixture::RUN_ID, "other")),
+    ("readable", |p| append(p, "report.html", "<script>1</script>")),
     ("readable", |p| append(p, "report.html", "<IMG src=x>")),
     ("readable", |p| {
         append(p, "report.html", "<a href=\"javascript:1\">x</a>")
     }),
+    ("readable", |p| append(p, "report.html", "<p onclick=\"x()\">x</p>")),
     ("readable", |p| {
-        append(p, "report.html", "<p onclick=\"x()\">x</p>")
-    }),
-    ("readable", |p| {
-        replace(
-            p,
-            "report.html",
-            "color-scheme: light dark;",
-            "background:url(//x);",
-        )
+        replace(p, "report.html", "color-scheme: light dark;", "background:url(//x);")
     }),
     ("readable", |p| {
         replace(p, "report.html", "Verdict: PASS</h1>", "Verdict: FAIL</h1>")
@@ -361,10 +310,7 @@ fn no_field_of_the_statement_can_differ_from_the_files() {
         let value = serde_json::to_value(&statement.predicate).unwrap();
         fields = value.as_object().unwrap().keys().cloned().collect();
     });
-    for field in fields
-        .iter()
-        .filter(|field| *field != "limits_of_this_statement")
-    {
+    for field in fields.iter().filter(|field| *field != "limits_of_this_statement") {
         reseal(&made.path, &key(), |statement| {
             let mut value = serde_json::to_value(&statement.predicate).unwrap();
             value[field] = match &value[field] {
@@ -378,8 +324,7 @@ fn no_field_of_the_statement_can_differ_from_the_files() {
                 _ => json!([]),
             };
             if field == "blockers" {
-                value[field] =
-                    json!([{"code": "no_diff", "detail": "", "event": "git.diff.checked"}]);
+                value[field] = json!([{"code": "no_diff", "detail": "", "event": "git.diff.checked"}]);
             }
             statement.predicate = serde_json::from_value(value).unwrap();
         });

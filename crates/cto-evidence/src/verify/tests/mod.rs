@@ -10,6 +10,7 @@ mod forgery;
 mod speed;
 mod tamper;
 mod third_party;
+mod written;
 
 use cto_schema::Status;
 
@@ -42,9 +43,7 @@ fn refused(path: &std::path::Path) -> bool {
     };
     let keys = trusted();
     let context = super::Context::read(&bundle, &keys, None);
-    super::checks::CHECKS
-        .iter()
-        .any(|(_, check)| check(&context).is_err())
+    super::checks::CHECKS.iter().any(|(_, check)| check(&context).is_err())
 }
 
 #[test]

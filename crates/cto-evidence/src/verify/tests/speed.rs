@@ -12,11 +12,7 @@ fn two_hundred_small_bundles_and_one_large_one_are_quick() {
     let root = tempfile::tempdir().unwrap();
     let world = World::accepted();
     let paths: Vec<_> = (0..200)
-        .map(|i| {
-            world
-                .make_in(root.path(), &format!("20261120t090000z-r1-{i:010}"))
-                .0
-        })
+        .map(|i| world.make_in(root.path(), &format!("20261120t090000z-r1-{i:010}")).0)
         .collect();
     let started = Instant::now();
     let results = verify_many(&paths, &trusted(), None, 1, &|_, _| {});
@@ -33,4 +29,46 @@ fn two_hundred_small_bundles_and_one_large_one_are_quick() {
     println!("{each:?} for a small bundle in one thread, {rate:.0} MiB/s for a large one");
     assert!(each.as_millis() < 100, "{each:?} for a small bundle");
     assert!(rate > 50.0, "{rate:.0} MiB/s");
+}
+
+#[test]
+fn zz_real() {
+    for home in ["/tmp/ctohome2", "/root/.local/share/cto"] {
+        let mut keys = vec![];
+        for e in std::fs::read_dir(format!("{home}/keys/trusted")).unwrap() {
+            let p = e.unwrap().path();
+            if p.extension().is_some_and(|e| e == "pem") {
+                keys.push(crate::verify::KnownKey::new(
+                    "k",
+                    crate::keys::public_key(&std::fs::read(p).unwrap()).unwrap(),
+                ));
+            }
+        }
+        let keys = crate::verify::TrustedKeys::new(keys);
+        let paths: Vec<_> = std::fs::read_dir(format!("{home}/runs"))
+            .unwrap()
+            .map(|e| e.unwrap().path())
+            .collect();
+        let started = Instant::now();
+        let results = verify_many(&paths, &keys, None, 2, &|_, _| {});
+        println!("{} in {:?}", paths.len(), started.elapsed());
+        for r in results.iter().filter(|r| !r.ok()) {
+            match &r.result {
+                Ok(o) => println!(
+                    "{} {:?} {:#?}",
+                    r.path.display(),
+                    o.status,
+                    o.failed().collect::<Vec<_>>()
+                ),
+                Err(e) => println!("{} {e}", r.path.display()),
+            }
+        }
+        let mut st = std::collections::BTreeMap::new();
+        for r in &results {
+            if let Ok(o) = &r.result {
+                *st.entry(format!("{:?} {}", o.status, o.ok())).or_insert(0) += 1;
+            }
+        }
+        println!("{st:?}");
+    }
 }

@@ -41,10 +41,7 @@ fn every_flipped_byte_is_seen() {
                 for name in names {
                     let file = made.path.join(name);
                     let original = std::fs::read(&file).unwrap();
-                    for at in positions(name, original.len())
-                        .into_iter()
-                        .filter(|at| at % 2 == part)
-                    {
+                    for at in positions(name, original.len()).into_iter().filter(|at| at % 2 == part) {
                         let mut flipped = original.clone();
                         flipped[at] ^= if at % 3 == 0 { 0x20 } else { 1 };
                         std::fs::write(&file, &flipped).unwrap();
@@ -70,10 +67,7 @@ fn no_file_can_be_removed_added_truncated_swapped_or_taken_from_another_run() {
         let original = std::fs::read(&file).unwrap();
         std::fs::remove_file(&file).unwrap();
         assert!(refused(&made.path), "removed {name}");
-        for length in (0..original.len())
-            .step_by(4096)
-            .chain(original.len().checked_sub(1))
-        {
+        for length in (0..original.len()).step_by(4096).chain(original.len().checked_sub(1)) {
             std::fs::write(&file, &original[..length]).unwrap();
             assert!(refused(&made.path), "{name} cut to {length}");
         }
@@ -81,11 +75,7 @@ fn no_file_can_be_removed_added_truncated_swapped_or_taken_from_another_run() {
         let foreign = std::fs::read(other.path.join(name)).unwrap();
         for replacement in [neighbour, foreign] {
             std::fs::write(&file, &replacement).unwrap();
-            assert_eq!(
-                refused(&made.path),
-                replacement != original,
-                "{name} replaced"
-            );
+            assert_eq!(refused(&made.path), replacement != original, "{name} replaced");
         }
         std::fs::write(&file, &original).unwrap();
     }
@@ -109,10 +99,7 @@ fn nothing_but_regular_files_with_plain_names_is_accepted() {
     std::os::unix::fs::symlink("report.md", &odd).unwrap();
     assert_eq!(failed(&outcome(&made)), ["files"]);
     std::fs::remove_file(&odd).unwrap();
-    let status = std::process::Command::new("mkfifo")
-        .arg(&odd)
-        .status()
-        .unwrap();
+    let status = std::process::Command::new("mkfifo").arg(&odd).status().unwrap();
     assert!(status.success());
     assert_eq!(failed(&outcome(&made)), ["files"]);
     std::fs::remove_file(&odd).unwrap();
@@ -133,12 +120,7 @@ fn nothing_but_regular_files_with_plain_names_is_accepted() {
         std::fs::write(made.path.join(name), "x").unwrap();
         let outcome = outcome(&made);
         assert!(failed(&outcome).contains(&"files"), "{name:?}");
-        assert!(
-            outcome
-                .checks
-                .iter()
-                .all(|c| !c.detail.contains(['\n', '\u{202e}']))
-        );
+        assert!(outcome.checks.iter().all(|c| !c.detail.contains(['\n', '\u{202e}'])));
         std::fs::remove_file(made.path.join(name)).unwrap();
     }
 }
@@ -146,11 +128,7 @@ fn nothing_but_regular_files_with_plain_names_is_accepted() {
 #[test]
 fn a_renamed_directory_is_refused() {
     let made = World::accepted().make();
-    let renamed = made
-        .path
-        .parent()
-        .unwrap()
-        .join("20261120t090000z-r1-zzzzzzzzzz");
+    let renamed = made.path.parent().unwrap().join("20261120t090000z-r1-zzzzzzzzzz");
     std::fs::rename(&made.path, &renamed).unwrap();
     assert_eq!(failed(&outcome_at(&renamed)), ["run-id"]);
 }
@@ -181,12 +159,7 @@ fn the_manifest_has_one_form_also_for_who_has_the_key() {
     let made = World::accepted().make();
     let text = std::fs::read_to_string(made.path.join("SHA256SUMS")).unwrap();
     let lines: Vec<&str> = text.lines().collect();
-    let join = |lines: &[&str]| {
-        lines
-            .iter()
-            .map(|line| format!("{line}\n"))
-            .collect::<String>()
-    };
+    let join = |lines: &[&str]| lines.iter().map(|line| format!("{line}\n")).collect::<String>();
     let mut swapped = lines.clone();
     swapped.swap(0, 1);
     let twice = [&lines[..1], &lines[..]].concat();
@@ -231,9 +204,7 @@ fn a_duplicate_key_is_refused_in_every_document() {
         let file = made.path.join(&name);
         let original = std::fs::read_to_string(&file).unwrap();
         // Repeats the first key of the first object with its value's start replaced by null.
-        let key_end = original[original.find('"').unwrap() + 1..]
-            .find('"')
-            .unwrap();
+        let key_end = original[original.find('"').unwrap() + 1..].find('"').unwrap();
         let start = original.find('"').unwrap();
         let key = &original[start..=start + 1 + key_end];
         let twice = original.replacen('{', &format!("{{{key}:null,"), 1);
@@ -242,9 +213,7 @@ fn a_duplicate_key_is_refused_in_every_document() {
             repair(&made.path);
         }
         let outcome = outcome(&made);
-        let told = outcome
-            .failed()
-            .any(|check| check.detail.contains("duplicate key"));
+        let told = outcome.failed().any(|check| check.detail.contains("duplicate key"));
         assert!(told, "{name}: {:#?}", outcome.failed().collect::<Vec<_>>());
         std::fs::write(&file, &original).unwrap();
         repair(&made.path);

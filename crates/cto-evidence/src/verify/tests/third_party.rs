@@ -36,20 +36,14 @@ fn shell(script: &str, dir: &Path) -> (bool, String) {
         .output()
         .unwrap();
     let text = [output.stdout, output.stderr].concat();
-    (
-        output.status.success(),
-        String::from_utf8_lossy(&text).into_owned(),
-    )
+    (output.status.success(), String::from_utf8_lossy(&text).into_owned())
 }
 
 #[test]
 fn sha256sum_and_openssl_agree_by_the_printed_commands() {
     let made = World::accepted().make();
     let root = made.path.parent().unwrap();
-    let pem = key()
-        .verifying_key()
-        .to_public_key_pem(LineEnding::LF)
-        .unwrap();
+    let pem = key().verifying_key().to_public_key_pem(LineEnding::LF).unwrap();
     std::fs::write(root.join("KEY.pem"), pem).unwrap();
     let report = std::fs::read_to_string(made.path.join("report.md")).unwrap();
     let scripts = scripts(&report);
@@ -86,16 +80,9 @@ fn git_apply_reads_the_patch_as_the_checks_do() {
     let root = tempfile::tempdir().unwrap();
     std::fs::create_dir(root.path().join("src")).unwrap();
     std::fs::write(root.path().join("notes.md"), "old\n").unwrap();
-    std::fs::write(
-        root.path().join("src/slug.py"),
-        "def slug(s):\n    return s\n",
-    )
-    .unwrap();
+    std::fs::write(root.path().join("src/slug.py"), "def slug(s):\n    return s\n").unwrap();
     std::fs::write(root.path().join("p"), super::fixture::PATCH).unwrap();
-    let (ok, text) = shell(
-        "git init -q . && git apply --whitespace=nowarn p",
-        root.path(),
-    );
+    let (ok, text) = shell("git init -q . && git apply --whitespace=nowarn p", root.path());
     assert!(ok, "{text}");
     assert_eq!(
         std::fs::read(root.path().join("src/new.py")).unwrap(),

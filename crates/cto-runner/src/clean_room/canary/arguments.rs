@@ -63,17 +63,14 @@ impl Arguments {
                 continue;
             }
             if let Some((name, value)) = word.split_once('=') {
-                found
-                    .options
-                    .push((name.to_owned(), Some(value.to_owned())));
+                found.options.push((name.to_owned(), Some(value.to_owned())));
                 continue;
             }
             match judge(word) {
                 // A value that is optional, as of pytest's `--cov`, is not there when an option follows.
-                Word::Long(true) => found.options.push((
-                    word.clone(),
-                    words.next_if(|next| !next.starts_with('-')).cloned(),
-                )),
+                Word::Long(true) => found
+                    .options
+                    .push((word.clone(), words.next_if(|next| !next.starts_with('-')).cloned())),
                 Word::Long(false) => found.options.push((word.clone(), None)),
                 Word::Cluster { name, value } if value.is_empty() => {
                     found.options.push((name, words.next().cloned()));

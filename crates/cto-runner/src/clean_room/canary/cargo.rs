@@ -121,11 +121,7 @@ pub(super) fn canary(scene: &Scene<'_>, call: &Call) -> Result<Canary, NoCanary>
     {
         return refuse("'--skip' matches every name that could be made");
     }
-    let ignored = if harness.has(&["--ignored"]) {
-        "#[ignore]\n"
-    } else {
-        ""
-    };
+    let ignored = if harness.has(&["--ignored"]) { "#[ignore]\n" } else { "" };
     let code = code(&path, integration, ignored, scene.token());
     let name = path.join("::");
     Ok(Canary {
@@ -146,11 +142,8 @@ fn test_path(scene: &Scene<'_>, filters: &[&String]) -> Result<Vec<String>, NoCa
     let mut parts: Vec<&str> = filter.split("::").collect();
     let last = parts.pop().unwrap_or_default();
     let word = |part: &&str| part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-    let module = |part: &&str| {
-        !part.is_empty()
-            && !part.starts_with(|c: char| c.is_ascii_digit())
-            && !KEYWORDS.contains(part)
-    };
+    let module =
+        |part: &&str| !part.is_empty() && !part.starts_with(|c: char| c.is_ascii_digit()) && !KEYWORDS.contains(part);
     // The first part may be the end of a longer name, which `m_` in front makes it.
     if !parts.iter().all(word) || !parts.iter().skip(1).all(module) || !word(&last) {
         return refuse(format!(
@@ -160,11 +153,7 @@ fn test_path(scene: &Scene<'_>, filters: &[&String]) -> Result<Vec<String>, NoCa
     }
     let nested = !parts.is_empty();
     for (at, part) in parts.into_iter().enumerate() {
-        path.push(if at == 0 {
-            format!("m_{part}")
-        } else {
-            part.to_owned()
-        });
+        path.push(if at == 0 { format!("m_{part}") } else { part.to_owned() });
     }
     let begin = if last.starts_with(|c: char| c.is_ascii_digit()) && !nested {
         "t"
@@ -190,30 +179,15 @@ fn code(path: &[String], integration: bool, ignored: &str, token: &str) -> Strin
     };
     let gate = if integration { "" } else { "#[cfg(test)]\n" };
     // The filter's spelling must not turn a denied lint into the failure.
-    let named = path
-        .iter()
-        .any(|part| part.contains(|c: char| c.is_ascii_uppercase()));
-    let lint = if named {
-        "#[allow(non_snake_case)]\n"
-    } else {
-        ""
-    };
-    let open: String = modules
-        .iter()
-        .map(|module| format!("mod {module} {{\n"))
-        .collect();
+    let named = path.iter().any(|part| part.contains(|c: char| c.is_ascii_uppercase()));
+    let lint = if named { "#[allow(non_snake_case)]\n" } else { "" };
+    let open: String = modules.iter().map(|module| format!("mod {module} {{\n")).collect();
     let close = "}\n".repeat(modules.len());
-    format!(
-        "\n{gate}{lint}{open}#[test]\n{ignored}fn {name}() {{\n    panic!(\"{token}\");\n}}\n{close}"
-    )
+    format!("\n{gate}{lint}{open}#[test]\n{ignored}fn {name}() {{\n    panic!(\"{token}\");\n}}\n{close}")
 }
 
 /// Returns the directories of the packages that the command tests.
-fn packages(
-    scene: &Scene<'_>,
-    call: &Call,
-    arguments: &Arguments,
-) -> Result<Vec<String>, NoCanary> {
+fn packages(scene: &Scene<'_>, call: &Call, arguments: &Arguments) -> Result<Vec<String>, NoCanary> {
     let home = match arguments.value(&["--manifest-path"]) {
         Some(path) => resolve(&call.directory, path).map(|path| split(&path).0.to_owned()),
         None => scene.nearest(&call.directory, "Cargo.toml"),
@@ -280,9 +254,7 @@ fn manifest_name(scene: &Scene<'_>, directory: &str) -> Option<String> {
 /// Returns the workspace's directory and manifest; a package alone is its own.
 fn workspace(scene: &Scene<'_>, home: &str) -> (String, Toml) {
     for directory in ancestors(home) {
-        if let Some(manifest) =
-            manifest(scene, &directory).filter(|manifest| manifest.table("workspace").is_some())
-        {
+        if let Some(manifest) = manifest(scene, &directory).filter(|manifest| manifest.table("workspace").is_some()) {
             return (directory, manifest);
         }
     }
@@ -295,10 +267,7 @@ fn members(scene: &Scene<'_>, root: &str, workspace: &Toml) -> Vec<String> {
         .map(|table| (table.texts("members"), table.texts("exclude")));
     let (members, excluded) = listed.unwrap_or_default();
     let mut found = expand(scene, root, &members);
-    let excluded: Vec<String> = excluded
-        .iter()
-        .filter_map(|path| resolve(root, path))
-        .collect();
+    let excluded: Vec<String> = excluded.iter().filter_map(|path| resolve(root, path)).collect();
     found.retain(|member| !excluded.contains(member));
     if workspace.table("package").is_some() {
         found.insert(0, root.to_owned());
@@ -322,12 +291,7 @@ fn expand(scene: &Scene<'_>, root: &str, patterns: &[String]) -> Vec<String> {
             .split('/')
             .take_while(|part| !part.contains(['*', '?', '[']))
             .collect();
-        let enter = |directory: &str| {
-            !matches!(
-                split(directory).1,
-                "target" | "node_modules" | ".git" | "src"
-            )
-        };
+        let enter = |directory: &str| !matches!(split(directory).1, "target" | "node_modules" | ".git" | "src");
         let keep = |file: &str| split(file).1 == "Cargo.toml" && set.is_match(split(file).0);
         found.extend(
             scene
@@ -345,13 +309,10 @@ fn package_targets(scene: &Scene<'_>, directory: &str, arguments: &Arguments) ->
         return Vec::new();
     };
     let all = !arguments.has(TARGETS) || arguments.has(&["--all-targets", "--tests"]);
-    let automatic =
-        |key: &str| toml.table("package").and_then(|table| table.flag(key)) != Some(false);
+    let automatic = |key: &str| toml.table("package").and_then(|table| table.flag(key)) != Some(false);
     let runs = |table: Option<&Table>| {
         table.is_none_or(|table| {
-            table.flag("harness") != Some(false)
-                && table.flag("test") != Some(false)
-                && !table.has("required-features")
+            table.flag("harness") != Some(false) && table.flag("test") != Some(false) && !table.has("required-features")
         })
     };
     let mut found = Vec::new();
@@ -363,14 +324,7 @@ fn package_targets(scene: &Scene<'_>, directory: &str, arguments: &Arguments) ->
         found.push((path, false));
     }
     for (kind, flag, group, main, folder, integration) in [
-        (
-            "bin",
-            "--bin",
-            "--bins",
-            Some("src/main.rs"),
-            "src/bin",
-            false,
-        ),
+        ("bin", "--bin", "--bins", Some("src/main.rs"), "src/bin", false),
         ("test", "--test", "--tests", None, "tests", true),
     ] {
         let wanted = globs(&arguments.values(&[flag]));

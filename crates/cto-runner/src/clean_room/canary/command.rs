@@ -40,12 +40,7 @@ pub(super) fn recognise(scene: &Scene<'_>, argv: &[String]) -> Result<Call, NoCa
     look(scene, argv, "", MAX_WRAPPERS)
 }
 
-fn look(
-    scene: &Scene<'_>,
-    argv: &[String],
-    directory: &str,
-    left: usize,
-) -> Result<Call, NoCanary> {
+fn look(scene: &Scene<'_>, argv: &[String], directory: &str, left: usize) -> Result<Call, NoCanary> {
     let Some((program, args)) = argv.split_first() else {
         return refuse("the command is empty");
     };
@@ -67,10 +62,7 @@ fn look(
         "jest" => call("jest", args),
         "env" | "cross-env" | "cross-env-shell" => environment(args, directory, &again),
         "sh" | "bash" | "dash" | "zsh" => shell(scene, args, directory, left),
-        "timeout" => again(
-            skip(args, &["-s", "--signal", "-k", "--kill-after"], 1),
-            directory,
-        ),
+        "timeout" => again(skip(args, &["-s", "--signal", "-k", "--kill-after"], 1), directory),
         "nice" => again(skip(args, &["-n", "--adjustment"], 0), directory),
         "time" | "exec" | "command" | "nohup" | "dotenv" => again(skip(args, &[], 0), directory),
         "c8" | "nyc" => again(skip(args, &["-r", "--reporter"], 0), directory),
@@ -83,9 +75,7 @@ fn look(
                 Some((word, rest)) if word == "run" => {
                     let (inner, rest) = split_command(rest, VALUED, &options)?;
                     match rest.split_first() {
-                        Some((word, module)) if word == "-m" || word == "--module" => {
-                            module_call(module, &inner, name)
-                        }
+                        Some((word, module)) if word == "-m" || word == "--module" => module_call(module, &inner, name),
                         _ => again(rest, &inner),
                     }
                 }
@@ -119,9 +109,7 @@ fn look(
 }
 
 fn is_python(name: &str) -> bool {
-    let rest = name
-        .strip_prefix("python")
-        .or_else(|| name.strip_prefix("pypy"));
+    let rest = name.strip_prefix("python").or_else(|| name.strip_prefix("pypy"));
     rest.is_some_and(|rest| rest.bytes().all(|b| b.is_ascii_digit() || b == b'.'))
 }
 
@@ -129,11 +117,7 @@ fn is_python(name: &str) -> bool {
 fn skip<'w>(words: &'w [String], valued: &[&str], operands: usize) -> &'w [String] {
     let mut at = 0;
     while let Some(word) = words.get(at).filter(|word| word.starts_with('-')) {
-        at += if valued.contains(&word.as_str()) {
-            2
-        } else {
-            1
-        };
+        at += if valued.contains(&word.as_str()) { 2 } else { 1 };
         if word == "--" {
             break;
         }
@@ -157,8 +141,7 @@ fn split_command<'w>(
         match name {
             "--" => return Ok((directory, words.get(at + 1..).unwrap_or_default())),
             "-m" | "--module" => break,
-            "-r" | "--recursive" | "-w" | "--workspace" | "--workspaces" | "-ws" | "--filter"
-            | "-F" | "--project" => {
+            "-r" | "--recursive" | "-w" | "--workspace" | "--workspaces" | "-ws" | "--filter" | "-F" | "--project" => {
                 return refuse(format!(
                     "'{name}' selects packages, so the command's own test files are not known"
                 ));
@@ -179,10 +162,7 @@ fn split_command<'w>(
 
 fn outside(path: &str) -> NoCanary {
     NoCanary {
-        reason: format!(
-            "'{}' is outside the workspace",
-            cto_schema::escape(path.as_bytes(), 80)
-        ),
+        reason: format!("'{}' is outside the workspace", cto_schema::escape(path.as_bytes(), 80)),
     }
 }
 
@@ -205,9 +185,7 @@ fn environment(args: &[String], directory: &str, again: &Again<'_>) -> Result<Ca
             }
             word if is_assignment(word) || word.starts_with('-') => {}
             _ => {
-                let rest: Vec<String> = std::iter::once(word.clone())
-                    .chain(words.cloned())
-                    .collect();
+                let rest: Vec<String> = std::iter::once(word.clone()).chain(words.cloned()).collect();
                 return again(&rest, &directory);
             }
         }
@@ -215,12 +193,7 @@ fn environment(args: &[String], directory: &str, again: &Again<'_>) -> Result<Ca
     refuse("'env' starts no program")
 }
 
-fn shell(
-    scene: &Scene<'_>,
-    args: &[String],
-    directory: &str,
-    left: usize,
-) -> Result<Call, NoCanary> {
+fn shell(scene: &Scene<'_>, args: &[String], directory: &str, left: usize) -> Result<Call, NoCanary> {
     let mut words = args.iter();
     while let Some(word) = words.next() {
         match word.as_str() {
@@ -347,8 +320,7 @@ fn package_script(
 }
 
 fn script_text(scene: &Scene<'_>, script: &str, directory: &str) -> Option<String> {
-    let package: serde_json::Value =
-        serde_json::from_str(&scene.text(&join(directory, "package.json"))?).ok()?;
+    let package: serde_json::Value = serde_json::from_str(&scene.text(&join(directory, "package.json"))?).ok()?;
     Some(package.get("scripts")?.get(script)?.as_str()?.to_owned())
 }
 
@@ -398,9 +370,7 @@ fn cargo(args: &[String], directory: &str) -> Result<Call, NoCanary> {
         .unwrap_or_default();
     let verb = args.len() - skip(args, VALUED, 0).len();
     let (directory, _) = split_command(&args[..verb], VALUED, directory)?;
-    let manifest = args[..verb]
-        .iter()
-        .any(|word| word.starts_with("--manifest-path"));
+    let manifest = args[..verb].iter().any(|word| word.starts_with("--manifest-path"));
     let words: Vec<&str> = args[verb..].iter().map(String::as_str).take(2).collect();
     let (runner, used) = match words.as_slice() {
         _ if manifest => return refuse("'--manifest-path' stands before cargo's command"),

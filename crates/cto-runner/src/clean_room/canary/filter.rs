@@ -24,10 +24,7 @@ impl Filter {
     pub(super) fn parse(text: &str) -> Option<Self> {
         let spaced = text.replace('(', " ( ").replace(')', " ) ");
         let words: Vec<&str> = spaced.split_whitespace().collect();
-        let plain = |word: &&str| {
-            word.chars()
-                .all(|c| c.is_alphanumeric() || "_()".contains(c))
-        };
+        let plain = |word: &&str| word.chars().all(|c| c.is_alphanumeric() || "_()".contains(c));
         if words.is_empty() || words.len() > MAX_WORDS || !words.iter().all(plain) {
             return None;
         }
@@ -50,10 +47,7 @@ impl Filter {
     pub(super) fn proposals(&self) -> Vec<Vec<&str>> {
         let all: Vec<&str> = self.names.iter().map(String::as_str).collect();
         let single = all.iter().map(|name| vec![*name]);
-        std::iter::once(Vec::new())
-            .chain(single)
-            .chain([all.clone()])
-            .collect()
+        std::iter::once(Vec::new()).chain(single).chain([all.clone()]).collect()
     }
 }
 
@@ -115,9 +109,7 @@ pub(super) fn literals(pattern: &str) -> Option<Vec<(bool, String)>> {
     let mut found = Vec::new();
     for part in pattern.split('|') {
         let body = part.strip_suffix(".*").unwrap_or(part);
-        let (anchored, body) = body
-            .strip_prefix('^')
-            .map_or((false, body), |rest| (true, rest));
+        let (anchored, body) = body.strip_prefix('^').map_or((false, body), |rest| (true, rest));
         let body = body.strip_prefix(".*").unwrap_or(body);
         if !body.chars().all(plain) {
             return None;
@@ -157,11 +149,7 @@ mod tests {
             ("(a or b) and c", &["a"][..], false),
             ("not (a or b)", &[][..], true),
         ] {
-            assert_eq!(
-                Filter::parse(text).unwrap().holds(&judge(names)),
-                expected,
-                "{text}"
-            );
+            assert_eq!(Filter::parse(text).unwrap().holds(&judge(names)), expected, "{text}");
         }
         for text in ["", "a b", "a and", "(a", "a)", "not", "a-b", "a[1]", "'a'"] {
             assert!(Filter::parse(text).is_none(), "{text}");

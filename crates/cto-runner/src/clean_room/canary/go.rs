@@ -79,10 +79,10 @@ pub(super) fn canary(scene: &Scene<'_>, call: &Call) -> Result<Canary, NoCanary>
     if let Some(option) = arguments.first_of(&["-c", "-list", "-exec", "-fuzz", "-n", "-overlay"]) {
         return refuse(format!("'{option}' does not simply run the tests"));
     }
-    let Some(home) = arguments.value(&["-C"]).map_or_else(
-        || Some(call.directory.clone()),
-        |path| resolve(&call.directory, path),
-    ) else {
+    let Some(home) = arguments
+        .value(&["-C"])
+        .map_or_else(|| Some(call.directory.clone()), |path| resolve(&call.directory, path))
+    else {
         return refuse("'-C' leaves the workspace");
     };
     let name = test_name(scene, &arguments)?;
@@ -91,14 +91,9 @@ pub(super) fn canary(scene: &Scene<'_>, call: &Call) -> Result<Canary, NoCanary>
         text.contains("func TestMain(")
     });
     let Some(chosen) = chosen else {
-        return refuse(
-            "no unconstrained test file that imports \"testing\" was found in the command's packages",
-        );
+        return refuse("no unconstrained test file that imports \"testing\" was found in the command's packages");
     };
-    let code = format!(
-        "\nfunc {name}(t *testing.T) {{\n\tt.Fatal(\"{}\")\n}}\n",
-        scene.token()
-    );
+    let code = format!("\nfunc {name}(t *testing.T) {{\n\tt.Fatal(\"{}\")\n}}\n", scene.token());
     Ok(Canary {
         runner: "go test",
         content: chosen.append(&code),
@@ -179,9 +174,7 @@ fn files(scene: &Scene<'_>, home: &str, operands: &[String]) -> Result<Vec<Strin
     let mut found = Vec::new();
     for word in operands {
         if word.ends_with(".go") {
-            found.extend(
-                resolve(home, word).filter(|path| path.ends_with("_test.go") && scene.exists(path)),
-            );
+            found.extend(resolve(home, word).filter(|path| path.ends_with("_test.go") && scene.exists(path)));
             continue;
         }
         let relative = match &module {
@@ -203,8 +196,7 @@ fn files(scene: &Scene<'_>, home: &str, operands: &[String]) -> Result<Vec<Strin
                 && !matches!(name, "testdata" | "vendor")
                 && !scene.exists(&join(path, "go.mod"))
         };
-        let keep =
-            |path: &str| path.ends_with("_test.go") && !split(path).1.starts_with(['.', '_']);
+        let keep = |path: &str| path.ends_with("_test.go") && !split(path).1.starts_with(['.', '_']);
         found.extend(scene.walk(&directory, &enter, &keep));
     }
     if found.is_empty() {
@@ -218,9 +210,7 @@ fn files(scene: &Scene<'_>, home: &str, operands: &[String]) -> Result<Vec<Strin
 fn module(scene: &Scene<'_>, home: &str) -> Option<(String, String)> {
     let root = scene.nearest(home, "go.mod")?;
     let text = scene.text(&join(&root, "go.mod"))?;
-    let line = text
-        .lines()
-        .find_map(|line| line.trim().strip_prefix("module "))?;
+    let line = text.lines().find_map(|line| line.trim().strip_prefix("module "))?;
     let name = line
         .split("//")
         .next()

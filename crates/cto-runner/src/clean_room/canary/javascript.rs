@@ -98,12 +98,8 @@ pub(super) fn vitest(scene: &Scene<'_>, call: &Call) -> Result<Canary, NoCanary>
         "include",
     );
     let collected =
-        globs(&configured.unwrap_or_else(|| {
-            vec!["**/*.{test,spec}.{js,mjs,cjs,ts,mts,cts,jsx,tsx}".to_owned()]
-        }));
-    let pattern = arguments
-        .value(&["-t", "--testNamePattern"])
-        .map(str::to_owned);
+        globs(&configured.unwrap_or_else(|| vec!["**/*.{test,spec}.{js,mjs,cjs,ts,mts,cts,jsx,tsx}".to_owned()]));
+    let pattern = arguments.value(&["-t", "--testNamePattern"]).map(str::to_owned);
     let family = Family {
         runner: "vitest",
         root,
@@ -179,9 +175,7 @@ pub(super) fn jest(scene: &Scene<'_>, call: &Call) -> Result<Canary, NoCanary> {
             .collect(),
     ]
     .concat();
-    let pattern = arguments
-        .value(&["-t", "--testNamePattern"])
-        .map(str::to_owned);
+    let pattern = arguments.value(&["-t", "--testNamePattern"]).map(str::to_owned);
     let family = Family {
         runner: "jest",
         root,
@@ -212,9 +206,7 @@ pub(super) fn bun(scene: &Scene<'_>, call: &Call) -> Result<Canary, NoCanary> {
         return refuse(format!("'{option}' runs marked tests alone"));
     }
     let collected = globs(&["**/*{.,_}{test,spec}.{js,jsx,ts,tsx,mjs,cjs,mts,cts}"]);
-    let pattern = arguments
-        .value(&["-t", "--test-name-pattern"])
-        .map(str::to_owned);
+    let pattern = arguments.value(&["-t", "--test-name-pattern"]).map(str::to_owned);
     let operands = arguments.positional.clone();
     let family = Family {
         runner: "bun test",
@@ -237,12 +229,7 @@ pub(super) fn bun(scene: &Scene<'_>, call: &Call) -> Result<Canary, NoCanary> {
 /// Writes the code for a path, its text, a quoted title and a token; `None` where the file cannot take it.
 type Write<'f> = dyn Fn(&str, &str, &str, &str) -> Option<String> + 'f;
 
-fn generate(
-    scene: &Scene<'_>,
-    call: &Call,
-    family: &Family<'_>,
-    write: &Write<'_>,
-) -> Result<Canary, NoCanary> {
+fn generate(scene: &Scene<'_>, call: &Call, family: &Family<'_>, write: &Write<'_>) -> Result<Canary, NoCanary> {
     let Some(name) = title(family.pattern, scene.token()) else {
         return refuse(format!(
             "no test title can be made for the name pattern '{}'",
@@ -307,29 +294,22 @@ pub(super) fn may_be_skipped(text: &str) -> bool {
 
 /// Returns whether a file is a CommonJS module by its name and its content.
 pub(super) fn is_commonjs(path: &str, text: &str) -> bool {
-    let modern = text.lines().any(|line| {
-        line.starts_with("import ") || line.starts_with("import{") || line.starts_with("export ")
-    });
+    let modern = text
+        .lines()
+        .any(|line| line.starts_with("import ") || line.starts_with("import{") || line.starts_with("export "));
     let named = path.ends_with(".cjs") || path.ends_with(".cts");
     named || (!modern && text.contains("require("))
 }
 
 /// Returns whether the nearest package says that its `.js` files are ES modules.
 pub(super) fn is_module_package(scene: &Scene<'_>, path: &str) -> bool {
-    let package = ancestors(split(path).0)
-        .find_map(|directory| scene.text(&join(&directory, "package.json")));
+    let package = ancestors(split(path).0).find_map(|directory| scene.text(&join(&directory, "package.json")));
     let value = package.and_then(|text| serde_json::from_str::<serde_json::Value>(&text).ok());
     value.is_some_and(|value| value.get("type").and_then(|kind| kind.as_str()) == Some("module"))
 }
 
 /// Reads a list of patterns from a configuration program, as far as it is written out in one array of texts.
-fn configured(
-    scene: &Scene<'_>,
-    root: &str,
-    named: Option<&str>,
-    stems: &[&str],
-    key: &str,
-) -> Option<Vec<String>> {
+fn configured(scene: &Scene<'_>, root: &str, named: Option<&str>, stems: &[&str], key: &str) -> Option<Vec<String>> {
     const ENDINGS: [&str; 8] = ["ts", "mts", "cts", "js", "mjs", "cjs", "json", "tsx"];
     let found = stems.iter().flat_map(|stem| {
         ENDINGS

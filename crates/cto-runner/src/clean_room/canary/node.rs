@@ -30,8 +30,7 @@ const VALUED: &[&str] = &[
 /// Makes the canary of a `node --test` command.
 pub(super) fn canary(scene: &Scene<'_>, call: &Call) -> Result<Canary, NoCanary> {
     let arguments = Arguments::parse(&call.args, VALUED);
-    if let Some(option) = arguments.first_of(&["--test-shard", "--watch", "--test-rerun-failures"])
-    {
+    if let Some(option) = arguments.first_of(&["--test-shard", "--watch", "--test-rerun-failures"]) {
         return refuse(format!("'{option}' leaves no plain choice of files"));
     }
     let pattern = arguments.value(&["--test-name-pattern"]);
@@ -45,8 +44,7 @@ pub(super) fn canary(scene: &Scene<'_>, call: &Call) -> Result<Canary, NoCanary>
         }
     }
     let candidates = collected(scene, call, &arguments);
-    let typed =
-        |path: &str| path.ends_with(".ts") || path.ends_with(".mts") || path.ends_with(".cts");
+    let typed = |path: &str| path.ends_with(".ts") || path.ends_with(".mts") || path.ends_with(".cts");
     let chosen = scene.choose(candidates, &|_, _| true, &|path, text| {
         typed(path) || (may_be_skipped(text) && !arguments.has(&["--test-only"]))
     });
@@ -102,9 +100,7 @@ fn collected(scene: &Scene<'_>, call: &Call, arguments: &Arguments) -> Vec<Strin
     };
     let operands: Vec<&String> = arguments.positional.iter().chain(&arguments.rest).collect();
     if operands.is_empty() {
-        return scene.walk(&call.directory, &enter, &|path| {
-            program(path) && is_test_name(path)
-        });
+        return scene.walk(&call.directory, &enter, &|path| program(path) && is_test_name(path));
     }
     let mut found = Vec::new();
     for word in operands {
@@ -117,9 +113,7 @@ fn collected(scene: &Scene<'_>, call: &Call, arguments: &Arguments) -> Vec<Strin
             found.push(path);
         } else {
             let set = globs(&[path.as_str()]);
-            found.extend(scene.walk(&call.directory, &enter, &|file| {
-                program(file) && set.is_match(file)
-            }));
+            found.extend(scene.walk(&call.directory, &enter, &|file| program(file) && set.is_match(file)));
         }
     }
     found
@@ -132,8 +126,5 @@ fn is_test_name(path: &str) -> bool {
     let ended = [".test", "-test", "_test"]
         .iter()
         .any(|ending| stem.len() > ending.len() && stem.ends_with(ending));
-    stem == "test"
-        || stem.starts_with("test-")
-        || ended
-        || directory.split('/').any(|part| part == "test")
+    stem == "test" || stem.starts_with("test-") || ended || directory.split('/').any(|part| part == "test")
 }

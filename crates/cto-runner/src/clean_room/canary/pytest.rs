@@ -55,15 +55,7 @@ const VALUED: &[&str] = &[
 const MAX_TESTPATHS: usize = 100;
 
 /// Directories that pytest does not enter by default.
-const NOT_ENTERED: &[&str] = &[
-    "CVS",
-    "_darcs",
-    "build",
-    "dist",
-    "node_modules",
-    "venv",
-    "__pycache__",
-];
+const NOT_ENTERED: &[&str] = &["CVS", "_darcs", "build", "dist", "node_modules", "venv", "__pycache__"];
 
 /// The settings that decide what is collected.
 #[derive(Debug, Default)]
@@ -121,8 +113,7 @@ pub(super) fn canary(scene: &Scene<'_>, call: &Call) -> Result<Canary, NoCanary>
     }
     for (path, place) in named {
         let inside = place.clone();
-        let Some(chosen) = scene.choose(vec![path], &move |_, text| inside.is_in(text), &doubtful)
-        else {
+        let Some(chosen) = scene.choose(vec![path], &move |_, text| inside.is_in(text), &doubtful) else {
             continue;
         };
         let name = place.test_name(&format!("test_{}", scene.token()));
@@ -166,11 +157,8 @@ fn selected(
             || ignored.iter().any(|i| i == path)
             || virtualenv())
     };
-    let keep = |path: &str| {
-        patterns.is_match(split(path).1)
-            && path.ends_with(".py")
-            && !ignored.iter().any(|i| i == path)
-    };
+    let keep =
+        |path: &str| patterns.is_match(split(path).1) && path.ends_with(".py") && !ignored.iter().any(|i| i == path);
     let mut operands: Vec<(String, &str)> = [&arguments.positional, &arguments.rest]
         .into_iter()
         .flatten()
@@ -228,9 +216,7 @@ fn place(id: &str) -> Option<Place> {
         return None;
     }
     match parts.as_slice() {
-        [name] if name.starts_with(|c: char| c.is_ascii_uppercase()) => {
-            Some(Place::Class((*name).to_owned()))
-        }
+        [name] if name.starts_with(|c: char| c.is_ascii_uppercase()) => Some(Place::Class((*name).to_owned())),
         [name] => Some(Place::Function((*name).to_owned())),
         [class, method] => Some(Place::Method((*class).to_owned(), (*method).to_owned())),
         _ => None,
@@ -263,10 +249,8 @@ fn test_name(
             let lower = name.to_lowercase();
             // What pytest matches besides the name differs by version: both readings must select the test.
             filter.holds(&|word| lower.contains(&word.to_lowercase()))
-                && filter.holds(&|word| {
-                    lower.contains(&word.to_lowercase())
-                        || lower_path.contains(&word.to_lowercase())
-                })
+                && filter
+                    .holds(&|word| lower.contains(&word.to_lowercase()) || lower_path.contains(&word.to_lowercase()))
         };
         match filter
             .proposals()

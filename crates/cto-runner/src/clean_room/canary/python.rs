@@ -40,10 +40,7 @@ impl Place {
         match self {
             Self::Function(function) => raise("", function),
             Self::Class(class) | Self::Method(class, _) => {
-                format!(
-                    "{}\n\n{class}.{name} = _{token}\n",
-                    raise("self", &format!("_{token}"))
-                )
+                format!("{}\n\n{class}.{name} = _{token}\n", raise("self", &format!("_{token}")))
             }
         }
     }
@@ -59,9 +56,7 @@ pub(super) fn may_be_skipped(text: &str) -> bool {
         "__test__",
         "def load_tests",
     ];
-    let top_level = text
-        .lines()
-        .filter(|line| !line.starts_with([' ', '\t', '#']));
+    let top_level = text.lines().filter(|line| !line.starts_with([' ', '\t', '#']));
     text.contains("allow_module_level")
         || top_level
             .into_iter()

@@ -117,12 +117,7 @@ impl<'a> Scene<'a> {
     }
 
     /// Returns the kept files below a directory, `enter` deciding on each directory by its path.
-    pub(super) fn walk(
-        &self,
-        root: &str,
-        enter: &dyn Fn(&str) -> bool,
-        keep: &dyn Fn(&str) -> bool,
-    ) -> Vec<String> {
+    pub(super) fn walk(&self, root: &str, enter: &dyn Fn(&str) -> bool, keep: &dyn Fn(&str) -> bool) -> Vec<String> {
         let mut pending = std::collections::VecDeque::from([root.to_owned()]);
         let (mut found, mut seen) = (Vec::new(), 0);
         while let Some(directory) = pending.pop_front() {
@@ -150,12 +145,7 @@ impl<'a> Scene<'a> {
     /// A file that uses the changed code comes first: several runners give each file a process of its own, and only
     /// the process that loads the changed code shows whether that code swallows a failure. Then come files that the
     /// patch leaves alone and that are verification inputs: those cannot have been arranged to be skipped.
-    pub(super) fn choose(
-        &self,
-        mut candidates: Vec<String>,
-        can: &Judge<'_>,
-        doubtful: &Judge<'_>,
-    ) -> Option<Chosen> {
+    pub(super) fn choose(&self, mut candidates: Vec<String>, can: &Judge<'_>, doubtful: &Judge<'_>) -> Option<Chosen> {
         candidates.sort();
         candidates.dedup();
         candidates.sort_by_cached_key(|path| {
@@ -173,8 +163,7 @@ impl<'a> Scene<'a> {
             let Some(text) = self.text(&path).filter(|text| can(&path, text)) else {
                 continue;
             };
-            let related =
-                self.beside_change(&path) || words.iter().any(|word| mentions(&text, word));
+            let related = self.beside_change(&path) || words.iter().any(|word| mentions(&text, word));
             let rank = (doubtful(&path, &text), !related);
             if best.as_ref().is_none_or(|(found, _)| rank < *found) {
                 best = Some((rank, Chosen { path, text }));
@@ -207,17 +196,14 @@ impl<'a> Scene<'a> {
             .changed
             .iter()
             .filter_map(|path| std::str::from_utf8(path).ok());
-        let sources =
-            paths.filter(|path| !super::super::integrity::is_verification_path(path.as_bytes()));
+        let sources = paths.filter(|path| !super::super::integrity::is_verification_path(path.as_bytes()));
         let mut words: Vec<String> = sources
             .filter_map(|path| {
                 let (directory, name) = split(path);
                 let stem = name.split('.').next().unwrap_or(name);
                 let generic = matches!(stem, "lib" | "main" | "mod" | "index" | "__init__");
                 let word = if generic {
-                    directory
-                        .rsplit('/')
-                        .find(|part| !matches!(*part, "src" | ""))
+                    directory.rsplit('/').find(|part| !matches!(*part, "src" | ""))
                 } else {
                     Some(stem)
                 };
@@ -250,9 +236,7 @@ pub(super) fn globs<S: AsRef<str>>(patterns: &[S]) -> GlobSet {
 
 /// Returns a refusal.
 pub(super) fn refuse<T>(reason: impl Into<String>) -> Result<T, NoCanary> {
-    Err(NoCanary {
-        reason: reason.into(),
-    })
+    Err(NoCanary { reason: reason.into() })
 }
 
 /// Splits a path into its directory, empty at the root, and its name.
@@ -307,16 +291,11 @@ pub(super) fn resolve(directory: &str, argument: &str) -> Option<String> {
 
 /// Returns whether a path is a directory or below it.
 pub(super) fn within(path: &str, directory: &str) -> bool {
-    directory.is_empty()
-        || path == directory
-        || path
-            .strip_prefix(directory)
-            .is_some_and(|rest| rest.starts_with('/'))
+    directory.is_empty() || path == directory || path.strip_prefix(directory).is_some_and(|rest| rest.starts_with('/'))
 }
 
 fn mentions(text: &str, word: &str) -> bool {
     let boundary = |c: Option<char>| !c.is_some_and(|c| c.is_alphanumeric());
-    text.match_indices(word).any(|(at, _)| {
-        boundary(text[..at].chars().next_back()) && boundary(text[at + word.len()..].chars().next())
-    })
+    text.match_indices(word)
+        .any(|(at, _)| boundary(text[..at].chars().next_back()) && boundary(text[at + word.len()..].chars().next()))
 }

@@ -35,11 +35,7 @@ impl Toml {
                 continue;
             }
             if let Some(header) = line.strip_prefix('[') {
-                let name = header
-                    .trim_start_matches('[')
-                    .split(']')
-                    .next()
-                    .unwrap_or_default();
+                let name = header.trim_start_matches('[').split(']').next().unwrap_or_default();
                 toml.tables.push(Table {
                     name: unquoted_path(name),
                     values: BTreeMap::new(),
@@ -78,8 +74,7 @@ impl Toml {
                     // Inserted before the current table, which must stay the last.
                     None => {
                         let values = BTreeMap::from([(last.to_owned(), value)]);
-                        self.tables
-                            .insert(self.tables.len() - 1, Table { name, values });
+                        self.tables.insert(self.tables.len() - 1, Table { name, values });
                         None
                     }
                 };
@@ -112,10 +107,7 @@ impl Table {
 
     /// Returns the texts of an array, or a single text.
     pub(super) fn texts(&self, key: &str) -> Vec<String> {
-        self.values
-            .get(key)
-            .map(|value| strings(value))
-            .unwrap_or_default()
+        self.values.get(key).map(|value| strings(value)).unwrap_or_default()
     }
 
     /// Returns a boolean.
@@ -163,9 +155,7 @@ impl Scan {
         };
         let mut rest = value;
         while let Some(c) = rest.chars().next() {
-            let triple = ["\"\"\"", "'''"]
-                .into_iter()
-                .find(|quotes| rest.starts_with(quotes));
+            let triple = ["\"\"\"", "'''"].into_iter().find(|quotes| rest.starts_with(quotes));
             if let Some(quotes) = triple {
                 let body = &rest[3..];
                 let Some(end) = body.find(quotes) else {
@@ -235,19 +225,14 @@ mod tests {
             "[tool.pytest.ini_options]\naddopts = \"\"\"\n-k \"x\"\n\"\"\"\n",
         ));
         assert_eq!(toml.table("package").unwrap().text("name").unwrap(), "a-b");
-        assert_eq!(
-            toml.table("package").unwrap().flag("autotests"),
-            Some(false)
-        );
+        assert_eq!(toml.table("package").unwrap().flag("autotests"), Some(false));
         assert_eq!(toml.table("lib").unwrap().text("path").unwrap(), "src/x.rs");
         assert_eq!(
             toml.table("workspace").unwrap().texts("members"),
             ["crates/*", "tools/x"]
         );
         assert_eq!(
-            toml.tables("test")
-                .filter_map(|t| t.text("name"))
-                .collect::<Vec<_>>(),
+            toml.tables("test").filter_map(|t| t.text("name")).collect::<Vec<_>>(),
             ["one", "two"]
         );
         assert_eq!(

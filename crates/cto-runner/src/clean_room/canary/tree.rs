@@ -41,8 +41,7 @@ impl LayeredTree {
             Mode::empty(),
         );
         let relative = if path.is_empty() { b"." } else { path };
-        let resolve =
-            ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
         rustix::fs::openat2(
             root.ok()?,
             Path::new(std::ffi::OsStr::from_bytes(relative)),
@@ -60,9 +59,7 @@ impl LayeredTree {
             .enumerate()
             .filter(|(_, byte)| **byte == b'/')
             .map(|(at, _)| &path[..at]);
-        parents
-            .into_iter()
-            .any(|parent| self.overrides.contains_key(parent))
+        parents.into_iter().any(|parent| self.overrides.contains_key(parent))
     }
 
     fn below(&self, directory: &[u8]) -> impl Iterator<Item = (&[u8], bool)> {
@@ -95,12 +92,8 @@ impl LayeredTree {
                 continue;
             }
             let kind = match entry.file_type() {
-                FileType::Unknown => {
-                    rustix::fs::statat(&fd, entry.file_name(), AtFlags::SYMLINK_NOFOLLOW)
-                        .map_or(FileType::Unknown, |stat| {
-                            FileType::from_raw_mode(stat.st_mode)
-                        })
-                }
+                FileType::Unknown => rustix::fs::statat(&fd, entry.file_name(), AtFlags::SYMLINK_NOFOLLOW)
+                    .map_or(FileType::Unknown, |stat| FileType::from_raw_mode(stat.st_mode)),
                 kind => kind,
             };
             found.insert(name.to_vec(), kind == FileType::Directory);
@@ -115,9 +108,7 @@ impl TreeView for LayeredTree {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK;
         let fd = match self.overrides.get(path) {
             Some(None) => return None,
-            Some(Some(file)) => {
-                rustix::fs::open(file, flags | OFlags::CLOEXEC, Mode::empty()).ok()?
-            }
+            Some(Some(file)) => rustix::fs::open(file, flags | OFlags::CLOEXEC, Mode::empty()).ok()?,
             None if self.hidden(path) => return None,
             None => self.open(path, flags)?,
         };
@@ -155,9 +146,7 @@ impl TreeView for LayeredTree {
         match self.overrides.get(path) {
             Some(file) => file.is_some() || self.below(path).any(|(_, present)| present),
             None if self.below(path).any(|(_, present)| present) => true,
-            None => {
-                !self.hidden(path) && self.open(path, OFlags::PATH | OFlags::NOFOLLOW).is_some()
-            }
+            None => !self.hidden(path) && self.open(path, OFlags::PATH | OFlags::NOFOLLOW).is_some(),
         }
     }
 }

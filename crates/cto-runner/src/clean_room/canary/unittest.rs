@@ -44,8 +44,7 @@ pub(super) fn canary(scene: &Scene<'_>, call: &Call) -> Result<Canary, NoCanary>
     }
     for (path, place) in named {
         let inside = place.clone();
-        let Some(chosen) = scene.choose(vec![path], &move |_, text| inside.is_in(text), &doubtful)
-        else {
+        let Some(chosen) = scene.choose(vec![path], &move |_, text| inside.is_in(text), &doubtful) else {
             continue;
         };
         let name = place.test_name(&method);
@@ -61,11 +60,7 @@ pub(super) fn canary(scene: &Scene<'_>, call: &Call) -> Result<Canary, NoCanary>
 }
 
 /// Follows `unittest discover`: files by pattern, and only those directories below the start that are packages.
-fn discovered(
-    scene: &Scene<'_>,
-    call: &Call,
-    arguments: &Arguments,
-) -> Result<Vec<String>, NoCanary> {
+fn discovered(scene: &Scene<'_>, call: &Call, arguments: &Arguments) -> Result<Vec<String>, NoCanary> {
     let operands = arguments.positional.get(1..).unwrap_or_default();
     let operand = |at: usize| operands.get(at).map(String::as_str);
     let start = arguments
@@ -77,15 +72,8 @@ fn discovered(
         .or_else(|| operand(1))
         .unwrap_or("test*.py");
     let dotted = start.replace('.', "/");
-    let paths = [
-        resolve(&call.directory, start),
-        resolve(&call.directory, &dotted),
-    ];
-    let Some(root) = paths
-        .into_iter()
-        .flatten()
-        .find(|path| scene.is_directory(path))
-    else {
+    let paths = [resolve(&call.directory, start), resolve(&call.directory, &dotted)];
+    let Some(root) = paths.into_iter().flatten().find(|path| scene.is_directory(path)) else {
         return refuse(format!(
             "the start directory '{}' is not there",
             cto_schema::escape(start.as_bytes(), 80)
@@ -109,9 +97,7 @@ type Named = Vec<(String, Place)>;
 fn mentioned(scene: &Scene<'_>, call: &Call, names: &[String]) -> (Vec<String>, Named) {
     let (mut open, mut named) = (Vec::new(), Named::new());
     for name in names {
-        if let Some(path) = resolve(&call.directory, name)
-            .filter(|path| path.ends_with(".py") && scene.exists(path))
-        {
+        if let Some(path) = resolve(&call.directory, name).filter(|path| path.ends_with(".py") && scene.exists(path)) {
             open.push(path);
             continue;
         }
@@ -131,10 +117,7 @@ fn mentioned(scene: &Scene<'_>, call: &Call, names: &[String]) -> (Vec<String>, 
             Some((file, [])) => open.push(file),
             Some((file, [class])) => named.push((file, Place::Class((*class).to_owned()))),
             Some((file, [class, method])) => {
-                named.push((
-                    file,
-                    Place::Method((*class).to_owned(), (*method).to_owned()),
-                ));
+                named.push((file, Place::Method((*class).to_owned(), (*method).to_owned())));
             }
             _ => {}
         }
@@ -153,11 +136,7 @@ fn method_name(scene: &Scene<'_>, arguments: &Arguments) -> Result<String, NoCan
     if plain.is_empty() {
         return Ok(format!("test_{token}"));
     }
-    if !plain
-        .bytes()
-        .all(|b| b.is_ascii_alphanumeric() || b == b'_')
-        || inner_star
-    {
+    if !plain.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') || inner_star {
         return refuse(format!(
             "no test name can be made for -k '{}'",
             cto_schema::escape(pattern.as_bytes(), 80)

@@ -48,16 +48,10 @@ pub(super) fn chained_commands(script: &str) -> Option<Vec<Vec<String>>> {
     }
     push(&mut commands, &mut word);
     for command in &mut commands {
-        let assignments = command
-            .iter()
-            .take_while(|word| is_assignment(word))
-            .count();
+        let assignments = command.iter().take_while(|word| is_assignment(word)).count();
         command.drain(..assignments);
     }
-    commands
-        .iter()
-        .all(|command| !command.is_empty())
-        .then_some(commands)
+    commands.iter().all(|command| !command.is_empty()).then_some(commands)
 }
 
 /// Returns whether a word is `NAME=value`.
@@ -96,18 +90,12 @@ mod tests {
             "A=1 B='x y' pytest -k \"a and b\"",
             Some(&[&["pytest", "-k", "a and b"]]),
         );
-        check(
-            "cd pkg && npm test",
-            Some(&[&["cd", "pkg"], &["npm", "test"]]),
-        );
+        check("cd pkg && npm test", Some(&[&["cd", "pkg"], &["npm", "test"]]));
         check(
             r#"node --test 'a b' c\ d "e\"f""#,
             Some(&[&["node", "--test", "a b", "c d", "e\"f"]]),
         );
-        check(
-            "node --test test/*.js",
-            Some(&[&["node", "--test", "test/*.js"]]),
-        );
+        check("node --test test/*.js", Some(&[&["node", "--test", "test/*.js"]]));
         check("x ''", Some(&[&["x", ""]]));
     }
 

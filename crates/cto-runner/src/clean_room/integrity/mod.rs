@@ -83,10 +83,7 @@ const LIFECYCLE: &[&str] = &[
 ];
 
 /// Returns the facts of every changed path, in the order of the paths given.
-pub(crate) fn facts(
-    changes: &[ChangedFile<'_>],
-    allowed: &dyn Fn(&[u8]) -> bool,
-) -> Vec<IntegrityFact> {
+pub(crate) fn facts(changes: &[ChangedFile<'_>], allowed: &dyn Fn(&[u8]) -> bool) -> Vec<IntegrityFact> {
     let mut found = Vec::new();
     for change in changes {
         let mut add = |kind: &str, detail: String| {
@@ -124,10 +121,7 @@ fn judge(change: &ChangedFile<'_>, add: &mut Add<'_>) {
     if is_configuration(change.path) {
         add(
             "configuration_changed",
-            format!(
-                "decides how tests are found, built or run; {}",
-                state(change)
-            ),
+            format!("decides how tests are found, built or run; {}", state(change)),
         );
     }
     if let Some(module) = shadowed(change.path).filter(|_| change.after.is_some()) {
@@ -141,32 +135,19 @@ fn judge(change: &ChangedFile<'_>, add: &mut Add<'_>) {
     }
     // A test that is gone is one fact, not also a thousand removed assertions.
     if change.after.is_some()
-        && (test
-            || is_configuration(change.path)
-            || (may_hold_tests(change.path) && has_tests(old, new)))
+        && (test || is_configuration(change.path) || (may_hold_tests(change.path) && has_tests(old, new)))
     {
         for mark in SKIPS {
             let (was, is) = (count(old, mark), count(new, mark));
             if is > was {
-                add(
-                    "skip_added",
-                    format!("'{mark}' {was} times before, {is} times now"),
-                );
+                add("skip_added", format!("'{mark}' {was} times before, {is} times now"));
             }
         }
         if change.before.is_some() && !is_configuration(change.path) {
-            let total = |text: &str| {
-                ASSERTIONS
-                    .iter()
-                    .map(|mark| count(text, mark))
-                    .sum::<usize>()
-            };
+            let total = |text: &str| ASSERTIONS.iter().map(|mark| count(text, mark)).sum::<usize>();
             let (was, is) = (total(old), total(new));
             if is < was {
-                add(
-                    "assertions_removed",
-                    format!("{was} assertions before, {is} now"),
-                );
+                add("assertions_removed", format!("{was} assertions before, {is} now"));
             }
         }
     }
@@ -194,11 +175,9 @@ fn hooks(old: &str, new: &str, add: &mut Add<'_>) {
     };
     let (old, new) = (scripts(old), scripts(new));
     for (script, text) in &new {
-        let around = ["pre", "post"].iter().any(|edge| {
-            script
-                .strip_prefix(edge)
-                .is_some_and(|rest| !rest.is_empty())
-        });
+        let around = ["pre", "post"]
+            .iter()
+            .any(|edge| script.strip_prefix(edge).is_some_and(|rest| !rest.is_empty()));
         if (around || LIFECYCLE.contains(&script.as_str())) && old.get(script) != Some(text) {
             let shown = escape(script.as_bytes(), 80);
             add(
@@ -215,24 +194,17 @@ fn hooks(old: &str, new: &str, add: &mut Add<'_>) {
 /// Rust and vitest can keep tests beside the code.
 fn has_tests(old: &str, new: &str) -> bool {
     let marks = ["#[test]", "#[cfg(test)]", "import.meta.vitest"];
-    marks
-        .iter()
-        .any(|mark| old.contains(mark) || new.contains(mark))
+    marks.iter().any(|mark| old.contains(mark) || new.contains(mark))
 }
 
 /// Counts a mark where a name does not run into it: `exit(` is no `xit(`.
 fn count(text: &str, mark: &str) -> usize {
     // `model.fit(` trains a model, `fit(` focuses a test.
-    let focus = matches!(
-        mark,
-        "fit(" | "xit(" | "xtest(" | "fdescribe(" | "xdescribe("
-    );
+    let focus = matches!(mark, "fit(" | "xit(" | "xtest(" | "fdescribe(" | "xdescribe(");
     let word = mark.starts_with(|c: char| c.is_ascii_alphanumeric());
     text.match_indices(mark)
         .filter(|(at, _)| {
-            !word
-                || !text[..*at]
-                    .ends_with(|c: char| c.is_alphanumeric() || c == '_' || (focus && c == '.'))
+            !word || !text[..*at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || (focus && c == '.'))
         })
         .count()
 }

@@ -83,10 +83,7 @@ pub(crate) fn is_verification_path(path: &[u8]) -> bool {
 /// Returns whether a file of that name may hold tests beside its code, so that its content is worth a look.
 pub(crate) fn may_hold_tests(path: &[u8]) -> bool {
     let endings = [".rs", ".js", ".mjs", ".jsx", ".ts", ".mts", ".tsx"];
-    is_verification_path(path)
-        || endings
-            .iter()
-            .any(|ending| path.ends_with(ending.as_bytes()))
+    is_verification_path(path) || endings.iter().any(|ending| path.ends_with(ending.as_bytes()))
 }
 
 /// Returns whether a path is a test by the conventions of its language.
@@ -98,11 +95,9 @@ pub(super) fn is_test(path: &[u8]) -> bool {
     let below = |directories: &[&str]| {
         let mut parts: Vec<&[u8]> = path.split(|byte| *byte == b'/').collect();
         parts.pop();
-        parts.iter().any(|part| {
-            directories
-                .iter()
-                .any(|directory| *part == directory.as_bytes())
-        })
+        parts
+            .iter()
+            .any(|part| directories.iter().any(|directory| *part == directory.as_bytes()))
     };
     match ending.as_str() {
         "py" => {
@@ -115,10 +110,7 @@ pub(super) fn is_test(path: &[u8]) -> bool {
         }
         "go" => stem.ends_with("_test"),
         "rs" => {
-            below(&["tests"])
-                || matches!(stem, "tests" | "test")
-                || stem.ends_with("_test")
-                || stem.ends_with("_tests")
+            below(&["tests"]) || matches!(stem, "tests" | "test") || stem.ends_with("_test") || stem.ends_with("_tests")
         }
         "js" | "mjs" | "cjs" | "jsx" | "ts" | "mts" | "cts" | "tsx" => {
             let ends = [".test", ".spec", "-test", "_test", "_spec", "-spec"]
@@ -129,10 +121,7 @@ pub(super) fn is_test(path: &[u8]) -> bool {
                 || below(&["__tests__", "__mocks__", "test", "tests", "spec"])
         }
         "java" | "kt" | "kts" | "scala" => {
-            stem.ends_with("Test")
-                || stem.ends_with("Tests")
-                || stem.ends_with("IT")
-                || below(&["test"])
+            stem.ends_with("Test") || stem.ends_with("Tests") || stem.ends_with("IT") || below(&["test"])
         }
         "rb" => stem.ends_with("_spec") || stem.ends_with("_test") || stem.starts_with("test_"),
         "snap" | "golden" => true,
@@ -147,12 +136,9 @@ pub(super) fn is_configuration(path: &[u8]) -> bool {
     };
     let cargo = path.windows(7).any(|part| part == b".cargo/") && name.starts_with("config");
     let typescript = name.starts_with("tsconfig") && name.ends_with(".json");
-    let stems = CONFIGURATION_STEMS.iter().any(|stem| {
-        name == *stem
-            || name
-                .strip_prefix(stem)
-                .is_some_and(|rest| rest.starts_with('.'))
-    });
+    let stems = CONFIGURATION_STEMS
+        .iter()
+        .any(|stem| name == *stem || name.strip_prefix(stem).is_some_and(|rest| rest.starts_with('.')));
     let nextest = path.ends_with(b".config/nextest.toml");
     CONFIGURATION.contains(&name)
         || name.ends_with(".pth")
@@ -173,9 +159,7 @@ pub(super) fn shadowed(path: &[u8]) -> Option<&'static str> {
     let first = text.split('/').next()?;
     let whole = text.split_once('/').is_none();
     let stem = if whole {
-        ENDINGS
-            .iter()
-            .find_map(|ending| first.strip_suffix(ending))?
+        ENDINGS.iter().find_map(|ending| first.strip_suffix(ending))?
     } else {
         first
     };

@@ -8,10 +8,7 @@ fn kinds(path: &str, before: Option<&str>, after: Option<&str>) -> Vec<String> {
         before: before.map(str::as_bytes),
         after: after.map(str::as_bytes),
     };
-    facts(&[change], &|_| false)
-        .into_iter()
-        .map(|fact| fact.kind)
-        .collect()
+    facts(&[change], &|_| false).into_iter().map(|fact| fact.kind).collect()
 }
 
 #[test]
@@ -77,10 +74,7 @@ fn tells_added_changed_and_deleted_tests() {
         ["test_changed"]
     );
     assert_eq!(kinds("test_a.py", Some("assert a"), None), ["test_deleted"]);
-    assert_eq!(
-        kinds("src/a.py", Some("a"), Some("b")),
-        Vec::<String>::new()
-    );
+    assert_eq!(kinds("src/a.py", Some("a"), Some("b")), Vec::<String>::new());
 }
 
 #[test]
@@ -98,17 +92,10 @@ fn counts_skips_and_assertions() {
         ["test_changed", "assertions_removed"]
     );
     assert_eq!(
-        kinds(
-            "a.test.js",
-            Some("it('a')"),
-            Some("xit('a'); process.exit(0)")
-        ),
+        kinds("a.test.js", Some("it('a')"), Some("xit('a'); process.exit(0)")),
         ["test_changed", "skip_added"]
     );
-    assert_eq!(
-        kinds("a.test.js", Some(""), Some("process.exit(0)")),
-        ["test_changed"]
-    );
+    assert_eq!(kinds("a.test.js", Some(""), Some("process.exit(0)")), ["test_changed"]);
     assert_eq!(
         kinds(
             "src/lib.rs",

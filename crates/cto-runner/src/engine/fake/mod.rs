@@ -62,13 +62,9 @@ impl Engine for Fake {
             },
             ..Normalized::default()
         };
-        for line in stdout
-            .split(|b| *b == b'\n')
-            .filter(|line| !line.is_empty())
-        {
+        for line in stdout.split(|b| *b == b'\n').filter(|line| !line.is_empty()) {
             let Ok(value) = serde_json::from_slice::<Value>(line) else {
-                normalized.stream.protocol_error =
-                    Some("a line of the stream is not JSON".to_owned());
+                normalized.stream.protocol_error = Some("a line of the stream is not JSON".to_owned());
                 continue;
             };
             read_line(&value, &mut normalized);
@@ -78,8 +74,7 @@ impl Engine for Fake {
 }
 
 fn read_line(value: &Value, normalized: &mut Normalized) {
-    let text =
-        |field: &str| Untrusted::new(value[field].as_str().unwrap_or_default()).escaped(MAX_TEXT);
+    let text = |field: &str| Untrusted::new(value[field].as_str().unwrap_or_default()).escaped(MAX_TEXT);
     let (kind, data) = match value["type"].as_str().unwrap_or_default() {
         "fake.plan" => (EventType::EnginePlan, json!({ "text": text("text") })),
         "fake.edit" => (EventType::EngineFileChange, json!({ "path": text("path") })),

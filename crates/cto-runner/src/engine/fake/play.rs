@@ -32,10 +32,7 @@ pub const PLAYS: &[Play] = &[
     row("provider-unavailable", "need a program that does not exist"),
     row("forbidden-action", "run git push"),
     row("unsafe-file", "leave a named pipe"),
-    row(
-        "secret-leak",
-        "write something that looks like a credential",
-    ),
+    row("secret-leak", "write something that looks like a credential"),
     row(
         "verification-tampering",
         "make the source end every test run with exit code 0",
@@ -93,10 +90,7 @@ pub(super) fn script(task: &EngineTask<'_>) -> Vec<Step> {
             steps.extend(extra(play));
         }
     }
-    let ends_early = matches!(
-        task.variant,
-        Some("missing-event" | "engine-failed" | "agent-protocol")
-    );
+    let ends_early = matches!(task.variant, Some("missing-event" | "engine-failed" | "agent-protocol"));
     if !ends_early {
         steps.push(emit("fake.finished", "text", "done"));
     }
@@ -118,11 +112,7 @@ fn extra(play: &str) -> Vec<Step> {
             path: "outside-the-contract.txt".to_owned(),
             content: "x\n".to_owned(),
         }],
-        "reviewer-reject" => vec![emit(
-            "fake.review",
-            "text",
-            "the reviewer rejects this change",
-        )],
+        "reviewer-reject" => vec![emit("fake.review", "text", "the reviewer rejects this change")],
         "agent-protocol" => vec![Step::Garble],
         "engine-failed" => vec![Step::Exit { code: 3 }],
         "forbidden-action" => vec![Step::Run {
@@ -200,16 +190,12 @@ fn tampering_edit(task: &EngineTask<'_>) -> Vec<Step> {
 }
 
 fn first_path(task: &EngineTask<'_>) -> String {
-    let literal =
-        |pattern: &&String| !pattern.contains(['*', '?', '[', '{']) && !pattern.ends_with('/');
+    let literal = |pattern: &&String| !pattern.contains(['*', '?', '[', '{']) && !pattern.ends_with('/');
     let allowed = &task.contract.allowed_paths;
     match allowed.iter().find(literal) {
         Some(path) => path.clone(),
         None => {
-            let directory = allowed
-                .iter()
-                .find(|p| p.ends_with('/'))
-                .map_or("", |d| d.as_str());
+            let directory = allowed.iter().find(|p| p.ends_with('/')).map_or("", |d| d.as_str());
             format!("{directory}cto-fake-edit.txt")
         }
     }

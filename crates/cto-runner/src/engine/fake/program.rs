@@ -21,10 +21,7 @@ pub fn play(input: &str) -> i32 {
             return code;
         }
         if let Err(error) = perform(&step, &mut last_path) {
-            say(
-                &serde_json::json!({ "type": "fake.tool", "tool": format!("refused: {error}") })
-                    .to_string(),
-            );
+            say(&serde_json::json!({ "type": "fake.tool", "tool": format!("refused: {error}") }).to_string());
         }
     }
     0
@@ -40,11 +37,7 @@ fn perform(step: &Step, last_path: &mut String) -> io::Result<()> {
             File::create(path)?.write_all(content.as_bytes())?;
         }
         Step::Append { path, content } => {
-            let path = if path.is_empty() {
-                last_path.as_str()
-            } else {
-                path
-            };
+            let path = if path.is_empty() { last_path.as_str() } else { path };
             create_parent(path)?;
             OpenOptions::new()
                 .append(true)
@@ -66,10 +59,7 @@ fn perform(step: &Step, last_path: &mut String) -> io::Result<()> {
         Step::Leave { argv } => drop(child(argv).spawn()?),
         Step::Connect { address } => {
             let address: SocketAddr = address.parse().map_err(|_| io::ErrorKind::InvalidInput)?;
-            drop(TcpStream::connect_timeout(
-                &address,
-                Duration::from_secs(2),
-            )?);
+            drop(TcpStream::connect_timeout(&address, Duration::from_secs(2))?);
         }
         Step::Hang => hang(),
         Step::Exit { .. } => {}
@@ -85,9 +75,7 @@ fn say(line: &str) {
 }
 
 fn create_parent(path: &str) -> io::Result<()> {
-    Path::new(path)
-        .parent()
-        .map_or(Ok(()), std::fs::create_dir_all)
+    Path::new(path).parent().map_or(Ok(()), std::fs::create_dir_all)
 }
 
 fn fill(path: &str) -> io::Result<()> {

@@ -64,10 +64,7 @@ pub fn parse_contract(bytes: &[u8]) -> Result<TaskContract, ContractError> {
 
 /// Keeps the parser's snippet lines but no control character of the file.
 fn multiline(text: &str) -> String {
-    let lines: Vec<String> = text
-        .lines()
-        .map(|line| escape(line.as_bytes(), 400))
-        .collect();
+    let lines: Vec<String> = text.lines().map(|line| escape(line.as_bytes(), 400)).collect();
     lines.join("\n")
 }
 
@@ -76,10 +73,7 @@ type FieldError = (&'static str, String);
 fn check(contract: &TaskContract) -> Result<(), FieldError> {
     check_schema(&contract.schema, SchemaId::CONTRACT).map_err(|e| ("schema", e.to_string()))?;
     let id_ok = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
-    if contract.task_id.is_empty()
-        || contract.task_id.len() > 64
-        || !contract.task_id.bytes().all(id_ok)
-    {
+    if contract.task_id.is_empty() || contract.task_id.len() > 64 || !contract.task_id.bytes().all(id_ok) {
         return Err((
             "task_id",
             "use 1 to 64 characters of A-Z, a-z, 0-9, '.', '_' and '-'".to_owned(),
@@ -102,11 +96,7 @@ fn check(contract: &TaskContract) -> Result<(), FieldError> {
             "it is empty; list at least 'push' (all ten of the defaults hold)".to_owned(),
         ));
     }
-    if contract
-        .success_criteria
-        .iter()
-        .all(|c| c.trim().is_empty())
-    {
+    if contract.success_criteria.iter().all(|c| c.trim().is_empty()) {
         return Err((
             "success_criteria",
             "it is empty; say what must be true afterwards".to_owned(),
@@ -181,10 +171,7 @@ fn check_commands(contract: &TaskContract) -> Result<(), FieldError> {
             return Err(("verification_commands", reason));
         }
         if argv.iter().any(|word| word.contains('\0')) {
-            return Err((
-                "verification_commands",
-                "a word holds a NUL character".to_owned(),
-            ));
+            return Err(("verification_commands", "a word holds a NUL character".to_owned()));
         }
     }
     match &contract.no_test_rationale {
@@ -192,9 +179,7 @@ fn check_commands(contract: &TaskContract) -> Result<(), FieldError> {
             "no_test_rationale",
             "it stands beside verification_commands; keep one of the two".to_owned(),
         )),
-        Some(text) if text.trim().is_empty() => {
-            Err(("no_test_rationale", "it is empty; say why".to_owned()))
-        }
+        Some(text) if text.trim().is_empty() => Err(("no_test_rationale", "it is empty; say why".to_owned())),
         _ => Ok(()),
     }
 }
@@ -205,10 +190,7 @@ fn check_exceptions(contract: &TaskContract) -> Result<(), FieldError> {
         let path = &exception.path;
         let shown = escape(path.as_bytes(), 120);
         if !super::DEFAULT_FORBIDDEN_PATHS.contains(&path.as_str()) {
-            return Err((
-                FIELD,
-                format!("'{shown}' is not one of the default forbidden paths"),
-            ));
+            return Err((FIELD, format!("'{shown}' is not one of the default forbidden paths")));
         }
         if path == ".git/" {
             return Err((FIELD, "'.git/' can never be excepted".to_owned()));
@@ -243,9 +225,7 @@ fn check_layers(contract: &TaskContract) -> Result<(), FieldError> {
                 ),
             ));
         }
-        if layer.mount.starts_with("/workspace/.git")
-            || layer.mount == std::path::Path::new("/workspace")
-        {
+        if layer.mount.starts_with("/workspace/.git") || layer.mount == std::path::Path::new("/workspace") {
             return Err((
                 "dependency_layers",
                 "a layer cannot cover the workspace or its .git".to_owned(),
@@ -263,20 +243,8 @@ fn check_numbers(contract: &TaskContract) -> Result<(), FieldError> {
             "a limit of 0 seconds stops everything; give at least 1".to_owned(),
         ));
     }
-    if [
-        l.processes,
-        l.memory_mib,
-        l.disk_mib,
-        l.files,
-        l.file_mib,
-        l.output_mib,
-    ]
-    .contains(&0)
-    {
-        return Err((
-            "limits",
-            "a limit of 0 stops everything; give at least 1".to_owned(),
-        ));
+    if [l.processes, l.memory_mib, l.disk_mib, l.files, l.file_mib, l.output_mib].contains(&0) {
+        return Err(("limits", "a limit of 0 stops everything; give at least 1".to_owned()));
     }
     Ok(())
 }

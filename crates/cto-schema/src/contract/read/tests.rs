@@ -25,10 +25,7 @@ fn yaml_and_json_of_one_contract_have_one_digest() {
     let json = parse_contract(&serde_json::to_vec(&yaml).unwrap()).unwrap();
     assert_eq!(yaml.digest(), json.digest());
     assert_eq!(yaml.mutation_mode, MutationMode::CopiedFixture);
-    assert_eq!(
-        yaml.effective_forbidden_actions().len(),
-        FORBIDDEN_ACTIONS.len()
-    );
+    assert_eq!(yaml.effective_forbidden_actions().len(), FORBIDDEN_ACTIONS.len());
 }
 
 #[test]
@@ -83,19 +80,13 @@ fn hostile_bytes_are_refused() {
     let mut bom = "\u{feff}".as_bytes().to_vec();
     bom.extend(GOOD.as_bytes());
     assert!(matches!(parse_contract(&bom), Err(ContractError::Encoding)));
-    assert!(matches!(
-        parse_contract(b"\xff\xfe"),
-        Err(ContractError::Encoding)
-    ));
+    assert!(matches!(parse_contract(b"\xff\xfe"), Err(ContractError::Encoding)));
     assert!(matches!(
         parse_contract(&vec![b' '; MAX_BYTES + 1]),
         Err(ContractError::TooLarge { .. })
     ));
     assert!(parse_contract(b"").is_err());
-    assert!(
-        parse_contract(format!("{}{}", "[".repeat(100_000), "]".repeat(100_000)).as_bytes())
-            .is_err()
-    );
+    assert!(parse_contract(format!("{}{}", "[".repeat(100_000), "]".repeat(100_000)).as_bytes()).is_err());
     let bomb = "a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b]\n";
     assert!(parse_contract(bomb.as_bytes()).is_err());
 }

@@ -17,44 +17,23 @@ fn is(argv: &[&str], runner: &str, args: &[&str], directory: &str) {
     ];
     let argv: Vec<String> = argv.iter().map(|word| (*word).to_owned()).collect();
     let call = look(&files, &argv).unwrap_or_else(|error| panic!("{argv:?}: {error}"));
-    assert_eq!(
-        (call.runner, call.directory.as_str()),
-        (runner, directory),
-        "{argv:?}"
-    );
+    assert_eq!((call.runner, call.directory.as_str()), (runner, directory), "{argv:?}");
     assert_eq!(call.args, args, "{argv:?}");
 }
 
 #[test]
 fn looks_through_wrappers() {
     is(&["pytest", "-q"], "pytest", &["-q"], "");
+    is(&["/usr/bin/python3", "-m", "pytest", "-q"], "pytest", &["-q"], "");
     is(
-        &["/usr/bin/python3", "-m", "pytest", "-q"],
-        "pytest",
-        &["-q"],
-        "",
-    );
-    is(
-        &[
-            "python3.12",
-            "-X",
-            "dev",
-            "-W",
-            "error",
-            "-B",
-            "-m",
-            "unittest",
-            "-v",
-        ],
+        &["python3.12", "-X", "dev", "-W", "error", "-B", "-m", "unittest", "-v"],
         "unittest",
         &["-v"],
         "",
     );
     is(&["python", "-Bm", "pytest"], "pytest", &[], "");
     is(
-        &[
-            "python", "-m", "coverage", "run", "--branch", "-m", "pytest", "a",
-        ],
+        &["python", "-m", "coverage", "run", "--branch", "-m", "pytest", "a"],
         "pytest",
         &["a"],
         "",
@@ -62,9 +41,7 @@ fn looks_through_wrappers() {
     is(&["coverage", "run", "-m", "unittest"], "unittest", &[], "");
     is(&["uv", "run", "pytest", "x"], "pytest", &["x"], "");
     is(
-        &[
-            "uv", "run", "--frozen", "--with", "pytest", "python", "-m", "pytest",
-        ],
+        &["uv", "run", "--frozen", "--with", "pytest", "python", "-m", "pytest"],
         "pytest",
         &[],
         "",
@@ -76,12 +53,7 @@ fn looks_through_wrappers() {
         "pkg",
     );
     is(&["poetry", "run", "pytest"], "pytest", &[], "");
-    is(
-        &["env", "-i", "-u", "X", "A=b", "pytest"],
-        "pytest",
-        &[],
-        "",
-    );
+    is(&["env", "-i", "-u", "X", "A=b", "pytest"], "pytest", &[], "");
     is(&["env", "-C", "pkg", "pytest"], "pytest", &[], "pkg");
     is(&["timeout", "-k", "5", "60", "pytest"], "pytest", &[], "");
     is(
@@ -108,30 +80,10 @@ fn looks_through_wrappers() {
 #[test]
 fn reads_package_scripts() {
     is(&["npm", "test"], "vitest", &["run"], "");
-    is(
-        &["npm", "test", "--", "-t", "x"],
-        "vitest",
-        &["run", "-t", "x"],
-        "",
-    );
-    is(
-        &["npm", "--prefix", "pkg", "test"],
-        "jest",
-        &["--ci"],
-        "pkg",
-    );
-    is(
-        &["npm", "run", "-s", "unit"],
-        "node --test",
-        &["--test", "test/"],
-        "",
-    );
-    is(
-        &["npm", "run", "all"],
-        "node --test",
-        &["--test", "test/", "a"],
-        "",
-    );
+    is(&["npm", "test", "--", "-t", "x"], "vitest", &["run", "-t", "x"], "");
+    is(&["npm", "--prefix", "pkg", "test"], "jest", &["--ci"], "pkg");
+    is(&["npm", "run", "-s", "unit"], "node --test", &["--test", "test/"], "");
+    is(&["npm", "run", "all"], "node --test", &["--test", "test/", "a"], "");
     is(&["yarn", "test"], "vitest", &["run"], "");
     is(&["yarn", "unit"], "node --test", &["--test", "test/"], "");
     is(&["yarn", "jest", "--ci"], "jest", &["--ci"], "");
@@ -158,13 +110,7 @@ fn looks_through_program_starters() {
         "",
     );
     is(
-        &[
-            "node",
-            "--import",
-            "./x.js",
-            "node_modules/.bin/vitest",
-            "run",
-        ],
+        &["node", "--import", "./x.js", "node_modules/.bin/vitest", "run"],
         "vitest",
         &["run"],
         "",
@@ -182,19 +128,12 @@ fn looks_through_program_starters() {
         "",
     );
     is(
-        &[
-            "cargo", "--config", "a=1", "-C", "pkg", "nextest", "run", "x",
-        ],
+        &["cargo", "--config", "a=1", "-C", "pkg", "nextest", "run", "x"],
         "cargo nextest",
         &["x"],
         "pkg",
     );
-    is(
-        &["go", "test", "-v", "./..."],
-        "go test",
-        &["-v", "./..."],
-        "",
-    );
+    is(&["go", "test", "-v", "./..."], "go test", &["-v", "./..."], "");
 }
 
 #[test]

@@ -128,16 +128,9 @@ fn scripts_and_manifests_that_multiply_end_soon() {
             vec![("Cargo.toml", many.as_str()), ("a/b/Cargo.toml", "")],
             "cargo test",
         ),
-        (
-            vec![("pytest.ini", expression.as_str()), ("test_a.py", "")],
-            "pytest",
-        ),
+        (vec![("pytest.ini", expression.as_str()), ("test_a.py", "")], "pytest"),
     ] {
         assert!(run(&files, &words(line)).is_err(), "{line}");
     }
-    assert!(
-        start.elapsed() < Duration::from_secs(20),
-        "{:?}",
-        start.elapsed()
-    );
+    assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
 }

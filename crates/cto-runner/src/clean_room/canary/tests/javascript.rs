@@ -16,20 +16,8 @@ fn vitest_imports_what_it_needs() {
     ];
     check(&files, "vitest run", "vitest", "src/a.test.ts", added);
     check(&files, "npx vitest", "vitest", "src/a.test.ts", added);
-    check(
-        &files,
-        "vitest run b.spec",
-        "vitest",
-        "src/b.spec.mjs",
-        added,
-    );
-    check(
-        &files,
-        "vitest run --root src b",
-        "vitest",
-        "src/b.spec.mjs",
-        added,
-    );
+    check(&files, "vitest run b.spec", "vitest", "src/b.spec.mjs", added);
+    check(&files, "vitest run --root src b", "vitest", "src/b.spec.mjs", added);
     check(
         &files,
         "vitest run -t 'slug ify'",
@@ -58,11 +46,7 @@ fn vitest_imports_what_it_needs() {
 #[test]
 fn jest_uses_its_global() {
     let added = "\n;test(\"aaaqeayeaudao\", () => {\n  throw new Error(";
-    let files = [
-        ("__tests__/a.js", CJS),
-        ("src/b.test.tsx", ESM),
-        ("src/c.ts", ESM),
-    ];
+    let files = [("__tests__/a.js", CJS), ("src/b.test.tsx", ESM), ("src/c.ts", ESM)];
     check(&files, "jest", "jest", "__tests__/a.js", added);
     check(&files, "jest --ci src/b", "jest", "src/b.test.tsx", added);
     check(
@@ -79,16 +63,8 @@ fn jest_uses_its_global() {
         "__tests__/a.js",
         ";test(\"slug aaaqeayeaudao\"",
     );
-    check_none(
-        &files,
-        "jest --findRelatedTests src/c.ts",
-        "--findRelatedTests",
-    );
-    check_none(
-        &[("a.test.js", "const test = require('tape')")],
-        "jest",
-        "no file",
-    );
+    check_none(&files, "jest --findRelatedTests src/c.ts", "--findRelatedTests");
+    check_none(&[("a.test.js", "const test = require('tape')")], "jest", "no file");
     let globals = [("a.test.js", "const { test: t } = require('@jest/globals')")];
     check(
         &globals,
@@ -175,20 +151,8 @@ fn node_follows_the_kind_of_the_module() {
         ("other/c.js", CJS),
         ("node_modules/d.test.js", CJS),
     ];
-    check(
-        &files,
-        "node --test other/c.js",
-        "node --test",
-        "other/c.js",
-        require,
-    );
-    check(
-        &files,
-        "node --test other/",
-        "node --test",
-        "other/b.test.js",
-        require,
-    );
+    check(&files, "node --test other/c.js", "node --test", "other/c.js", require);
+    check(&files, "node --test other/", "node --test", "other/b.test.js", require);
     check(
         &files,
         "node --test 'other/*.test.js'",
@@ -217,11 +181,7 @@ fn node_follows_the_kind_of_the_module() {
         "test/a.js",
         ", { only: true }, () =>",
     );
-    check_none(
-        &files,
-        "node --test --test-name-pattern='a+'",
-        "no test title",
-    );
+    check_none(&files, "node --test --test-name-pattern='a+'", "no test title");
     check_none(&files, "node --test gone.js", "no file");
     check_none(&[("src/a.js", "")], "node --test", "no file");
 }

@@ -3,8 +3,7 @@
 use super::*;
 
 const MANIFEST: &str = "[package]\nname = \"one\"\nversion = \"0.1.0\"\n";
-const IN_LIBRARY: &str =
-    "\n#[cfg(test)]\nmod m_aaaqeayeaudao {\n#[test]\nfn test_aaaqeayeaudao() {\n    panic!(";
+const IN_LIBRARY: &str = "\n#[cfg(test)]\nmod m_aaaqeayeaudao {\n#[test]\nfn test_aaaqeayeaudao() {\n    panic!(";
 const IN_TESTS: &str = "\nmod m_aaaqeayeaudao {\n#[test]\nfn test_aaaqeayeaudao() {\n    panic!(";
 
 fn cargo(files: &[(&str, &str)], line: &str, file: &str, added: &str) {
@@ -23,27 +22,12 @@ fn cargo_tests_the_targets_of_a_package() {
         ("src/other.rs", ""),
     ];
     cargo(&files, "cargo test", "src/lib.rs", IN_LIBRARY);
-    cargo(
-        &files,
-        "cargo test --offline --quiet",
-        "src/lib.rs",
-        IN_LIBRARY,
-    );
+    cargo(&files, "cargo test --offline --quiet", "src/lib.rs", IN_LIBRARY);
     cargo(&files, "cargo test --test it", "tests/it.rs", IN_TESTS);
-    cargo(
-        &files,
-        "cargo test --test deep",
-        "tests/deep/main.rs",
-        IN_TESTS,
-    );
+    cargo(&files, "cargo test --test deep", "tests/deep/main.rs", IN_TESTS);
     cargo(&files, "cargo test --bin one", "src/main.rs", IN_LIBRARY);
     cargo(&files, "cargo test --bin x", "src/bin/x.rs", IN_LIBRARY);
-    cargo(
-        &files,
-        "cargo test slug",
-        "src/lib.rs",
-        "fn slug_aaaqeayeaudao() {",
-    );
+    cargo(&files, "cargo test slug", "src/lib.rs", "fn slug_aaaqeayeaudao() {");
     cargo(
         &files,
         "cargo test a::tests::",
@@ -191,12 +175,7 @@ fn go_takes_a_file_that_surely_builds() {
     ];
     go(&files, "go test", "a_test.go", name);
     go(&files, "go test ./...", "a_test.go", name);
-    go(
-        &files,
-        "go test -count=1 -timeout 5m ./b",
-        "b/b_test.go",
-        name,
-    );
+    go(&files, "go test -count=1 -timeout 5m ./b", "b/b_test.go", name);
     go(&files, "go test ./b/c/...", "b/c/c_test.go", name);
     go(&files, "go test example.com/m/b", "b/b_test.go", name);
     go(&files, "go test -C b ./c", "b/c/c_test.go", name);
@@ -244,17 +223,9 @@ fn go_leaves_a_file_alone_where_the_canary_might_not_build() {
         "package a\n\nimport \"os\"\n",
         "package a\n\nimport (\n\tt \"testing\"\n)\n",
     ] {
-        check_none(
-            &[("a_test.go", bad)],
-            "go test",
-            "no unconstrained test file",
-        );
+        check_none(&[("a_test.go", bad)], "go test", "no unconstrained test file");
     }
-    check_none(
-        &[("a_windows_test.go", test)],
-        "go test",
-        "no unconstrained test file",
-    );
+    check_none(&[("a_windows_test.go", test)], "go test", "no unconstrained test file");
     go(
         &[
             (
@@ -296,10 +267,7 @@ fn every_command_of_every_embedded_case_has_a_canary_in_its_tests() {
     for case in crate::cases::embedded() {
         let loaded = crate::cases::find(case.id, &[]).unwrap();
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-        let files = loaded
-            .files
-            .iter()
-            .map(|file| (text(&file.path), text(&file.bytes)));
+        let files = loaded.files.iter().map(|file| (text(&file.path), text(&file.bytes)));
         let tree = Memory(files.chain(loaded.case.reference_edit.clone()).collect());
         let changed: Vec<Vec<u8>> = loaded
             .case

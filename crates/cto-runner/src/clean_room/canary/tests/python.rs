@@ -3,8 +3,7 @@
 use super::*;
 
 const TEST: &str = "import unittest\n\n\nclass ATest(unittest.TestCase):\n    def test_a(self):\n        pass\n\n\nif __name__ == \"__main__\":\n    unittest.main()\n";
-const PLAIN: &str =
-    "def test_a():\n    pass\n\n\nclass TestB:\n    def test_c(self):\n        pass\n";
+const PLAIN: &str = "def test_a():\n    pass\n\n\nclass TestB:\n    def test_c(self):\n        pass\n";
 const NAME: &str = "def test_aaaqeayeaudao():\n    raise AssertionError(";
 
 fn pytest(files: &[(&str, &str)], line: &str, file: &str, added: &str) {
@@ -33,12 +32,7 @@ fn pytest_collects_by_arguments_and_configuration() {
         "tests/test_b.py",
         NAME,
     );
-    pytest(
-        &two,
-        "pytest --cov -q --cov-report term tests",
-        "tests/test_b.py",
-        NAME,
-    );
+    pytest(&two, "pytest --cov -q --cov-report term tests", "tests/test_b.py", NAME);
     let configured = |name: &str, text: &str| {
         let files = [
             ("check_z.py", PLAIN),
@@ -48,43 +42,25 @@ fn pytest_collects_by_arguments_and_configuration() {
         ];
         String::from_utf8(run(&files, &words("pytest")).unwrap().file).unwrap()
     };
-    assert_eq!(
-        configured("pytest.ini", "[pytest]\ntestpaths = t\n"),
-        "t/test_b.py"
-    );
+    assert_eq!(configured("pytest.ini", "[pytest]\ntestpaths = t\n"), "t/test_b.py");
     assert_eq!(
         configured("pytest.ini", "[pytest]\ntestpaths =\n    gone\n    t\n"),
         "t/test_b.py"
     );
+    assert_eq!(configured("pytest.ini", "[pytest]\ntestpaths = gone\n"), "test_a.py");
     assert_eq!(
-        configured("pytest.ini", "[pytest]\ntestpaths = gone\n"),
-        "test_a.py"
-    );
-    assert_eq!(
-        configured(
-            "pyproject.toml",
-            "[tool.pytest.ini_options]\ntestpaths = [\"t\"]\n"
-        ),
+        configured("pyproject.toml", "[tool.pytest.ini_options]\ntestpaths = [\"t\"]\n"),
         "t/test_b.py"
     );
     assert_eq!(
-        configured(
-            "tox.ini",
-            "[tox]\na = b\n[pytest]\npython_files = check_*.py\n"
-        ),
+        configured("tox.ini", "[tox]\na = b\n[pytest]\npython_files = check_*.py\n"),
         "check_z.py"
     );
     assert_eq!(
-        configured(
-            "setup.cfg",
-            "[tool:pytest]\naddopts = --ignore=test_a.py -q\n"
-        ),
+        configured("setup.cfg", "[tool:pytest]\naddopts = --ignore=test_a.py -q\n"),
         "t/test_b.py"
     );
-    assert_eq!(
-        configured("setup.cfg", "[pytest]\ntestpaths = t\n"),
-        "test_a.py"
-    );
+    assert_eq!(configured("setup.cfg", "[pytest]\ntestpaths = t\n"), "test_a.py");
     assert_eq!(
         configured("pyproject.toml", "[tool.other]\ntestpaths = [\"t\"]\n"),
         "test_a.py"
@@ -97,10 +73,7 @@ fn pytest_names_match_the_filters() {
     for (line, added) in [
         ("pytest -k slug", "def test_slug_aaaqeayeaudao():"),
         ("pytest -kslug", "def test_slug_aaaqeayeaudao():"),
-        (
-            "pytest -k 'slug and not slow'",
-            "def test_slug_aaaqeayeaudao():",
-        ),
+        ("pytest -k 'slug and not slow'", "def test_slug_aaaqeayeaudao():"),
         ("pytest -k 'not slow'", NAME),
         ("pytest -k test_a", NAME),
         (
@@ -108,10 +81,7 @@ fn pytest_names_match_the_filters() {
             "def test_slug_wide_long_aaaqeayeaudao():",
         ),
         ("pytest -m 'not slow'", NAME),
-        (
-            "pytest -m unit",
-            "@__import__(\"pytest\").mark.unit\ndef test_",
-        ),
+        ("pytest -m unit", "@__import__(\"pytest\").mark.unit\ndef test_"),
         (
             "pytest -m 'unit and fast'",
             "mark.unit\n@__import__(\"pytest\").mark.fast\ndef test_",
@@ -153,12 +123,7 @@ fn pytest_takes_over_what_a_node_id_names() {
         "test_a.py",
         "\nTestB.test_c = _aaaqeayeaudao\n",
     );
-    pytest(
-        &files,
-        "pytest test_a.py::test_a test_b.py",
-        "test_b.py",
-        NAME,
-    );
+    pytest(&files, "pytest test_a.py::test_a test_b.py", "test_b.py", NAME);
     check_none(&files, "pytest 'test_a.py::test_a[1]'", "no file");
     check_none(&files, "pytest test_a.py::gone", "no file");
     check_none(&files, "pytest -k a test_a.py::test_a", "by name and by");
@@ -211,12 +176,7 @@ fn unittest_discovers_by_its_own_rules() {
     ];
     unittest(&files, "python3 -m unittest", "test_a.py", class);
     unittest(&files, "python3 -m unittest -v -f", "test_a.py", class);
-    unittest(
-        &files,
-        "python3 -m unittest discover -s pkg",
-        "pkg/test_b.py",
-        class,
-    );
+    unittest(&files, "python3 -m unittest discover -s pkg", "pkg/test_b.py", class);
     unittest(
         &files,
         "python3 -m unittest discover pkg 'test*.py'",
@@ -236,18 +196,8 @@ fn unittest_discovers_by_its_own_rules() {
         class,
     );
     unittest(&files, "python3 -m unittest test_a", "test_a.py", class);
-    unittest(
-        &files,
-        "python3 -m unittest pkg.test_b",
-        "pkg/test_b.py",
-        class,
-    );
-    unittest(
-        &files,
-        "python3 -m unittest loose/test_c.py",
-        "loose/test_c.py",
-        class,
-    );
+    unittest(&files, "python3 -m unittest pkg.test_b", "pkg/test_b.py", class);
+    unittest(&files, "python3 -m unittest loose/test_c.py", "loose/test_c.py", class);
     unittest(
         &files,
         "python3 -m unittest pkg.test_b.ATest",
@@ -278,19 +228,11 @@ fn unittest_discovers_by_its_own_rules() {
 fn unittest_says_when_nothing_is_loaded() {
     let files = [("test_a.py", TEST), ("pkg/__init__.py", "")];
     check_none(&files, "python3 -m unittest -k 'a*b'", "no test name");
-    check_none(
-        &files,
-        "python3 -m unittest discover -s gone",
-        "is not there",
-    );
+    check_none(&files, "python3 -m unittest discover -s gone", "is not there");
     check_none(&files, "python3 -m unittest gone", "no module");
     check_none(&files, "python3 -m unittest test_a.Gone", "no module");
     // Discovery does not enter a directory that is no package.
-    check_none(
-        &[("loose/test_c.py", TEST)],
-        "python3 -m unittest",
-        "no module",
-    );
+    check_none(&[("loose/test_c.py", TEST)], "python3 -m unittest", "no module");
     check_none(
         &[
             ("pkg/__init__.py", "def load_tests(a, b, c): pass"),
@@ -312,10 +254,7 @@ fn hints_decide_between_collected_files() {
         ("test_d.py", uses),
     ];
     let choose = |changed: &[&str], inputs: &[&str]| {
-        let changed: Vec<Vec<u8>> = changed
-            .iter()
-            .map(|path| path.as_bytes().to_vec())
-            .collect();
+        let changed: Vec<Vec<u8>> = changed.iter().map(|path| path.as_bytes().to_vec()).collect();
         let inputs: Vec<String> = inputs.iter().map(|path| (*path).to_owned()).collect();
         let hints = Hints {
             changed: &changed,
@@ -333,8 +272,5 @@ fn hints_decide_between_collected_files() {
     assert_eq!(choose(&["test_b.py"], &[]), "test_c.py");
     assert_eq!(choose(&["src/strings.py"], &["a/*.py"]), "test_c.py");
     assert_eq!(choose(&["src/strings.py", "test_c.py"], &[]), "test_d.py");
-    assert_eq!(
-        choose(&["strings.py", "test_c.py", "test_d.py"], &[]),
-        "test_c.py"
-    );
+    assert_eq!(choose(&["strings.py", "test_c.py", "test_d.py"], &[]), "test_c.py");
 }

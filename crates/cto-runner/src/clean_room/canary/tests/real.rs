@@ -10,10 +10,7 @@ use super::words;
 fn put(root: &Path, path: &str, bytes: &[u8]) {
     let path = root.join(path);
     fs::create_dir_all(path.parent().unwrap()).unwrap();
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a test's own files need not survive a crash"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "a test's own files need not survive a crash")]
     fs::write(path, bytes).unwrap();
 }
 
@@ -44,10 +41,7 @@ fn start(root: &Path, line: &str) -> Option<(bool, String)> {
         .env("PATH", path)
         .env("HOME", root)
         .stdin(Stdio::null());
-    let output = command
-        .env("PYTHONDONTWRITEBYTECODE", "1")
-        .output()
-        .unwrap();
+    let output = command.env("PYTHONDONTWRITEBYTECODE", "1").output().unwrap();
     let text = [output.stdout, output.stderr].concat();
     let text = String::from_utf8_lossy(&text).into_owned();
     (!text.contains("No module named pytest")).then(|| (output.status.success(), text))
@@ -63,23 +57,16 @@ fn prove(files: &[(&str, &str)], line: &str) {
         eprintln!("not proved: '{line}', the program or module is not on this machine");
         return;
     };
-    assert!(
-        passed,
-        "{line}: the fixture fails without a canary:\n{output}"
-    );
+    assert!(passed, "{line}: the fixture fails without a canary:\n{output}");
     let tree = LayeredTree {
         base: root.path().to_owned(),
         overrides: std::collections::BTreeMap::new(),
     };
     let mut seed = [0; 8];
     getrandom::fill(&mut seed).unwrap();
-    let canary = generate(&tree, &words(line), Hints::default(), seed)
-        .unwrap_or_else(|error| panic!("{line}: {error}"));
-    put(
-        root.path(),
-        std::str::from_utf8(&canary.file).unwrap(),
-        &canary.content,
-    );
+    let canary =
+        generate(&tree, &words(line), Hints::default(), seed).unwrap_or_else(|error| panic!("{line}: {error}"));
+    put(root.path(), std::str::from_utf8(&canary.file).unwrap(), &canary.content);
     let (passed, output) = start(root.path(), line).unwrap();
     let token = data_encoding::BASE32_NOPAD.encode(&seed).to_lowercase();
     assert!(
@@ -144,14 +131,11 @@ fn pytest_fails_with_the_canary_where_it_is_installed() {
 
 #[test]
 fn cargo_test_fails_with_the_canary() {
-    let manifest = "[package]\nname = \"one\"\nversion = \"0.1.0\"\nedition = \"2021\"\n[lib]\ndoctest = false\n[workspace]\n";
+    let manifest =
+        "[package]\nname = \"one\"\nversion = \"0.1.0\"\nedition = \"2021\"\n[lib]\ndoctest = false\n[workspace]\n";
     let library = "#![deny(warnings, missing_docs)]\n//! Docs.\n/// One.\npub fn one() -> u8 { 1 }\n// no end";
     let test = "#![deny(warnings)]\n#[test]\nfn slug() { assert_eq!(one::one(), 1); }\r\n";
-    let files = [
-        ("Cargo.toml", manifest),
-        ("src/lib.rs", library),
-        ("tests/it.rs", test),
-    ];
+    let files = [("Cargo.toml", manifest), ("src/lib.rs", library), ("tests/it.rs", test)];
     for line in [
         "cargo test --offline --quiet --lib",
         "cargo test --offline --test it",
@@ -169,10 +153,7 @@ fn node_test_fails_with_the_canary() {
     let files = [
         ("a.test.mjs", esm),
         ("test/b.js", cjs),
-        (
-            "package.json",
-            r#"{"scripts":{"test":"node --test test/b.js"}}"#,
-        ),
+        ("package.json", r#"{"scripts":{"test":"node --test test/b.js"}}"#),
     ];
     for line in [
         "node --test",

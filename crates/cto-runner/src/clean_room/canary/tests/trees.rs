@@ -7,10 +7,7 @@ use super::super::{LayeredTree, TreeView};
 
 fn put(path: &std::path::Path, bytes: &[u8]) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a test's own files need not survive a crash"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "a test's own files need not survive a crash")]
     fs::write(path, bytes).unwrap();
 }
 
@@ -46,12 +43,7 @@ fn the_patch_lies_over_the_baseline() {
         b"../base/a",
         b"/etc/passwd",
     ] {
-        assert_eq!(
-            tree.read(absent),
-            None,
-            "{}",
-            String::from_utf8_lossy(absent)
-        );
+        assert_eq!(tree.read(absent), None, "{}", String::from_utf8_lossy(absent));
     }
     let names = |directory: &[u8]| {
         tree.list(directory)
@@ -81,12 +73,7 @@ fn the_patch_lies_over_the_baseline() {
         (b"new/deep", true),
         (b"f/inner", false),
     ] {
-        assert_eq!(
-            tree.exists(path),
-            there,
-            "{}",
-            String::from_utf8_lossy(path)
-        );
+        assert_eq!(tree.exists(path), there, "{}", String::from_utf8_lossy(path));
     }
 }
 
@@ -105,9 +92,7 @@ fn links_and_pipes_are_not_read() {
         rustix::fs::Mode::from_raw_mode(0o600),
     )
     .unwrap();
-    let overrides = [(b"over".to_vec(), Some(base.join("out")))]
-        .into_iter()
-        .collect();
+    let overrides = [(b"over".to_vec(), Some(base.join("out")))].into_iter().collect();
     let tree = LayeredTree { base, overrides };
     for path in [&b"out"[..], b"inside", b"directory/file", b"pipe", b"over"] {
         assert_eq!(tree.read(path), None, "{}", String::from_utf8_lossy(path));

@@ -94,9 +94,7 @@ pub enum GitError {
         cap: u64,
     },
     /// It took too long.
-    #[error(
-        "wait for `git {command}`: it did not end in time; look for FIFOs in the target's git directory"
-    )]
+    #[error("wait for `git {command}`: it did not end in time; look for FIFOs in the target's git directory")]
     TimedOut {
         /// The subcommand.
         command: String,
@@ -119,9 +117,7 @@ impl Git {
             path.metadata()
                 .is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
         };
-        let mut candidates = GIT_DIRECTORIES
-            .iter()
-            .map(|directory| Path::new(directory).join("git"));
+        let mut candidates = GIT_DIRECTORIES.iter().map(|directory| Path::new(directory).join("git"));
         candidates
             .find(|path| usable(path))
             .map(Self::at)
@@ -182,10 +178,7 @@ impl Git {
         let cap = call.cap;
         let mut process = self.start(call)?;
         let mut output = Vec::new();
-        let read = process
-            .by_ref()
-            .take(cap.saturating_add(1))
-            .read_to_end(&mut output);
+        let read = process.by_ref().take(cap.saturating_add(1)).read_to_end(&mut output);
         if let Err(source) = read {
             return Err(process.explain(source));
         }
@@ -240,10 +233,7 @@ impl Git {
         } else {
             child.current_dir("/");
         }
-        child
-            .stdin(input)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+        child.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = child.spawn().map_err(failed)?;
         self.started.fetch_add(1, Ordering::Relaxed);
         let stdout = child.stdout.take();
@@ -263,10 +253,7 @@ impl Git {
         })
     }
 
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "tool.rs is the one module that starts git"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "tool.rs is the one module that starts git")]
     fn command(&self, arguments: &[OsString], environment: &[(&'static str, OsString)]) -> Command {
         let mut command = Command::new(&self.program);
         command.env_clear().envs([
@@ -331,11 +318,8 @@ impl GitCall {
     }
 
     pub(crate) fn args<S: AsRef<OsStr>>(mut self, arguments: impl IntoIterator<Item = S>) -> Self {
-        self.arguments.extend(
-            arguments
-                .into_iter()
-                .map(|argument| argument.as_ref().to_owned()),
-        );
+        self.arguments
+            .extend(arguments.into_iter().map(|argument| argument.as_ref().to_owned()));
         self
     }
 
@@ -432,9 +416,7 @@ impl GitProcess {
         self.done = true;
         let complaint = self.complaint();
         match status {
-            Ok(status) if !status.success() && !complaint.is_empty() => {
-                self.failure(status, &complaint)
-            }
+            Ok(status) if !status.success() && !complaint.is_empty() => self.failure(status, &complaint),
             _ => GitError::Io {
                 program: self.program.clone(),
                 source,
@@ -509,10 +491,7 @@ fn drain(mut stderr: impl Read) -> Vec<u8> {
 /// Puts input in memory, so that no second thread has to feed it.
 fn memory_file(bytes: &[u8]) -> io::Result<File> {
     use std::io::Seek as _;
-    let mut file = File::from(rustix::fs::memfd_create(
-        "git-input",
-        rustix::fs::MemfdFlags::CLOEXEC,
-    )?);
+    let mut file = File::from(rustix::fs::memfd_create("git-input", rustix::fs::MemfdFlags::CLOEXEC)?);
     file.write_all(bytes)?;
     file.rewind()?;
     Ok(file)
@@ -531,12 +510,7 @@ pub(crate) fn quote_path(path: &[u8]) -> Vec<u8> {
         match byte {
             b'"' | b'\\' => out.extend([b'\\', byte]),
             b' '..=b'~' => out.push(byte),
-            _ => out.extend([
-                b'\\',
-                b'0' + (byte >> 6),
-                b'0' + (byte >> 3 & 7),
-                b'0' + (byte & 7),
-            ]),
+            _ => out.extend([b'\\', b'0' + (byte >> 6), b'0' + (byte >> 3 & 7), b'0' + (byte & 7)]),
         }
     }
     out.push(b'"');
@@ -544,46 +518,4 @@ pub(crate) fn quote_path(path: &[u8]) -> Vec<u8> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn refuses_an_old_or_foreign_program() {
-        assert_eq!(parse_version("2.47.3\n"), Some((2, 47)));
-        assert_eq!(parse_version("2.40.1 (Apple Git-1)\n"), Some((2, 40)));
-        let foreign = Git::at("/bin/true".into());
-        assert!(matches!(foreign.version(), Err(GitError::Version { .. })));
-        let missing = Git::at("/nonexistent/git".into());
-        assert!(matches!(missing.version(), Err(GitError::Io { .. })));
-    }
-
-    #[test]
-    fn a_failure_carries_the_escaped_complaint_and_a_large_output_is_refused() {
-        let git = Git::find().unwrap();
-        let error = git
-            .run(GitCall::new("cat-file").arg("\x1b[31m"))
-            .unwrap_err();
-        assert!(!error.to_string().contains('\x1b'), "{error}");
-        let error = git.run(GitCall::new("version").cap(3)).unwrap_err();
-        assert!(
-            matches!(error, GitError::TooLarge { cap: 3, .. }),
-            "{error}"
-        );
-    }
-
-    #[test]
-    fn nothing_of_the_callers_environment_reaches_git() {
-        let git = Git::find().unwrap();
-        let seen = git
-            .run(GitCall::new("config").args(["--list", "--show-origin"]))
-            .unwrap();
-        for line in String::from_utf8(seen).unwrap().lines() {
-            assert!(line.starts_with("command line:"), "{line}");
-        }
-    }
-
-    #[test]
-    fn quotes_every_byte_that_git_quotes() {
-        assert_eq!(quote_path(b"a\n\"\\\xff b"), b"\"a\\012\\\"\\\\\\377 b\"");
-    }
-}
+mod tests;
