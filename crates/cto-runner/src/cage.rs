@@ -8,10 +8,7 @@ use cto_schema::{Enforce, Sha256Digest, TaskContract};
 
 use crate::baseline::Baseline;
 use crate::settings::{SandboxSettings, WorkspaceKind};
-use crate::toolchains::Toolchain;
-
-/// Where programs are looked up in every cage, before the toolchains' own directories are put in front.
-const SYSTEM_PATH: &str = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin";
+use crate::toolchains::{Toolchain, search_path};
 
 /// What every cage of a run has in common.
 #[derive(Debug)]
@@ -76,18 +73,11 @@ impl CagePlan<'_> {
 
     /// The complete environment of every cage; nothing of the host's is inherited.
     pub(crate) fn environment(&self) -> Vec<(OsString, OsString)> {
-        let mut path: Vec<String> = self
-            .toolchains
-            .iter()
-            .flat_map(|t| t.bin.iter())
-            .map(|bin| bin.display().to_string())
+        let bins = self.layers.iter().map(|(_, mount)| mount.join("bin"));
+        let path: Vec<String> = bins
+            .chain(search_path(&self.toolchains))
+            .map(|directory| directory.display().to_string())
             .collect();
-        path.extend(
-            self.layers
-                .iter()
-                .map(|(_, mount)| mount.join("bin").display().to_string()),
-        );
-        path.push(SYSTEM_PATH.to_owned());
         let fixed = [
             ("PATH", path.join(":")),
             ("HOME", cto_sandbox::HOME.to_owned()),

@@ -17,16 +17,7 @@ use crate::request::{Harness, RunRequest, Task};
 use crate::run::chain;
 use crate::sandbox_facts::{CageTest, DEFAULT_PROVIDER, cage_test, find_provider};
 use crate::source::{SourceError, SourceLock, SourceRepository};
-
-/// Directories of programs that every cage shows.
-const SYSTEM_PROGRAMS: [&str; 6] = [
-    "/usr/local/bin",
-    "/usr/bin",
-    "/bin",
-    "/usr/local/sbin",
-    "/usr/sbin",
-    "/sbin",
-];
+use crate::toolchains::{Toolchain, find_program, from_root, search_path};
 
 /// What was gathered for one run, and the things themselves where the run goes on to use them.
 pub(crate) struct Gathering {
@@ -210,11 +201,10 @@ pub(crate) fn program_in_view(program: &OsStr, toolchains: &[PathBuf]) -> bool {
     if path.components().count() > 1 {
         return true;
     }
-    let bins = toolchains
-        .iter()
-        .flat_map(|root| crate::toolchains::from_root(root).bin);
-    let places = bins.chain(SYSTEM_PROGRAMS.iter().map(PathBuf::from));
-    places.into_iter().any(|place| place.join(path).exists())
+    let enabled: Vec<Toolchain> = toolchains.iter().map(|root| from_root(root)).collect();
+    program
+        .to_str()
+        .is_some_and(|name| find_program(name, &search_path(&enabled)).is_some())
 }
 
 fn home_inside_target(harness: &Harness, contract: Option<&TaskContract>) -> bool {

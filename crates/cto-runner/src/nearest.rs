@@ -1,7 +1,7 @@
 //! The nearest known name, for errors that say what was probably meant.
 
 /// Returns the candidate closest to `name` by edit distance, if it is close enough to be a likely slip.
-pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
+pub(crate) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
     let limit = (name.chars().count() / 3).max(2);
     candidates
         .into_iter()

@@ -1,6 +1,5 @@
 //! The agent's own repository: its objects are packed anew and hashed anew, and nothing of the target's settings is in it.
 
-use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _, lchown};
 use std::path::{Path, PathBuf};
@@ -146,7 +145,7 @@ fn settle(root: &Path, owner: Option<(u32, u32)>) -> Result<(), BaselineError> {
         }
         if metadata.is_dir() {
             for entry in fs::read_dir(&path).at(&path)? {
-                pending.push(path.join(OsString::from(entry.at(&path)?.file_name())));
+                pending.push(path.join(entry.at(&path)?.file_name()));
             }
         }
     }

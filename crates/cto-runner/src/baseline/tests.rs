@@ -10,6 +10,14 @@ use super::sample::{Bench, Node, Tree, file, read, tree, write};
 use super::*;
 use crate::tool::{Git, GitCall, Input};
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the age of files that a test made is told by the real clock"
+)]
+fn now() -> SystemTime {
+    SystemTime::now()
+}
+
 fn sample() -> Tree {
     let mut tree = tree([
         ("README", file("hello\r\nworld")),
@@ -17,8 +25,11 @@ fn sample() -> Tree {
         ("src/a.b", file("")),
         ("src/a/deep/x", file("x\n")),
         ("link", Node::Symlink(b"src/run.sh".to_vec())),
-        ("id", file("$Id$\n")),
-        (".gitattributes", file("* text=auto eol=crlf ident filter=lfs\n")),
+        ("id", file("$Id: 12 $\n")),
+        (
+            ".gitattributes",
+            file("* text=auto eol=crlf ident filter=lfs\nREADME text\n"),
+        ),
     ]);
     tree.insert(b"\xff na\nme\t\"q".to_vec(), file("odd\n"));
     tree
@@ -69,12 +80,27 @@ fn status_of_the_agents_repository_rehashes_nothing() {
     let bench = Bench::new();
     let baseline = bench.baseline(&sample());
     let git_dir = baseline.git_layer().join(".git");
-    // An unreadable blob would have to be read if any entry's stat information were wrong.
-    let call = GitCall::new("diff-files")
-        .args(["--name-only"])
-        .git_dir(&git_dir)
-        .work_tree(baseline.files());
-    assert_eq!(bench.git.run(call).unwrap(), b"");
+    let differing = || {
+        let call = GitCall::new("diff-files")
+            .args(["--name-only"])
+            .git_dir(&git_dir)
+            .work_tree(baseline.files());
+        String::from_utf8(bench.git.run(call).unwrap()).unwrap()
+    };
+    // Other content behind the same stat information is only seen by who reads it.
+    let readme = baseline.files().join("README");
+    let times = fs::metadata(&readme).unwrap();
+    assert_eq!(
+        times.mtime(),
+        1_000_000_000,
+        "older than any index, so never racily clean"
+    );
+    write(&readme, "HELLO\r\nWORLD");
+    let times = fs::FileTimes::new().set_modified(times.modified().unwrap());
+    fs::File::open(&readme).unwrap().set_times(times).unwrap();
+    assert_eq!(differing(), "");
+    write(&readme, "other");
+    assert_eq!(differing(), "README\n");
 }
 
 #[test]
@@ -258,7 +284,7 @@ fn damaged_objects_are_errors() {
                     drop(baseline);
                     bench
                         .store
-                        .gc(&[], Duration::ZERO, SystemTime::now() + Duration::from_secs(9))
+                        .gc(&[], Duration::ZERO, now() + Duration::from_secs(9))
                         .unwrap();
                 }
             }
@@ -328,7 +354,7 @@ fn what_a_crash_leaves_is_harmless_and_removed() {
         .unwrap();
     assert_eq!(read(baseline.files()), sample());
 
-    let later = SystemTime::now() + Duration::from_secs(10);
+    let later = now() + Duration::from_secs(10);
     let report = bench.store.gc(&[], Duration::ZERO, later).unwrap();
     assert_eq!(
         (report.commits, report.trees, report.unfinished),

@@ -8,7 +8,7 @@ use cto_schema::{
 use super::LoadedCase;
 
 /// Returns the contract of a case with one of its verification commands, chosen by index; none out of range.
-pub fn contract_for(loaded: &LoadedCase, verification: usize) -> TaskContract {
+pub(crate) fn contract_for(loaded: &LoadedCase, verification: usize) -> TaskContract {
     let case = &loaded.case;
     let command = case.verification.get(verification);
     let shown = command.map(|argv| argv.join(" ")).unwrap_or_default();

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use cto_schema::Case;
 
 pub use check::check;
-pub use contract::contract_for;
+pub(crate) use contract::contract_for;
 pub use embedded::embedded;
 pub use load::{find, load};
 

@@ -25,7 +25,7 @@ pub(crate) struct Room<'a> {
 
 /// The clean room failed, not what was verified in it.
 #[derive(Debug, thiserror::Error)]
-pub enum RoomError {
+pub(crate) enum RoomError {
     /// A cage could not be made.
     #[error("make a cage for verification")]
     Jail(#[from] JailError),

@@ -11,7 +11,8 @@ use serde_json::Value;
 
 use crate::cases::LoadedCase;
 
-pub use fake::{PLAYS, Play, play as play_fake};
+pub(crate) use fake::play as play_fake;
+pub use fake::{PLAYS, Play};
 
 /// Every engine that this version knows.
 pub const ENGINES: &[&dyn Engine] = &[&fake::Fake, &command::Command];

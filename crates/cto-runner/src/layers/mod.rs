@@ -11,7 +11,8 @@ use std::path::PathBuf;
 
 use cto_schema::{DependencyLayer, Sha256Digest};
 
-pub use store::{check, freeze, list, remove_unused, resolve};
+pub use store::{check, freeze, list};
+pub(crate) use store::{remove_unused, resolve};
 
 /// What is to be frozen.
 #[derive(Clone, Debug)]

@@ -77,7 +77,7 @@ pub fn freeze(request: &FreezeRequest, layers_root: &Path) -> Result<Frozen, Lay
 }
 
 /// Returns the directory to mount for a contract's layer.
-pub fn resolve(layers_root: &Path, layer: &DependencyLayer) -> Result<PathBuf, LayerError> {
+pub(crate) fn resolve(layers_root: &Path, layer: &DependencyLayer) -> Result<PathBuf, LayerError> {
     let tree = layers_root.join(layer.digest.hex()).join("tree");
     if fs::symlink_metadata(&tree).is_ok_and(|found| found.is_dir()) {
         return Ok(tree);
@@ -150,7 +150,10 @@ pub fn list(layers_root: &Path) -> Result<Vec<StoredLayer>, LayerError> {
 /// Removes every layer that is not in `used`, and what interrupted freezes left; returns the removed digests.
 ///
 /// The caller knows which contracts and runs are alive; this function only knows the store.
-pub fn remove_unused(layers_root: &Path, used: &BTreeSet<Sha256Digest>) -> Result<Vec<Sha256Digest>, LayerError> {
+pub(crate) fn remove_unused(
+    layers_root: &Path,
+    used: &BTreeSet<Sha256Digest>,
+) -> Result<Vec<Sha256Digest>, LayerError> {
     let mut removed = Vec::new();
     for path in children(layers_root)? {
         let Some(name) = path.file_name().and_then(|name| name.to_str()) else {

@@ -220,7 +220,7 @@ fn limits_hit(supervised: &Supervised, disk_mib: u32) -> Vec<LimitHit> {
         hits.push(LimitHit {
             limit: limit.to_owned(),
             detail,
-        })
+        });
     };
     if usage.oom_kills > 0 {
         add(
@@ -281,7 +281,6 @@ pub(crate) fn enforcement(seen: &cto_sandbox::Enforcement) -> Enforcement {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
 
     #[test]
     fn the_streams_events_are_only_ever_quotes() {

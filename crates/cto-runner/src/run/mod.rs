@@ -45,6 +45,14 @@ pub struct Watch<'a> {
     pub stop: &'a Stop,
 }
 
+impl std::fmt::Debug for Watch<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Watch")
+            .field("stop", &self.stop)
+            .finish_non_exhaustive()
+    }
+}
+
 /// Why a journey ends early. What was observed until then is on record all the same.
 #[derive(Debug)]
 enum Halt {

@@ -82,6 +82,11 @@ fn every_unusable_path_has_its_own_refusal() {
         format!("gitdir: {}\n", path.join(".git").display()),
     );
     assert!(matches!(open(&thief), SourceError::ForeignGitDirectory { .. }));
+    git(&bench, &path, &["worktree", "add", "-q", "--detach", "../honest"]);
+    let honest = path.with_file_name("honest");
+    SourceRepository::open(&honest).unwrap();
+    write(&thief.join(".git"), fs::read(honest.join(".git")).unwrap());
+    assert!(open(&thief).to_string().contains("another work tree"));
     let linked = bench.place("linked");
     symlink(path.join(".git"), linked.join(".git")).unwrap();
     assert!(matches!(open(&linked), SourceError::Symlink { .. }));
@@ -195,7 +200,7 @@ fn a_shallow_clone_is_a_target_and_a_partial_one_says_what_to_do() {
     git(&bench, &place, &["clone", "-q", "--depth=1", &url, "shallow"]);
     let shallow = SourceRepository::open(&place.join("shallow")).unwrap();
     let (source, commit) = (shallow.objects().unwrap(), shallow.head_commit().unwrap());
-    assert_eq!(source.shallow, [commit.clone()]);
+    assert_eq!(source.shallow, std::slice::from_ref(&commit));
     for history in [History::Baseline, History::Full] {
         bench
             .store
@@ -224,6 +229,9 @@ fn a_shallow_clone_is_a_target_and_a_partial_one_says_what_to_do() {
     );
 }
 
+/// A name, and what is done to the repository.
+type Step = (&'static str, fn(&Bench, &Path));
+
 #[test]
 fn the_state_shows_every_change_of_the_git_directory() {
     let bench = Bench::new();
@@ -231,7 +239,7 @@ fn the_state_shows_every_change_of_the_git_directory() {
     let repository = SourceRepository::open(&path).unwrap();
     let mut last = repository.state().unwrap();
     assert_eq!(repository.state().unwrap(), last);
-    let steps: [(&str, fn(&Bench, &Path)); 11] = [
+    let steps: [Step; 11] = [
         ("config", |_, p| write(&p.join(".git/config"), "[core]\n\tx = y\n")),
         ("hook", |_, p| write(&p.join(".git/hooks/pre-commit"), "x")),
         ("hook mode", |_, p| {
@@ -247,7 +255,7 @@ fn the_state_shows_every_change_of_the_git_directory() {
             git(b, p, &["add", "new"]);
         }),
         ("worktree", |b, p| {
-            drop(git(b, p, &["worktree", "add", "-q", "--detach", "../w2"]))
+            git(b, p, &["worktree", "add", "-q", "--detach", "../w2"]);
         }),
         ("commit", |b, p| drop(git(b, p, &["commit", "-qm", "two"]))),
     ];
@@ -369,10 +377,15 @@ fn nothing_of_a_hostile_target_is_executed() {
     // A submodule that is checked out has settings of its own.
     let module = path.join("module");
     git(&bench, &path, &["init", "-q", "module"]);
-    git(&bench, &module, &["commit", "-q", "--allow-empty", "-m", "x"]);
+    write(&module.join("x"), "x");
+    write(&module.join(".gitattributes"), "* filter=evil\n");
+    git(&bench, &module, &["add", "-A"]);
+    git(&bench, &module, &["commit", "-qm", "x"]);
     git(&bench, &path, &["add", "module"]);
     git(&bench, &path, &["commit", "-qm", "three"]);
-    write(&module.join(".git/config"), format!("[core]\n\tfsmonitor = {evil}\n"));
+    let config = format!("[core]\n\tfsmonitor = {evil}\n[filter \"evil\"]\n\tclean = {evil}\n");
+    write(&module.join(".git/config"), config);
+    write(&module.join("x"), "y");
     write(
         &path.join(".git/evil.config"),
         format!("[core]\n\tfsmonitor = {evil}\n"),

@@ -1,5 +1,8 @@
 //! The one place that starts git, under an environment that no repository, user or host can configure.
 
+mod error;
+mod quote;
+
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Read, Write as _};
@@ -15,6 +18,9 @@ use std::time::{Duration, Instant};
 
 use cto_schema::escape;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+pub use error::GitError;
+pub(crate) use quote::quote_path;
 
 /// Where git is looked for, in this order; `PATH` is never asked, because a target could put a git there.
 pub const GIT_DIRECTORIES: [&str; 2] = ["/usr/local/bin", "/usr/bin"];
@@ -49,57 +55,6 @@ const SETTINGS: [&str; 20] = [
     "diff.external=",
     "submodule.recurse=false",
 ];
-
-/// Why a call of git gave no answer.
-#[derive(Debug, thiserror::Error)]
-pub enum GitError {
-    /// No program was found.
-    #[error("find git in {}: install git {}.{} or newer, or name its path in the configuration", .searched.join(" or "), OLDEST_GIT.0, OLDEST_GIT.1)]
-    Missing {
-        /// The directories that were looked at.
-        searched: Vec<String>,
-    },
-    /// The program is too old, or says no version.
-    #[error("use {} as git: it says \"{said}\", and {}.{} is the oldest that works; install a newer git or name another path in the configuration", .program.display(), OLDEST_GIT.0, OLDEST_GIT.1)]
-    Version {
-        /// The program.
-        program: PathBuf,
-        /// What it said, escaped.
-        said: String,
-    },
-    /// The process could not be started, or its pipes failed.
-    #[error("run {}", .program.display())]
-    Io {
-        /// The program.
-        program: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// It ended with another status than 0.
-    #[error("get an answer from `git {command}` ({status}): {stderr}")]
-    Failed {
-        /// The subcommand.
-        command: String,
-        /// How it ended.
-        status: String,
-        /// What it complained about, escaped and cut.
-        stderr: String,
-    },
-    /// Its output was larger than the caller takes.
-    #[error("take the output of `git {command}`: it is larger than {cap} bytes")]
-    TooLarge {
-        /// The subcommand.
-        command: String,
-        /// The limit in bytes.
-        cap: u64,
-    },
-    /// It took too long.
-    #[error("wait for `git {command}`: it did not end in time; look for FIFOs in the target's git directory")]
-    TimedOut {
-        /// The subcommand.
-        command: String,
-    },
-}
 
 /// A git program.
 #[derive(Debug)]
@@ -500,21 +455,6 @@ fn memory_file(bytes: &[u8]) -> io::Result<File> {
 fn parse_version(text: &str) -> Option<(u32, u32)> {
     let mut parts = text.trim_end().split(['.', ' ']);
     Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
-}
-
-/// Quotes a path as git does in patches, import streams and lists of directories.
-pub(crate) fn quote_path(path: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(path.len() + 2);
-    out.push(b'"');
-    for &byte in path {
-        match byte {
-            b'"' | b'\\' => out.extend([b'\\', byte]),
-            b' '..=b'~' => out.push(byte),
-            _ => out.extend([b'\\', b'0' + (byte >> 6), b'0' + (byte >> 3 & 7), b'0' + (byte & 7)]),
-        }
-    }
-    out.push(b'"');
-    out
 }
 
 #[cfg(test)]

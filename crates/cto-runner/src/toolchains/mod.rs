@@ -16,7 +16,7 @@ use std::path::{Component, Path, PathBuf};
 use known::{SINGLE, VERSIONS};
 
 /// Where programs are looked up when no toolchain is enabled.
-pub const SYSTEM_PATH: [&str; 3] = ["/usr/local/bin", "/usr/bin", "/bin"];
+pub(crate) const SYSTEM_PATH: [&str; 3] = ["/usr/local/bin", "/usr/bin", "/bin"];
 
 /// A toolchain that a sandbox does not see by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -187,7 +187,7 @@ fn toolchain(name: &str, root: &Path, bin: Option<&Path>, note: Option<&str>) ->
 }
 
 /// Describes a root that configuration names: its `bin` directory, or itself where the programs lie in it.
-pub fn from_root(root: &Path) -> Toolchain {
+pub(crate) fn from_root(root: &Path) -> Toolchain {
     let places = [root.join("bin"), root.join("installation/bin"), root.to_owned()];
     let bin = places.iter().find(|place| place.is_dir()).map(PathBuf::as_path);
     let name = root
@@ -217,7 +217,7 @@ fn directories(parent: &Path) -> Vec<PathBuf> {
 }
 
 /// Returns the search path of a sandbox: enabled toolchains first, then the system's.
-pub fn search_path(enabled: &[Toolchain]) -> Vec<PathBuf> {
+pub(crate) fn search_path(enabled: &[Toolchain]) -> Vec<PathBuf> {
     let mut path: Vec<PathBuf> = enabled
         .iter()
         .flat_map(|toolchain| toolchain.bin.iter().cloned())
@@ -228,7 +228,7 @@ pub fn search_path(enabled: &[Toolchain]) -> Vec<PathBuf> {
 
 /// Finds a program in absolute directories; a name with a slash, an empty or a relative entry never matches, so that
 /// the current directory has no say.
-pub fn find_program(name: &str, path: &[PathBuf]) -> Option<PathBuf> {
+pub(crate) fn find_program(name: &str, path: &[PathBuf]) -> Option<PathBuf> {
     if name.is_empty() || name.contains(['/', '\0']) || name == "." || name == ".." {
         return None;
     }

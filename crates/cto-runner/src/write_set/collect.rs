@@ -25,6 +25,9 @@ const AGGREGATE_ABOVE: usize = 1000;
 const PATH_CAP: usize = 4095;
 const SET_ID: u32 = 0o6000;
 
+/// A path that is kept out, and the digest of its content.
+type IgnoredFile = (Vec<u8>, Option<Sha256Digest>);
+
 /// Reads the exact write set of a workspace at rest.
 pub fn collect(
     git: &Git,
@@ -314,7 +317,7 @@ impl Collection<'_> {
         self.write_set
             .unsafe_entries
             .sort_by_key(|entry| (entry.path.bytes(), entry.reason.clone()));
-        let mut groups: BTreeMap<(Vec<u8>, &'static str), Vec<(Vec<u8>, Option<Sha256Digest>)>> = BTreeMap::new();
+        let mut groups: BTreeMap<(Vec<u8>, &'static str), Vec<IgnoredFile>> = BTreeMap::new();
         for (path, digest, because) in std::mem::take(&mut self.ignored) {
             groups
                 .entry((self.newest_directory(&path)?, because))

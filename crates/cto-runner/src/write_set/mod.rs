@@ -10,9 +10,9 @@ mod names;
 mod observe;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod desk;
 #[cfg(test)]
-pub(crate) use tests::{Desk, copy as copy_for_tests};
+mod tests;
 
 use std::collections::BTreeMap;
 use std::io;

@@ -1,11 +1,8 @@
 //! The real binary on real repositories, seen from the host.
 #![expect(
     clippy::unwrap_used,
-    clippy::expect_used,
     clippy::panic,
-    clippy::print_stderr,
     clippy::disallowed_methods,
-    missing_docs,
     unreachable_pub,
     reason = "tests drive the program from outside and may fail loudly"
 )]

@@ -74,7 +74,12 @@ fn unusual_content_is_patched_byte_for_byte() {
                   printf '\\000\\001\\002binary' > blob";
     let (exit, report) = installation.agent(&task, script);
     // A new name with a control character is a violation of its own, and is in the patch all the same.
-    assert_eq!((exit, codes(&report)), (1, vec!["unsafe_file".to_owned()]), "{:#}", report["blockers"]);
+    assert_eq!(
+        (exit, codes(&report)),
+        (1, vec!["unsafe_file".to_owned()]),
+        "{:#}",
+        report["blockers"]
+    );
     assert_eq!(report["tests_passed"], true);
     let patch = installation.bundle(&report).join("patch.diff");
     git(&repository, &["apply", "--index", patch.to_str().unwrap()]);

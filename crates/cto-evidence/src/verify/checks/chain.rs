@@ -59,9 +59,6 @@ pub(super) fn journal(context: &Context<'_>) -> Finding {
         return Err(format!("it ends in state {state:?} without a verdict"));
     }
     let (opened, report) = (opened(context)?, context.report()?);
-    if report.status == Status::Pass {
-        whole_journey(context)?;
-    }
     differing(&[
         ("harness_version", opened.harness_version == report.harness_version),
         ("backend", opened.backend == report.backend),
@@ -74,7 +71,10 @@ pub(super) fn journal(context: &Context<'_>) -> Finding {
 }
 
 /// A journal may stop observing at any point, but only one that went all the way can be a pass.
-fn whole_journey(context: &Context<'_>) -> Result<(), String> {
+pub(super) fn journey(context: &Context<'_>) -> Finding {
+    if context.report()?.status != Status::Pass {
+        return not_applicable("only a pass has to have gone all the way");
+    }
     let steps = [
         "facts_gathered",
         "decided",
@@ -92,7 +92,7 @@ fn whole_journey(context: &Context<'_>) -> Result<(), String> {
     if context.reached("recovery_intent")? {
         return Err("a pass whose journal tells of an interruption".to_owned());
     }
-    Ok(())
+    yes("every step of a pass is on record, without an interruption")
 }
 
 /// Reads a monotonic offset that may not go back.
@@ -234,11 +234,16 @@ pub(super) fn event_order(context: &Context<'_>) -> Finding {
     let report = context.report()?;
     let events = context.events()?;
     let kinds: Vec<EventType> = events.iter().map(|(event, _)| event.kind).collect();
-    let once = |kind| kinds.iter().filter(|k| **k == kind).count() == 1;
+    let count = |kind| kinds.iter().filter(|k| **k == kind).count();
+    // A recovery repeats the verdict's event: what an interrupted run said before its seal was not yet a verdict.
+    let recoveries = context
+        .journal_events()?
+        .filter(|event| matches!(event, JournalEvent::RecoveryIntent { .. }))
+        .count();
     if kinds.first() != Some(&EventType::RunStarted)
         || kinds.last() != Some(&EventType::RunCompleted)
-        || !once(EventType::RunStarted)
-        || !once(EventType::RunCompleted)
+        || count(EventType::RunStarted) != 1
+        || count(EventType::RunCompleted) > 1 + recoveries
     {
         return Err("the stream does not start with one run.started and end with one run.completed".to_owned());
     }

@@ -32,6 +32,7 @@ pub(super) const CHECKS: &[(&str, CheckFunction)] = &[
     ("contract", documents::contract),
     ("run-id", documents::run_id),
     ("journal", chain::journal),
+    ("journey", chain::journey),
     ("journal-digests", chain::journal_digests),
     ("nonce", chain::nonce),
     ("event-chain", chain::event_chain),

@@ -45,9 +45,9 @@ const WORLDS: &[(&str, Edit)] = &[
     ("nonce", |w| w.events[0].1 = json!({"nonce": "00"})),
     ("journal", |w| drop(w.journal.remove(4))),
     ("journal", |w| w.journal.swap(6, 7)),
-    ("journal", |w| w.journal.clear()),
-    ("journal", |w| w.journal.truncate(8)),
-    ("journal", |w| {
+    ("journey", |w| w.journal.clear()),
+    ("journey", |w| w.journal.truncate(7)),
+    ("journey", |w| {
         w.journal
             .insert(10, JournalEvent::RecoveryIntent { last: String::new() })
     }),

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::{Engine, EngineError, EngineManifest, EngineTask, Invocation, Normalized};
 
 pub use play::{PLAYS, Play};
-pub use program::play;
+pub(crate) use program::play;
 
 /// The default lane.
 pub(super) struct Fake;

@@ -11,7 +11,7 @@ use super::play::Step;
 /// Plays a script, as the embedded program `fake`; returns its exit code.
 ///
 /// A step that the cage refuses is not an error of the play: real agents go on as well.
-pub fn play(input: &str) -> i32 {
+pub(crate) fn play(input: &str) -> i32 {
     let Ok(steps) = serde_json::from_str::<Vec<Step>>(input) else {
         return 64;
     };
