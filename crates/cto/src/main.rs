@@ -7,6 +7,8 @@ mod find;
 mod installation;
 mod output;
 mod progress;
+#[cfg(test)]
+mod reference;
 mod render;
 
 use std::process::ExitCode;

@@ -10,6 +10,7 @@ use cto_schema::{EntryState, History, Sha256Digest};
 use rustix::fs::FileType;
 
 use super::error::{At as _, BaselineError};
+use super::lock::Lock;
 use super::objects::ObjectFormat;
 use super::{beneath, manifest};
 
@@ -27,8 +28,8 @@ pub struct Baseline {
     pub(super) has_ignore_rules: bool,
     pub(super) reader: PathBuf,
     pub(super) files_fd: OwnedFd,
-    #[expect(dead_code, reason = "closing them is what releases the entry")]
-    pub(super) locks: [OwnedFd; 2],
+    #[expect(dead_code, reason = "dropping them is what releases the entry")]
+    pub(super) locks: [Lock; 2],
 }
 
 impl Baseline {

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -12,6 +11,7 @@ use cto_schema::{History, escape};
 use rustix::fs::{FileType, FlockOperation, Mode, OFlags};
 
 use super::error::{At as _, BaselineError};
+use super::lock::Lock;
 use super::store::{BaselineKey, BaselineStore, TreeMeta, read_meta};
 use super::{beneath, manifest};
 
@@ -118,7 +118,7 @@ impl BaselineStore {
                 continue;
             }
             let held = match beneath::open_directory(&path) {
-                Ok(fd) => rustix::fs::flock(&fd, FlockOperation::NonBlockingLockExclusive).is_err(),
+                Ok(fd) => Lock::take(fd, FlockOperation::NonBlockingLockExclusive).is_err(),
                 Err(_) => false,
             };
             if !held {
@@ -154,12 +154,12 @@ impl BaselineStore {
     }
 
     /// Takes a lock only if nobody has it, without noting a use.
-    fn try_lock(&self, name: &str) -> Result<Option<OwnedFd>, BaselineError> {
+    fn try_lock(&self, name: &str) -> Result<Option<Lock>, BaselineError> {
         let path = self.root().join("locks").join(name);
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let lock = rustix::fs::open(&path, flags, Mode::from_raw_mode(0o600)).at(&path)?;
-        match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Some(lock)),
+        match Lock::take(lock, FlockOperation::NonBlockingLockExclusive) {
+            Ok(lock) => Ok(Some(lock)),
             Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
             Err(errno) => Err(errno).at(&path),
         }

@@ -5,6 +5,7 @@ mod error;
 mod frozen;
 mod gc;
 mod layer;
+mod lock;
 mod manifest;
 mod objects;
 mod store;
@@ -21,4 +22,5 @@ pub use gc::{Collected as GarbageReport, TreeCheck};
 pub use objects::{ObjectFormat, ObjectSource};
 pub use store::{BaselineKey, BaselineStore};
 
+pub(crate) use lock::Lock;
 pub(crate) use objects::init_bare;

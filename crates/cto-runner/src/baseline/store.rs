@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io::{self, Write as _};
-use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -12,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::{At as _, BaselineError};
 use super::frozen::Baseline;
+use super::lock::Lock;
 use super::objects::{ObjectFormat, ObjectSource, init_bare};
 use super::{beneath, layer, tree};
 use crate::tool::Git;
@@ -110,14 +110,14 @@ impl BaselineStore {
         {
             self.build(git, source, commit, history, &name, allow_gitlinks)?;
         }
-        rustix::fs::flock(&lock, FlockOperation::LockShared).at(&self.root)?;
+        lock.turn(FlockOperation::LockShared).at(&self.root)?;
         let path = self.root.join("commits").join(&name);
         self.find(&name, lock, allow_gitlinks)?
             .ok_or(BaselineError::Damaged { path })
     }
 
     /// Looks an entry up; `None` when the commit or its tree is not there.
-    fn find(&self, name: &str, lock: OwnedFd, allow_gitlinks: bool) -> Result<Option<Baseline>, BaselineError> {
+    fn find(&self, name: &str, lock: Lock, allow_gitlinks: bool) -> Result<Option<Baseline>, BaselineError> {
         let Some(commit) = self.commit_meta(name)? else {
             return Ok(None);
         };
@@ -245,12 +245,12 @@ impl BaselineStore {
             .tempdir_in(&tmp)
             .at(&tmp)?;
         let lock = beneath::open_directory(directory.path()).at(directory.path())?;
-        rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive).at(directory.path())?;
+        let lock = Lock::take(lock, FlockOperation::NonBlockingLockExclusive).at(directory.path())?;
         Ok(WorkDirectory { directory, lock })
     }
 
     /// Takes a lock that is named like what it guards, and notes when; lock files are never removed.
-    pub(crate) fn lock(&self, name: &str, operation: FlockOperation) -> Result<OwnedFd, BaselineError> {
+    pub(crate) fn lock(&self, name: &str, operation: FlockOperation) -> Result<Lock, BaselineError> {
         let path = self.root.join("locks").join(name);
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let lock = rustix::fs::open(&path, flags, Mode::from_raw_mode(0o600)).at(&path)?;
@@ -258,14 +258,9 @@ impl BaselineStore {
             tv_sec: 0,
             tv_nsec: UTIME_NOW,
         };
-        loop {
-            match rustix::fs::flock(&lock, operation) {
-                Err(rustix::io::Errno::INTR) => {}
-                other => break other.at(&path)?,
-            }
-        }
+        let lock = Lock::take(lock, operation).at(&path)?;
         rustix::fs::futimens(
-            &lock,
+            lock.file(),
             &Timestamps {
                 last_access: now,
                 last_modification: now,
@@ -329,7 +324,7 @@ impl BaselineStore {
 #[derive(Debug)]
 pub(crate) struct WorkDirectory {
     directory: tempfile::TempDir,
-    lock: OwnedFd,
+    lock: Lock,
 }
 
 impl WorkDirectory {

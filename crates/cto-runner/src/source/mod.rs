@@ -13,7 +13,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use crate::baseline::{ObjectFormat, ObjectSource, beneath};
+use crate::baseline::{Lock, ObjectFormat, ObjectSource, beneath};
 use crate::tool::GitError;
 
 pub use dirty::DirtyPaths;
@@ -143,8 +143,8 @@ pub struct SourceRepository {
 /// Holds a target; the kernel releases it when the process ends, however it ends.
 #[derive(Debug)]
 pub struct SourceLock {
-    #[expect(dead_code, reason = "closing it is what releases the target")]
-    pub(super) directory: OwnedFd,
+    #[expect(dead_code, reason = "dropping it is what releases the target")]
+    pub(super) directory: Lock,
 }
 
 impl SourceRepository {
@@ -197,8 +197,8 @@ impl SourceRepository {
     fn lock_as(&self, operation: rustix::fs::FlockOperation) -> Result<SourceLock, SourceError> {
         let opened = rustix::fs::openat(&self.directory, ".", beneath::DIRECTORY, rustix::fs::Mode::empty());
         let directory = opened.map_err(|errno| self.io(".", errno))?;
-        match rustix::fs::flock(&directory, operation) {
-            Ok(()) => Ok(SourceLock { directory }),
+        match Lock::take(directory, operation) {
+            Ok(directory) => Ok(SourceLock { directory }),
             Err(rustix::io::Errno::WOULDBLOCK) => Err(SourceError::Busy {
                 path: self.path.clone(),
             }),

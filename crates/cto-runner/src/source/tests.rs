@@ -53,7 +53,10 @@ fn every_unusable_path_has_its_own_refusal() {
             .to_string()
             .contains(&format!("repository {}; write that", path.display()))
     );
-    assert!(matches!(open(Path::new("/usr")), SourceError::NotARepository { .. }));
+    assert!(matches!(
+        open(&bench.place("plain")),
+        SourceError::NotARepository { .. }
+    ));
     let bare = bench.place("bare");
     git(&bench, &bare, &["init", "-q", "--bare"]);
     assert!(matches!(open(&bare), SourceError::Bare { .. }));

@@ -1,0 +1,61 @@
+//! Generated schemas: what is committed is what the types say.
+#![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests read and write the repository's files")]
+
+use std::path::{Path, PathBuf};
+
+use cto_schema as s;
+use schemars::JsonSchema;
+use schemars::generate::SchemaSettings;
+
+fn schema<T: JsonSchema>() -> String {
+    let schema = SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<T>();
+    let mut text = serde_json::to_string_pretty(&schema).unwrap();
+    text.push('\n');
+    text
+}
+
+fn documents() -> Vec<(&'static str, String)> {
+    vec![
+        ("attestation-envelope", schema::<s::Envelope>()),
+        ("case", schema::<s::Case>()),
+        ("contract", schema::<s::TaskContract>()),
+        ("decision", schema::<s::EligibilityDecision>()),
+        ("enforcement", schema::<s::Enforcement>()),
+        ("event", schema::<s::Event>()),
+        ("journal-record", schema::<s::JournalRecord>()),
+        ("proof-allowed-paths", schema::<s::AllowedPathsProof>()),
+        ("proof-forbidden-actions", schema::<s::ForbiddenActionsProof>()),
+        ("proof-no-target-inspection", schema::<s::NoTargetInspection>()),
+        ("proof-source-non-mutation", schema::<s::SourceNonMutation>()),
+        ("proof-tree", schema::<s::TreeProof>()),
+        ("report", schema::<s::Report>()),
+        ("statement", schema::<s::Statement>()),
+        ("trace-span", schema::<s::Span>()),
+        ("write-set", schema::<s::WriteSet>()),
+    ]
+}
+
+fn place() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../schemas")
+}
+
+/// Run with `CTO_UPDATE=1` to write them anew.
+#[test]
+fn committed_schemas_are_what_the_types_say() {
+    let update = std::env::var_os("CTO_UPDATE").is_some();
+    let mut names = Vec::new();
+    for (name, text) in documents() {
+        let path = place().join(format!("{name}.json"));
+        if update {
+            std::fs::create_dir_all(place()).unwrap();
+            std::fs::write(&path, &text).unwrap();
+        }
+        let committed = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(committed == text, "schemas/{name}.json is stale: CTO_UPDATE=1 cargo nextest run -p cto-schema");
+        names.push(format!("{name}.json"));
+    }
+    let found = std::fs::read_dir(place()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    for file in found {
+        assert!(names.contains(&file), "schemas/{file} belongs to no type");
+    }
+}
