@@ -8,6 +8,8 @@ use std::path::{Component, Path, PathBuf};
 use cto_schema::{DependencyLayer, Sha256Digest, escape};
 use rustix::fs::FlockOperation;
 
+use crate::baseline::Lock;
+
 use super::manifest::Manifest;
 use super::{FreezeRequest, Frozen, LayerError, StoredLayer, copy, shown};
 
@@ -48,7 +50,10 @@ pub fn freeze(request: &FreezeRequest, layers_root: &Path) -> Result<Frozen, Lay
     // The copy is what will be used, so the copy is what is hashed.
     let manifest = Manifest::of(&tree)?;
     let digest = manifest.digest();
-    let notes = notes(&source, &request.mount);
+    let mut notes = notes(&source, &request.mount);
+    if manifest.files == 0 {
+        notes.push("the directory holds no file, so the layer is empty".to_owned());
+    }
     let meta = serde_json::json!({
         "name": request.name,
         "source": source.to_string_lossy(),
@@ -225,10 +230,8 @@ fn publish(work: tempfile::TempDir, target: &Path, root: &Path) -> Result<bool, 
     }
 }
 
-fn lock(path: &Path, operation: FlockOperation) -> std::io::Result<File> {
-    let file = File::open(path)?;
-    rustix::fs::flock(&file, operation)?;
-    Ok(file)
+fn lock(path: &Path, operation: FlockOperation) -> std::io::Result<Lock> {
+    Ok(Lock::take(File::open(path)?.into(), operation)?)
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), LayerError> {
