@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use cto_evidence::Home;
+use cto_evidence::{Home, KnownSecret};
 use cto_sandbox::{Change, DEFAULT_ENGINE_ID, Reexec};
 
 use crate::baseline::{Baseline, BaselineError, BaselineStore, ObjectSource};
@@ -17,14 +17,20 @@ use crate::tool::Git;
 
 impl Harness {
     /// Puts an installation together; `environment` holds the gates.
-    pub fn new(home: Home, settings: Settings, git: Git, environment: BTreeMap<String, String>) -> Self {
+    pub fn new(
+        home: Home,
+        settings: Settings,
+        git: Git,
+        environment: BTreeMap<String, String>,
+        secrets: Vec<KnownSecret>,
+    ) -> Self {
         Self {
             home,
             settings,
             git,
             reexec: Reexec::current(),
             environment,
-            secrets: vec![],
+            secrets,
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use cto_evidence::Home;
+use cto_evidence::{Home, KnownSecret};
 use cto_sandbox::Reexec;
 use cto_schema::{Blocker, BlockerCode, Report, RunId, Status};
 
@@ -26,7 +26,7 @@ pub struct Harness {
     /// The environment's gates (`CTO_HARNESS_…`), read once at start.
     pub environment: BTreeMap<String, String>,
     /// Values that must never reach evidence.
-    pub secrets: Vec<Vec<u8>>,
+    pub secrets: Vec<KnownSecret>,
 }
 
 /// What is to be done.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use cto_evidence::Home;
+use cto_evidence::{Home, KnownSecret};
 use cto_runner::{Git, Harness, Settings};
 
 use crate::cli::Global;
@@ -97,7 +97,7 @@ pub(crate) fn open(global: &Global) -> Result<Harness, CommandError> {
             CommandError::failed(&error).hint("install git 2.40 or newer (Debian: apt-get install git)")
         })?,
     };
-    Ok(Harness::new(home, settings, git, gates()))
+    Ok(Harness::new(home, settings, git, gates(), secrets()))
 }
 
 /// Reads the gates of the environment.
@@ -109,5 +109,35 @@ fn gates() -> BTreeMap<String, String> {
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .filter(|(name, _)| name.starts_with("CTO_HARNESS_"))
+        .collect()
+}
+
+/// Parts of the names of variables that hold credentials.
+const SECRET_NAMES: [&str; 6] = ["TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL", "KEY"];
+
+/// Returns the values of the environment that look like credentials, so that they can be kept out of evidence.
+///
+/// They never reach a cage; this is for the day on which an operator puts one into a command line or a contract.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the environment is read here, once, and nowhere else"
+)]
+fn secrets() -> Vec<KnownSecret> {
+    let named = |name: &str| SECRET_NAMES.iter().any(|part| name.to_ascii_uppercase().contains(part));
+    // Short or wordy values would be found in ordinary text.
+    let random = |value: &str| {
+        value.len() >= 16
+            && value.bytes().all(|byte| byte.is_ascii_graphic())
+            && value.bytes().any(|byte| byte.is_ascii_digit())
+            && value.bytes().any(|byte| byte.is_ascii_alphabetic())
+            && !value.starts_with('/')
+    };
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .filter(|(name, value)| named(name) && random(value))
+        .map(|(name, value)| KnownSecret {
+            name: format!("environment variable {name}"),
+            value: value.into_bytes(),
+        })
         .collect()
 }

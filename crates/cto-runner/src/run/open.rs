@@ -49,7 +49,8 @@ impl<'a> Journey<'a> {
             ledger_head: ledger.head()?.map(|head| head.digest),
             cgroup_prefix: unique_part(&run_id).to_owned(),
         };
-        let dir = RunDir::create(&harness.home, run_id, opened, clock)?;
+        let mut dir = RunDir::create(&harness.home, run_id, opened, clock)?;
+        dir.know_secrets(&harness.secrets);
         let journey = Self {
             harness,
             request,

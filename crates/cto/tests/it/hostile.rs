@@ -284,3 +284,40 @@ fn an_engine_that_ignores_the_polite_signal_is_killed_in_time() {
     let (exit, report) = installation.agent(&task, "trap '' TERM; while :; do sleep 1; done");
     assert_eq!((exit, codes(&report)), (4, vec!["timeout".to_owned()]), "{report:#}");
 }
+
+#[test]
+fn a_credential_of_the_environment_that_reaches_the_patch_is_redacted_and_fails_the_run() {
+    let installation = Installation::new();
+    let repository = installation.scripted("repo");
+    let canary = format!("cto0canary0{}0value", std::process::id());
+    let path = installation.contract(&contract("leak", &repository));
+    let script = format!("{GOOD}; echo {canary} >> value.txt");
+    let output = installation
+        .command()
+        .env("DEPLOY_TOKEN", &canary)
+        .args([
+            "--json",
+            "run",
+            "--contract",
+            path.to_str().unwrap(),
+            "--",
+            "/bin/sh",
+            "-c",
+            &script,
+        ])
+        .output()
+        .unwrap();
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(
+        codes(&report).contains(&"secret_detected".to_owned()),
+        "{:#}",
+        report["blockers"]
+    );
+    for (path, bytes) in snapshot(&installation.bundle(&report)) {
+        assert!(
+            !bytes.windows(canary.len()).any(|part| part == canary.as_bytes()),
+            "{}",
+            path.display()
+        );
+    }
+}
