@@ -165,8 +165,15 @@ fn verification_facts(harness: &Harness, request: &RunRequest, contract: Option<
         .map(|program| escape(program.as_bytes(), 200))
         .collect();
     missing.dedup();
+    let root = harness.home.layers();
+    let missing_layers = layers
+        .iter()
+        .filter_map(|layer| crate::layers::resolve(&root, layer).err())
+        .map(|error| chain(&error))
+        .collect();
     VerificationFacts {
         missing_programs: missing,
+        missing_layers,
     }
 }
 

@@ -56,11 +56,13 @@ pub struct RunsRootFacts {
     pub inside_target: bool,
 }
 
-/// Facts about the verification commands.
+/// Facts about what verification needs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct VerificationFacts {
     /// Programs of verification commands that the sandbox's view will not show, escaped.
     pub missing_programs: Vec<String>,
+    /// Dependency layers that are not in the store, each with how to make it.
+    pub missing_layers: Vec<String>,
 }
 
 /// Facts about the sandbox.

@@ -9,6 +9,8 @@ use crate::verification::Verification;
 /// Everything that the verdict looks at besides contract, facts and write set.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Observations {
+    /// A bound that did not read back when the cage was closed; null when all did, or when no cage was made.
+    pub bound_refused: Option<String>,
     /// The engine; null when none was to be started.
     pub engine: Option<EngineObservation>,
     /// Whether a non-empty patch exists.

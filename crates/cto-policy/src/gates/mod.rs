@@ -92,6 +92,11 @@ pub const GATES: &[Gate] = &[
         judge: rules::verification_program,
     },
     Gate {
+        name: "dependency-layers",
+        phase: Phase::Environment,
+        judge: rules::dependency_layers,
+    },
+    Gate {
         name: "evidence",
         phase: Phase::Environment,
         judge: rules::evidence,

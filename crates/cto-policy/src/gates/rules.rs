@@ -138,6 +138,11 @@ pub(super) fn verification_program(input: &GateInput<'_>) -> Option<Refusal> {
     })
 }
 
+pub(super) fn dependency_layers(input: &GateInput<'_>) -> Option<Refusal> {
+    let missing = &input.facts.verification.missing_layers;
+    (!missing.is_empty()).then(|| (BlockerCode::ProviderUnavailable, missing.join("; ")))
+}
+
 pub(super) fn evidence(input: &GateInput<'_>) -> Option<Refusal> {
     let root = &input.facts.runs_root;
     if !root.writable {

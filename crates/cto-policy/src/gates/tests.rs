@@ -35,6 +35,9 @@ const TABLE: &[(&str, C, Mutate)] = &[
     ("verification-program", C::ProviderUnavailable, |_, f| {
         f.verification.missing_programs.push("pytest".to_owned());
     }),
+    ("dependency-layers", C::ProviderUnavailable, |_, f| {
+        f.verification.missing_layers.push("layer".to_owned());
+    }),
     ("evidence", C::ArtifactWriteFailure, |_, f| {
         f.runs_root.writable = false;
     }),

@@ -83,6 +83,9 @@ pub fn conclude(evidence: &Evidence<'_>) -> Vec<Blocker> {
     if let Some(place) = observed.interrupted.as_ref().or(observed.harness_error.as_ref()) {
         reasons.add(BlockerCode::HarnessInterrupted, place.clone());
     }
+    if let Some(seen) = &observed.bound_refused {
+        reasons.add(BlockerCode::SandboxUnavailable, seen.clone());
+    }
     if let Some(engine) = &observed.engine {
         engine::judge(engine, &mut reasons);
     }
@@ -118,6 +121,7 @@ fn cause_known(reasons: &Reasons) -> bool {
         C::MissingRequiredEvent,
         C::ForbiddenAction,
         C::EngineFailed,
+        C::SandboxUnavailable,
     ]
     .into_iter()
     .any(|code| reasons.has(code))

@@ -282,6 +282,12 @@ const TABLE: &[Row] = &[
     (BlockerCode::HarnessInterrupted, Status::Blocked, |w| {
         w.seen.target_after = None;
     }),
+    (BlockerCode::SandboxUnavailable, Status::Blocked, |w| {
+        w.seen.bound_refused = Some("landlock".to_owned());
+        w.seen.engine = None;
+        w.write_set.changes.clear();
+        w.seen.verification = None;
+    }),
     (BlockerCode::EngineFailed, Status::Fail, |w| {
         engine(w).exit_code = Some(3);
     }),

@@ -3,8 +3,10 @@
 use std::os::fd::AsFd as _;
 use std::time::Duration;
 
-use cto_sandbox::{Exited as JailExit, PreparedJail, prepare};
-use cto_schema::{EndedBy, Enforcement, EngineObservation, ForbiddenAttempt, JournalEvent, LimitHit, SchemaId, escape};
+use cto_sandbox::{Exited as JailExit, JailError, PreparedJail, prepare};
+use cto_schema::{
+    EndedBy, Enforcement, EngineObservation, EventType, ForbiddenAttempt, JournalEvent, LimitHit, SchemaId, escape,
+};
 use serde_json::json;
 
 use super::workspace::Workspace;
@@ -50,8 +52,10 @@ impl Journey<'_> {
             observe: true,
         };
         let spec = workspace.plan(self).spec(cage);
-        let jail =
-            prepare(workspace.provider, &spec, &self.harness.reexec).map_err(|error| Halt::Ignorant(chain(&error)))?;
+        let jail = match prepare(workspace.provider, &spec, &self.harness.reexec) {
+            Ok(jail) => jail,
+            Err(error) => return Err(self.bound_refused(&workspace, &error)?),
+        };
         let enforcement = enforcement(jail.enforcement());
         let enforcement_digest = self.write_json("enforcement.json", &enforcement)?;
         self.enforcement = Some(enforcement);
@@ -62,6 +66,29 @@ impl Journey<'_> {
             jail,
             shown: invocation.shown,
         })
+    }
+
+    /// Puts on record that the cage could not be closed; a missing bound is a refusal, anything else is ignorance.
+    fn bound_refused(&mut self, workspace: &Workspace, error: &JailError) -> Result<Halt, Halt> {
+        let reason = chain(error);
+        if !matches!(
+            error,
+            JailError::Missing { .. } | JailError::Refused { .. } | JailError::Inner { .. }
+        ) {
+            return Ok(Halt::Ignorant(reason));
+        }
+        self.dir.event(
+            EventType::BackendGateBlocked,
+            json!({
+                "backend": self.request.engine,
+                "gate": "sandbox",
+                "reason": reason,
+                "mutation_mode": workspace.contract.mutation_mode,
+                "case_executed": false,
+            }),
+        )?;
+        self.seen.bound_refused = Some(reason);
+        Ok(Halt::Refused)
     }
 
     /// Starts the engine and follows it until nothing of it runs.

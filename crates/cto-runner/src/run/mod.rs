@@ -60,6 +60,8 @@ enum Halt {
     Unwritable,
     /// The harness could not go on: where and why.
     Ignorant(String),
+    /// A bound was refused; that is on record already.
+    Refused,
     /// The operator stopped the run.
     Stopped,
 }
@@ -140,7 +142,7 @@ impl Journey<'_> {
     /// Puts on record why the journey ended early.
     fn note(&mut self, travelled: Result<(), Halt>) {
         match travelled {
-            Ok(()) | Err(Halt::Unwritable) => {}
+            Ok(()) | Err(Halt::Unwritable | Halt::Refused) => {}
             Err(Halt::Ignorant(reason)) => self.seen.harness_error = Some(reason),
             Err(Halt::Stopped) => self.seen.cancelled = true,
         }

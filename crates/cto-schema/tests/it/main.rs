@@ -1,5 +1,9 @@
 //! Generated schemas: what is committed is what the types say.
-#![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests read and write the repository's files")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "tests read and write the repository's files"
+)]
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +12,9 @@ use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 
 fn schema<T: JsonSchema>() -> String {
-    let schema = SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<T>();
+    let schema = SchemaSettings::draft2020_12()
+        .into_generator()
+        .into_root_schema_for::<T>();
     let mut text = serde_json::to_string_pretty(&schema).unwrap();
     text.push('\n');
     text
@@ -51,10 +57,15 @@ fn committed_schemas_are_what_the_types_say() {
             std::fs::write(&path, &text).unwrap();
         }
         let committed = std::fs::read_to_string(&path).unwrap_or_default();
-        assert!(committed == text, "schemas/{name}.json is stale: CTO_UPDATE=1 cargo nextest run -p cto-schema");
+        assert!(
+            committed == text,
+            "schemas/{name}.json is stale: CTO_UPDATE=1 cargo nextest run -p cto-schema"
+        );
         names.push(format!("{name}.json"));
     }
-    let found = std::fs::read_dir(place()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let found = std::fs::read_dir(place())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap());
     for file in found {
         assert!(names.contains(&file), "schemas/{file} belongs to no type");
     }

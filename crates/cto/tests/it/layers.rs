@@ -53,7 +53,11 @@ fn a_layer_that_is_not_in_the_store_blocks_and_says_how_to_make_it() {
     let digest = format!("sha256:{}", "0".repeat(64));
     task["dependency_layers"] = serde_json::json!([{"name": "gone", "mount": "/opt/gone", "digest": digest}]);
     let (exit, report) = installation.agent(&task, "true");
-    assert_eq!(exit, 3, "{report:#}");
+    assert_eq!(
+        (exit, codes(&report)),
+        (3, vec!["provider_unavailable".to_owned()]),
+        "{report:#}"
+    );
     assert!(
         report["blockers"][0]["detail"]
             .as_str()
