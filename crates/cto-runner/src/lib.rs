@@ -18,7 +18,6 @@ mod harness;
 mod keep;
 mod layers;
 mod matrix;
-mod nearest;
 mod patch;
 mod recover;
 mod refusals;

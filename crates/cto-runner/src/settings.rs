@@ -80,19 +80,6 @@ pub enum SettingsError {
     },
 }
 
-const KNOWN: &[&str] = &[
-    "cases",
-    "default_lane",
-    "sandbox",
-    "provider",
-    "engine_uid",
-    "engine_gid",
-    "workspace",
-    "toolchains",
-    "runs_root",
-    "git",
-];
-
 impl Settings {
     /// Reads a settings file; unknown keys are errors that name the nearest known one.
     pub fn read(path: &Path) -> Result<Self, SettingsError> {
@@ -115,7 +102,7 @@ impl Settings {
         }
         let options = serde_saphyr::options! { strict_booleans: true };
         let settings: Self = serde_saphyr::from_str_with_options(&text, options)
-            .map_err(|error| invalid(explain(&error.to_string())))?;
+            .map_err(|error| invalid(cto_schema::explain_yaml(&error.to_string())))?;
         match settings.sandbox.provider.as_deref() {
             None | Some("native" | "bwrap" | "none") => {}
             Some("vercel" | "noSandbox") => {
@@ -131,23 +118,6 @@ impl Settings {
             }
         }
         Ok(settings)
-    }
-}
-
-/// Adds the nearest known key to serde's complaint about an unknown one.
-fn explain(message: &str) -> String {
-    let text: Vec<String> = message
-        .lines()
-        .map(|line| cto_schema::escape(line.as_bytes(), 300))
-        .collect();
-    let unknown = message
-        .split_once("unknown field `")
-        .and_then(|(_, rest)| rest.split_once('`'))
-        .map(|(name, _)| name);
-    let hint = unknown.and_then(|name| crate::nearest::nearest(name, KNOWN.iter().copied()));
-    match hint {
-        Some(name) => format!("{} (did you mean '{name}'?)", text.join("\n")),
-        None => text.join("\n"),
     }
 }
 

@@ -10,7 +10,7 @@ use cto_schema::escape;
 use rustix::fs::{Mode, OFlags};
 
 use super::{CaseError, CaseFile, CaseFileKind, CaseOrigin, EmbeddedCase, LoadedCase, document, embedded};
-use crate::nearest::nearest;
+use cto_schema::nearest;
 
 /// The largest file of a fixture, in bytes.
 const MAX_FILE_BYTES: u64 = 64 * 1024 * 1024;

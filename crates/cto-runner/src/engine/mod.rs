@@ -130,13 +130,13 @@ pub fn find_engine(selector: &str) -> Result<(&'static dyn Engine, Option<&str>)
             let names = ENGINES.iter().map(|engine| engine.manifest().name);
             EngineError::Unknown {
                 name: cto_schema::escape(name.as_bytes(), 80),
-                suggestion: crate::nearest::nearest(name, names),
+                suggestion: cto_schema::nearest(name, names),
             }
         })?;
     if let Some(variant) = variant.filter(|v| name != "fake" || !PLAYS.iter().any(|play| play.name == *v)) {
         return Err(EngineError::UnknownVariant {
             variant: cto_schema::escape(variant.as_bytes(), 80),
-            suggestion: crate::nearest::nearest(variant, PLAYS.iter().map(|play| play.name)),
+            suggestion: cto_schema::nearest(variant, PLAYS.iter().map(|play| play.name)),
         });
     }
     Ok((engine, variant))

@@ -1,6 +1,7 @@
 //! Reading a contract file: strict, and with errors that name line and field.
 
 use super::TaskContract;
+use crate::nearest::explain_yaml;
 use crate::untrusted::escape;
 use crate::version::{SchemaId, check_schema};
 
@@ -48,7 +49,7 @@ pub fn parse_contract(bytes: &[u8]) -> Result<TaskContract, ContractError> {
     }
     let options = serde_saphyr::options! { strict_booleans: true };
     let contract: TaskContract = serde_saphyr::from_str_with_options(text, options)
-        .map_err(|error| ContractError::Syntax(multiline(&error.to_string())))?;
+        .map_err(|error| ContractError::Syntax(explain_yaml(&error.to_string())))?;
     check(&contract).map_err(|(field, reason)| {
         let line = text
             .lines()
@@ -60,12 +61,6 @@ pub fn parse_contract(bytes: &[u8]) -> Result<TaskContract, ContractError> {
         }
     })?;
     Ok(contract)
-}
-
-/// Keeps the parser's snippet lines but no control character of the file.
-fn multiline(text: &str) -> String {
-    let lines: Vec<String> = text.lines().map(|line| escape(line.as_bytes(), 400)).collect();
-    lines.join("\n")
 }
 
 type FieldError = (&'static str, String);

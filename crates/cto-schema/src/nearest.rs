@@ -1,7 +1,7 @@
 //! The nearest known name, for errors that say what was probably meant.
 
 /// Returns the candidate closest to `name` by edit distance, if it is close enough to be a likely slip.
-pub(crate) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
+pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
     let limit = (name.chars().count() / 3).max(2);
     candidates
         .into_iter()
@@ -25,6 +25,25 @@ fn distance(a: &str, b: &str) -> usize {
         }
     }
     row[b.len()]
+}
+
+/// Shortens a YAML reader's complaint to one line: where, what, and for an unknown field the nearest known one.
+///
+/// The reader lists every known field and quotes the file; both bury the one thing that is wrong.
+pub fn explain_yaml(message: &str) -> String {
+    let first = message.lines().next().unwrap_or_default();
+    let first = first.strip_prefix("error: ").unwrap_or(first);
+    // Advice to programmers, not to the author of the file.
+    let first = first.split(", set DuplicateKeyPolicy").next().unwrap_or(first);
+    let (head, known) = first.split_once(", expected one of ").unwrap_or((first, ""));
+    let unknown = head
+        .split_once("unknown field `")
+        .and_then(|(_, rest)| rest.split_once('`'))
+        .map(|(name, _)| name);
+    let known = known.split(", ").map(|name| name.trim_matches(['`', ' ']));
+    let hint = unknown.and_then(|name| nearest(name, known));
+    let text = crate::untrusted::escape(head.as_bytes(), 400);
+    hint.map_or_else(|| text.clone(), |name| format!("{text} (did you mean '{name}'?)"))
 }
 
 #[cfg(test)]
