@@ -75,10 +75,10 @@ pub(super) fn run_words(label: RunLabel) -> (&'static str, &'static str) {
 pub(super) fn run_result(run: &VerificationRun) -> String {
     let total = run.commands.len();
     let passed = run.commands.iter().filter(|command| command.passed).count();
-    let cached = if run.cached {
-        " (result kept from an earlier run on the same baseline)"
-    } else {
-        ""
+    let cached = match (run.cached, run.label) {
+        (false, _) => "",
+        (true, RunLabel::RestoredInputs) => " (the patch changes none of them, so the patched result holds)",
+        (true, _) => " (result kept from an earlier run on the same baseline)",
     };
     match (total, passed) {
         (0, _) => "no command ran".to_owned(),
