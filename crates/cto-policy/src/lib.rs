@@ -16,4 +16,4 @@ pub use eligibility::decide;
 pub use gates::{GATES, Gate, GateInput, Phase, Refusal};
 pub use lifecycle::{IllegalTransition, RunState};
 pub use outcome::{Evidence, conclude, failure_reason, status_of};
-pub use scope::{Scope, ScopeError, ScopeVerdict};
+pub use scope::{Scope, ScopeError, ScopeVerdict, may_match_below};

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
-use cto_schema::{Change, TaskContract};
+use cto_schema::{Change, EntryKind, TaskContract};
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
 /// The compiled path policy of one contract.
@@ -75,6 +75,23 @@ impl Scope {
         }
     }
 
+    /// True for a symbolic link in whose place a forbidden path would lie: through it, that path exists.
+    fn leads_to_forbidden(&self, change: &Change) -> bool {
+        let link = change
+            .after
+            .as_ref()
+            .is_some_and(|after| after.kind == EntryKind::Symlink);
+        let Some(bytes) = change.path.bytes().filter(|_| link) else {
+            return false;
+        };
+        let below = [bytes.as_slice(), b"/"].concat();
+        let anchored = |pattern: &&String| pattern.trim_end_matches('/').contains('/');
+        self.forbidden_patterns.iter().filter(anchored).any(|pattern| {
+            let literal = pattern.split(['*', '?', '[', '{']).next().unwrap_or_default();
+            literal.as_bytes().starts_with(&below)
+        })
+    }
+
     /// Returns the changed paths, escaped, that no allowed pattern covers, and those that a forbidden one covers.
     pub fn violations(&self, changes: &[Change]) -> (Vec<String>, Vec<String>) {
         let (mut outside, mut forbidden) = (Vec::new(), Vec::new());
@@ -84,12 +101,19 @@ impl Scope {
             if verdict.as_ref().is_none_or(|v| !v.allowed) {
                 outside.push(change.path.shown());
             }
-            if verdict.is_some_and(|v| v.forbidden_by.is_some()) {
+            if verdict.is_some_and(|v| v.forbidden_by.is_some()) || self.leads_to_forbidden(change) {
                 forbidden.push(change.path.shown());
             }
         }
         (outside, forbidden)
     }
+}
+
+/// Whether an anchored pattern may match something below a directory, judged by its literal beginning.
+pub fn may_match_below(pattern: &str, directory: &Path) -> bool {
+    let literal = pattern.split(['*', '?', '[', '{']).next().unwrap_or_default();
+    let below = [directory.as_os_str().as_bytes(), b"/"].concat();
+    literal.as_bytes().starts_with(&below) || below.starts_with(literal.as_bytes())
 }
 
 fn anchored_glob(pattern: &str) -> String {
@@ -203,6 +227,48 @@ mod tests {
             ".gitignore",
         ] {
             assert!(scope.judge(good.as_bytes()).forbidden_by.is_none(), "{good}");
+        }
+    }
+
+    #[test]
+    fn a_link_in_the_place_of_a_forbidden_directory_is_forbidden() {
+        use cto_schema::{ChangeKind, EntryState, PathText, Sha256Digest};
+        let scope = scope(&["**"], &["conf/prod.yaml"]);
+        let link = |path: &str, kind| Change {
+            path: PathText::new(path.as_bytes()),
+            kind: ChangeKind::Added,
+            before: None,
+            after: Some(EntryState {
+                kind,
+                digest: Sha256Digest::of(b""),
+                size_bytes: 1,
+            }),
+        };
+        for (path, forbidden) in [(".github", true), ("conf", true), ("con", false), ("docs", false)] {
+            assert_eq!(
+                !scope.violations(&[link(path, EntryKind::Symlink)]).1.is_empty(),
+                forbidden,
+                "{path}"
+            );
+            assert!(scope.violations(&[link(path, EntryKind::File)]).1.is_empty(), "{path}");
+        }
+    }
+
+    #[test]
+    fn what_may_lie_below_a_directory() {
+        for (pattern, directory, may) in [
+            ("tests/", "tests", true),
+            ("tests/**", "tests", true),
+            ("tests/unit/a.py", "tests", true),
+            ("**/test_*.py", "src", true),
+            ("tests/", "src", false),
+            ("tests/", "tests/unit", true),
+        ] {
+            assert_eq!(
+                may_match_below(pattern, Path::new(directory)),
+                may,
+                "{pattern} {directory}"
+            );
         }
     }
 

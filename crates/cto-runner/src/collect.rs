@@ -22,8 +22,6 @@ pub(crate) struct Collection {
     pub(crate) changes: Vec<Change>,
     /// Ignored files as the engine left them, to explain a failure.
     pub(crate) ignored_changes: Vec<Change>,
-    /// The contract's canary patch on top of the result; `None` when it has none.
-    pub(crate) canary_patch: Option<Result<Vec<Change>, String>>,
     pub(crate) changed_paths: Vec<Vec<u8>>,
     /// The patched tree, to look into.
     pub(crate) tree: LayeredTree,

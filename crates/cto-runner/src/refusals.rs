@@ -9,48 +9,60 @@ const MAX_EVENTS: usize = 200;
 /// Longest text of one field.
 const MAX_TEXT: usize = 400;
 
-/// Refusals as evidence.
-#[derive(Debug, Default)]
+/// Most distinct attempts that are named.
+const MAX_ATTEMPTS: usize = 100;
+
+/// Refusals as evidence. Acts are judged as they come, so that a flood of them costs no memory and hides nothing.
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Refusals {
     /// Events, in order.
-    pub(crate) events: Vec<(EventType, Value)>,
+    events: Vec<(EventType, Value)>,
     /// Attempts that break the contract.
-    pub(crate) forbidden: Vec<ForbiddenAttempt>,
+    forbidden: Vec<ForbiddenAttempt>,
+    suppressed: u64,
 }
 
-/// Translates what was observed in the engine's cage.
-///
-/// A refused connection by the engine's own executable is only `bound.refused`: real agents call home. The same by a
-/// process that it started is a forbidden action (spec 06).
-pub(crate) fn refusals(observations: &[Observation]) -> Refusals {
-    let mut refusals = Refusals::default();
-    let mut suppressed = 0usize;
-    for observation in observations {
+impl Refusals {
+    /// Judges one act.
+    ///
+    /// A refused connection by the engine's own executable is only `bound.refused`: real agents call home. The same
+    /// by a process that it started is a forbidden action (spec 06).
+    pub(crate) fn take(&mut self, observation: &Observation) {
         let Some((kind, mut data, attempt)) = judge(observation) else {
-            continue;
+            return;
         };
-        if let Some(attempt) = attempt.filter(|a| !refusals.forbidden.contains(a)) {
-            refusals.forbidden.push(attempt);
+        // The first of each action is kept whatever came before it.
+        let new = attempt.filter(|attempt| {
+            let known = self.forbidden.iter().any(|known| known.action == attempt.action);
+            !known || (self.forbidden.len() < MAX_ATTEMPTS && !self.forbidden.contains(attempt))
+        });
+        let first = new.is_some();
+        self.forbidden.extend(new);
+        if self.events.len() >= MAX_EVENTS && !first {
+            self.suppressed += 1;
+            return;
         }
-        if refusals.events.len() >= MAX_EVENTS {
-            suppressed += 1;
-            continue;
-        }
+        let program = observation
+            .exe
+            .as_ref()
+            .map(|exe| shown(exe.as_os_str().as_encoded_bytes()));
         data["pid"] = json!(observation.pid);
-        data["program"] = json!(
-            observation
-                .exe
-                .as_ref()
-                .map(|exe| shown(exe.as_os_str().as_encoded_bytes()))
-        );
+        data["program"] = json!(program);
         data["by_engine_executable"] = json!(observation.by_engine);
-        refusals.events.push((kind, data));
+        self.events.push((kind, data));
     }
-    if suppressed > 0 {
-        let data = json!({ "act": "suppressed", "detail": format!("{suppressed} more refusals were not listed") });
-        refusals.events.push((EventType::BoundRefused, data));
+
+    /// Returns events and attempts; the last event says how many were not listed.
+    pub(crate) fn finish(mut self) -> (Vec<(EventType, Value)>, Vec<ForbiddenAttempt>) {
+        if self.suppressed > 0 {
+            let detail = format!("{} more refusals were not listed", self.suppressed);
+            self.events.push((
+                EventType::BoundRefused,
+                json!({ "act": "suppressed", "detail": detail }),
+            ));
+        }
+        (self.events, self.forbidden)
     }
-    refusals
 }
 
 type Judgement = (EventType, Value, Option<ForbiddenAttempt>);
@@ -95,16 +107,40 @@ fn judge(observation: &Observation) -> Option<Judgement> {
             Some((EventType::BoundRefused, data, None))
         }
         Act::Exec {
-            argv, initial: false, ..
+            path,
+            argv,
+            initial: false,
         } => {
             let words: Vec<String> = argv.iter().map(|word| shown(word)).collect();
-            let action = forbidden_action(&words)?;
-            let line = words.join(" ");
+            // A program is what its file says as well as what it calls itself.
+            let mut by_path = words.clone();
+            let file = shown(path.as_os_str().as_encoded_bytes());
+            match by_path.first_mut() {
+                Some(first) => first.clone_from(&file),
+                None => by_path.push(file.clone()),
+            }
+            let action = forbidden_action(&words).or_else(|| forbidden_action(&by_path))?;
+            let line = format!("{file}: {}", words.join(" "));
             let data =
                 json!({ "action": action, "act": "exec", "command": line, "outcome": "no network, no credentials" });
             let attempt = ForbiddenAttempt {
                 action: action.to_owned(),
                 detail: line,
+            };
+            Some((EventType::ForbiddenActionAttempted, data, Some(attempt)))
+        }
+        // A process that hides what it starts or whom it calls cannot be told from one that breaks the contract.
+        Act::Unreadable { call }
+            if matches!(
+                *call,
+                "execve" | "execveat" | "connect" | "sendto" | "sendmsg" | "sendmmsg"
+            ) =>
+        {
+            let data = json!({ "act": "unreadable", "call": call, "outcome": "its arguments could not be read" });
+            let detail = format!("the arguments of {call} could not be read by the observer");
+            let attempt = ForbiddenAttempt {
+                action: "hide_from_observation".to_owned(),
+                detail,
             };
             Some((EventType::ForbiddenActionAttempted, data, Some(attempt)))
         }
@@ -206,6 +242,41 @@ mod tests {
         }
     }
 
+    fn refusals(observations: &[Observation]) -> (Vec<(EventType, Value)>, Vec<ForbiddenAttempt>) {
+        let mut refusals = Refusals::default();
+        observations.iter().for_each(|observation| refusals.take(observation));
+        refusals.finish()
+    }
+
+    fn exec(path: &str, argv: &[&str]) -> Observation {
+        let argv = argv.iter().map(|word| word.as_bytes().to_vec()).collect();
+        let act = Act::Exec {
+            path: path.into(),
+            argv,
+            initial: false,
+        };
+        Observation {
+            pid: 7,
+            exe: None,
+            by_engine: false,
+            act,
+        }
+    }
+
+    #[test]
+    fn a_program_is_known_by_its_file_and_by_its_name_and_no_flood_hides_it() {
+        assert_eq!(
+            refusals(&[exec("/usr/bin/git", &["status", "push"])]).1[0].action,
+            "push"
+        );
+        assert_eq!(refusals(&[exec("/tmp/g", &["git", "push"])]).1[0].action, "push");
+        let mut flood: Vec<Observation> = (0..5000).map(|_| reach(true)).collect();
+        flood.push(exec("/usr/bin/git", &["git", "push"]));
+        let (events, forbidden) = refusals(&flood);
+        assert_eq!(forbidden.len(), 1);
+        assert!(events.len() <= MAX_EVENTS + 2);
+    }
+
     fn reach(by_engine: bool) -> Observation {
         let address = Address::Internet {
             ip: [192, 0, 2, 1].into(),
@@ -227,18 +298,15 @@ mod tests {
     #[test]
     fn calling_home_is_refused_and_a_child_that_calls_out_is_forbidden() {
         let own = refusals(&[reach(true)]);
-        assert_eq!((own.events[0].0, own.forbidden.len()), (EventType::BoundRefused, 0));
+        assert_eq!((own.0[0].0, own.1.len()), (EventType::BoundRefused, 0));
         let child = refusals(&[reach(false), reach(false)]);
-        assert_eq!(
-            (child.events[0].0, child.forbidden.len()),
-            (EventType::ForbiddenActionAttempted, 1)
-        );
+        assert_eq!((child.0[0].0, child.1.len()), (EventType::ForbiddenActionAttempted, 1));
     }
 
     #[test]
     fn a_flood_of_refusals_is_counted_not_listed() {
         let flood: Vec<Observation> = (0..1000).map(|_| reach(true)).collect();
-        let events = refusals(&flood).events;
+        let events = refusals(&flood).0;
         assert_eq!(events.len(), MAX_EVENTS + 1);
         assert!(events[MAX_EVENTS].1["detail"].as_str().unwrap().starts_with("800 more"));
     }

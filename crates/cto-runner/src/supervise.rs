@@ -2,13 +2,17 @@
 
 use std::time::Duration;
 
-use cto_sandbox::{Exited, Exports, JailError, JailEvent, Observation, RunningJail};
+use cto_sandbox::{Exited, Exports, JailError, JailEvent, RunningJail};
 use cto_schema::EndedBy;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
 use crate::capture::Capture;
+use crate::refusals::Refusals;
 use crate::watch::{RunObserver, Stop};
+
+/// Most calls of the cage that are answered before deadlines and output are looked at again.
+const NOTIFICATIONS_A_TURN: usize = 256;
 
 /// Time limits of one cage, on the boot-time clock.
 #[derive(Clone, Copy, Debug)]
@@ -37,7 +41,7 @@ pub(crate) struct Supervised {
     pub(crate) stdout: Capture,
     pub(crate) stderr: Capture,
     pub(crate) ended_by: EndedBy,
-    pub(crate) observations: Vec<Observation>,
+    pub(crate) refusals: Refusals,
     pub(crate) duration: Duration,
     pub(crate) output_exceeded: bool,
 }
@@ -68,7 +72,7 @@ pub(crate) fn supervise(
         last_output: started,
         stdout: Capture::new(deadlines.output.keep_bytes),
         stderr: Capture::new(deadlines.output.keep_bytes),
-        observations: Vec::new(),
+        refusals: Refusals::default(),
         ending: None,
         output_exceeded: false,
         empty: false,
@@ -82,14 +86,19 @@ pub(crate) fn supervise(
     // What was written before the last process died is still in the pipes.
     watch.read_output(observer);
     let duration = now().saturating_sub(started);
+    let mut refusals = watch.refusals;
     let (exited, exports) = watch.jail.wait_empty()?;
+    exited
+        .observations
+        .iter()
+        .for_each(|observation| refusals.take(observation));
     Ok(Supervised {
         exited,
         exports,
         stdout: watch.stdout,
         stderr: watch.stderr,
         ended_by: watch.ending.map(|ending| ending.by).unwrap_or_default(),
-        observations: watch.observations,
+        refusals,
         duration,
         output_exceeded: watch.output_exceeded,
     })
@@ -111,7 +120,7 @@ struct Supervision {
     last_output: Duration,
     stdout: Capture,
     stderr: Capture,
-    observations: Vec<Observation>,
+    refusals: Refusals,
     ending: Option<Ending>,
     output_exceeded: bool,
     empty: bool,
@@ -217,12 +226,18 @@ impl Supervision {
     }
 
     fn read_jail(&mut self) -> Result<(), SuperviseError> {
-        while let Some(listener) = self.jail.listener() {
+        // A flood of calls must not keep the deadlines from being looked at.
+        for _ in 0..NOTIFICATIONS_A_TURN {
+            let Some(listener) = self.jail.listener() else { break };
             let mut polled = [PollFd::new(&listener, PollFlags::IN)];
             let none = Timespec::default();
             match poll(&mut polled, Some(&none)) {
                 Ok(0) | Err(_) => break,
-                Ok(_) => self.observations.extend(self.jail.on_notification()?),
+                Ok(_) => {
+                    if let Some(observation) = self.jail.on_notification()? {
+                        self.refusals.take(&observation);
+                    }
+                }
             }
         }
         while !self.empty {

@@ -11,6 +11,9 @@ use crate::baseline::{BaselineError, GarbageReport};
 use crate::layers::{LayerError, list, remove_unused};
 use crate::request::Harness;
 
+/// Age at which a private directory without a live run is a leftover.
+const WORK_IS_OLD: Duration = Duration::from_secs(3600);
+
 /// What a sweep removed.
 #[derive(Debug, Default)]
 pub struct Swept {
@@ -66,11 +69,14 @@ pub fn sweep(harness: &Harness, older_than: Duration, check: bool) -> Result<Swe
     }
     let work = harness.home.work();
     for name in names(&work)? {
+        let path = work.join(&name);
         let live = name
             .parse()
             .is_ok_and(|run_id| is_live(&harness.home, &run_id).unwrap_or(true));
-        if !live {
-            let path = work.join(&name);
+        // A self-test that runs now has a directory here too, and no marker.
+        let modified = std::fs::metadata(&path).and_then(|meta| meta.modified());
+        let recent = modified.is_ok_and(|at| now.duration_since(at).map_or(true, |age| age < WORK_IS_OLD));
+        if !live && !recent {
             std::fs::remove_dir_all(&path).map_err(|source| SweepError::Io { path, source })?;
             swept.work_directories += 1;
         }

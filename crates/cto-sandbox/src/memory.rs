@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Component, Path, PathBuf};
 
 const STRING_BYTES: usize = 4096;
-const ARGUMENTS: usize = 64;
+const ARGUMENTS: usize = 1024;
 const ARGUMENT_BYTES: usize = 16 * 1024;
 
 /// The directory number that means the working directory, as a filter sees it.

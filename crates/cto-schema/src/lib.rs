@@ -54,7 +54,7 @@ pub use proof::{AllowedPathsProof, ForbiddenActionsProof, NoTargetInspection, So
 pub use report::{ApprovalStatus, Claim, ClaimBasis, Freshness, Report, ReportDigest, Usage, VerificationLine};
 pub use strict::{StrictError, StrictLimits, parse_strict};
 pub use trace::Span;
-pub use untrusted::{Untrusted, escape};
+pub use untrusted::{Untrusted, escape, inert_json};
 pub use verification::{
     CanaryOutcome, CanaryState, CommandResult, IntegrityFact, RunLabel, Verification, VerificationRun,
 };

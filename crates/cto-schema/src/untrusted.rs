@@ -53,6 +53,28 @@ fn push_escaped(out: &mut String, c: char) {
     }
 }
 
+/// Replaces every character of a JSON document that must not be shown raw by its `\u` escape; the value is the same.
+///
+/// Outside strings JSON is ASCII, and serde escapes the ASCII control characters inside them, so every such character
+/// stands in a string, where an escape is as good.
+pub fn inert_json(json: String) -> String {
+    if !json.chars().any(|c| c != '\n' && is_unsafe(c)) {
+        return json;
+    }
+    let mut out = String::with_capacity(json.len() + 16);
+    for c in json.chars() {
+        if c != '\n' && is_unsafe(c) {
+            let mut units = [0u16; 2];
+            for unit in c.encode_utf16(&mut units) {
+                push(&mut out, format_args!("\\u{unit:04x}"));
+            }
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
 /// True for characters that can move a cursor, reorder or hide text, or are not assigned for interchange.
 fn is_unsafe(c: char) -> bool {
     c.is_control()
@@ -72,6 +94,16 @@ mod tests {
         let shown = escape(hostile, 1000);
         assert!(shown.bytes().all(|b| (0x20..0x7f).contains(&b)), "{shown}");
         assert!(shown.starts_with('a') && shown.ends_with('z'));
+    }
+
+    #[test]
+    fn inert_json_has_the_same_value_and_nothing_that_moves_a_cursor() {
+        let value = serde_json::json!({ "a\u{9b}b": "x\u{202e}y\u{7f}z\u{e0041}\n世界" });
+        for text in [value.to_string(), serde_json::to_string_pretty(&value).unwrap()] {
+            let inert = inert_json(text);
+            assert!(!inert.chars().any(|c| c != '\n' && is_unsafe(c)), "{inert}");
+            assert_eq!(serde_json::from_str::<serde_json::Value>(&inert).unwrap(), value);
+        }
     }
 
     #[test]

@@ -45,7 +45,7 @@ impl Output {
     /// Prints one JSON document.
     pub(crate) fn document<T: Serialize>(&self, value: &T) {
         match serde_json::to_string_pretty(value) {
-            Ok(text) => self.print(&format!("{text}\n")),
+            Ok(text) => self.print(&format!("{}\n", cto_schema::inert_json(text))),
             Err(error) => self.note(&format!("error: failed to express the result as JSON: {error}")),
         }
     }

@@ -34,7 +34,11 @@ fn matrix() -> String {
          blocker, event, status and bundle.\n\n| Row | What is different | Blocker | Event | Status |\n|---|---|---|---|---|\n"
     );
     for row in cto_runner::ROWS {
-        let not_yet = if row.playable() { String::new() } else { format!(" (not yet: {})", row.not_yet) };
+        let not_yet = if row.playable() {
+            String::new()
+        } else {
+            format!(" (not yet: {})", row.not_yet)
+        };
         text = format!(
             "{text}| `{}` | {}{not_yet} | `{}` | `{}` | {} |\n",
             row.name,
@@ -52,11 +56,16 @@ fn matrix() -> String {
 }
 
 fn place(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../docs/reference")
+        .join(name)
 }
 
 #[test]
-#[expect(clippy::disallowed_methods, reason = "the test writes the repository's own pages when asked to")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the test writes the repository's own pages when asked to"
+)]
 fn reference_pages_are_what_the_program_says() {
     for (name, text) in [("commands.md", commands()), ("failure-matrix.md", matrix())] {
         let path = place(name);
@@ -64,6 +73,9 @@ fn reference_pages_are_what_the_program_says() {
             std::fs::write(&path, &text).unwrap();
         }
         let committed = std::fs::read_to_string(&path).unwrap_or_default();
-        assert!(committed == text, "docs/reference/{name} is stale: CTO_UPDATE=1 cargo nextest run -p cto reference");
+        assert!(
+            committed == text,
+            "docs/reference/{name} is stale: CTO_UPDATE=1 cargo nextest run -p cto reference"
+        );
     }
 }

@@ -106,7 +106,7 @@ impl EventWriter {
             prev: self.head,
             data,
         };
-        let line = serde_json::to_vec(&event)?;
+        let line = cto_schema::inert_json(serde_json::to_string(&event)?).into_bytes();
         self.lines.append(&line, !is_batched(kind))?;
         self.seq += 1;
         self.head = Sha256Digest::of(&line);

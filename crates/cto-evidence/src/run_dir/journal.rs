@@ -68,7 +68,8 @@ impl JournalWriter {
             mono_ns: clock.mono_ns().to_string(),
             event,
         };
-        let line = serde_json::to_vec(&record).map_err(|error| JournalFailure::Io(error.into()))?;
+        let line = serde_json::to_string(&record).map_err(|error| JournalFailure::Io(error.into()))?;
+        let line = cto_schema::inert_json(line).into_bytes();
         self.lines.append(&line, true).map_err(JournalFailure::Io)?;
         (self.seq, self.state, self.last) = (self.seq + 1, state, last);
         Ok(())

@@ -28,7 +28,8 @@ impl TraceWriter {
     }
 
     pub(crate) fn append(&mut self, span: &Span) -> io::Result<()> {
-        self.lines.append(&serde_json::to_vec(span)?, false)
+        self.lines
+            .append(cto_schema::inert_json(serde_json::to_string(span)?).as_bytes(), false)
     }
 
     pub(crate) fn close(&mut self) -> io::Result<Sha256Digest> {

@@ -32,6 +32,9 @@ pub(super) fn mutation_mode(input: &GateInput<'_>) -> Option<Refusal> {
         MutationMode::CopiedRepo if contract.target_repository.is_none() => {
             invalid("mutation_mode copied-repo needs target_repository: the path of a local git repository")
         }
+        MutationMode::CopiedRepo if contract.target_repository.as_deref().is_some_and(is_url) => {
+            invalid("target_repository is a URL; clone it, and name the directory of the clone")
+        }
         mode if mode.stage() > HIGHEST_STAGE => Some((
             BlockerCode::GateMissing,
             format!(
@@ -46,6 +49,10 @@ pub(super) fn mutation_mode(input: &GateInput<'_>) -> Option<Refusal> {
         | MutationMode::OwnedNoncriticalRepo
         | MutationMode::CandidateDefault => None,
     }
+}
+
+fn is_url(target: &str) -> bool {
+    target.contains("://") || target.split_once(':').is_some_and(|(host, _)| host.contains('@'))
 }
 
 pub(super) fn engine_registered(input: &GateInput<'_>) -> Option<Refusal> {

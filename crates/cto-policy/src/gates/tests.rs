@@ -20,6 +20,10 @@ const TABLE: &[(&str, C, Mutate)] = &[
     ("mutation-mode", C::ContractInvalid, |c, _| {
         c.mutation_mode = MutationMode::CopiedRepo;
     }),
+    ("mutation-mode", C::ContractInvalid, |c, _| {
+        c.mutation_mode = MutationMode::CopiedRepo;
+        c.target_repository = Some("https://example.invalid/x.git".to_owned());
+    }),
     ("engine-registered", C::ProviderUnavailable, |_, f| {
         f.engine.registered = false;
     }),

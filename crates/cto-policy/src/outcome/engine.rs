@@ -54,6 +54,9 @@ fn judge_own_end(engine: &EngineObservation, reasons: &mut Reasons) {
         reasons.add(BlockerCode::EngineFailed, format!("exit code {code}"));
     } else if let Some(signal) = engine.signal {
         reasons.add(BlockerCode::EngineFailed, format!("ended by signal {signal}"));
+    } else if engine.exit_code.is_none() {
+        // Neither code nor signal: nobody saw how it ended, which is no success.
+        reasons.add(BlockerCode::EngineFailed, "how the engine ended was not seen");
     } else if let Some(name) = stream.final_event.as_ref().filter(|_| !stream.final_event_seen) {
         reasons.add(
             BlockerCode::MissingRequiredEvent,

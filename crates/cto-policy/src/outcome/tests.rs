@@ -288,6 +288,7 @@ const TABLE: &[Row] = &[
         w.write_set.changes.clear();
         w.seen.verification = None;
     }),
+    (BlockerCode::EngineFailed, Status::Fail, |w| engine(w).exit_code = None),
     (BlockerCode::EngineFailed, Status::Fail, |w| {
         engine(w).exit_code = Some(3);
     }),

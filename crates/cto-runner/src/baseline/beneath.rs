@@ -118,7 +118,9 @@ pub(crate) fn read_small(root: BorrowedFd<'_>, path: &[u8], cap: u64) -> io::Res
     if kind(&stat) != FileType::RegularFile {
         return Ok(None);
     }
-    let mut bytes = Vec::new();
+    // Room for all of it and a byte more, so that one read takes the content and the next one sees the end.
+    let expected = size(&stat).min(cap).min(1 << 20);
+    let mut bytes = Vec::with_capacity(usize::try_from(expected).unwrap_or(0) + 1);
     File::from(fd).take(cap.saturating_add(1)).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > cap {
         return Err(io::Error::new(

@@ -77,7 +77,8 @@ pub(super) fn fetch(
         .input(Input::Bytes(wanted.into_bytes()));
     let index = GitCall::new("index-pack")
         .args(["--stdin", "--no-rev-index", STRICT])
-        .git_dir(&git_dir);
+        .git_dir(&git_dir)
+        .unsynced();
     git.pipe(pack, index).map_err(|source_error| match source_error {
         error @ GitError::Failed { .. } => BaselineError::Objects {
             commit: commit.to_owned(),

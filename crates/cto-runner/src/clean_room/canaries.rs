@@ -3,21 +3,88 @@
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::{Builder, Scope};
 
-use cto_sandbox::Change;
+use cto_sandbox::{Change, JailError, PreparedJail};
 use cto_schema::{CanaryOutcome, CanaryState, escape};
 
 use super::canary::{self, Hints};
-use super::room::{Room, RoomError};
-use super::{Subject, Verified};
+use super::room::{Maker, Room, RoomError};
+use super::{Canaried, Verified};
+
+/// The result of applying the contract's canary patch, once for all commands.
+type Patched = Option<Result<Vec<Change>, String>>;
+
+/// The canary patch applied, and the first command's canary with its cage.
+struct Made {
+    patched: Patched,
+    first: Option<Result<(Ready, Result<PreparedJail, JailError>), CanaryOutcome>>,
+}
+
+impl Made {
+    fn make(maker: Maker<'_>, subject: Canaried<'_>) -> Self {
+        let patched = subject.canary_patch.map(|apply| apply(subject.collection));
+        let contract = maker.plan.contract;
+        let first = contract.verification_commands.first().map(|argv| {
+            let ready = prepare(maker, subject, &patched, 0, argv)?;
+            let jail = maker.make(&name(0), argv, ready.changes.clone());
+            Ok((ready, jail))
+        });
+        Self { patched, first }
+    }
+}
+
+/// The first canary's cage, which is made while the patched tree is verified and holds nothing that runs.
+///
+/// The kernel kills a cage with the thread that made it, so that thread stays until this is dropped.
+pub(super) struct Ahead {
+    made: Receiver<Made>,
+    _stay: Sender<()>,
+}
+
+impl Ahead {
+    /// Starts making; `None` where there is no thread to be had, and then it is made in its turn.
+    pub(super) fn start<'scope>(
+        scope: &'scope Scope<'scope, '_>,
+        maker: Maker<'scope>,
+        subject: Canaried<'scope>,
+    ) -> Option<Self> {
+        let (give, made) = channel();
+        let (stay, left) = channel::<()>();
+        let thread = Builder::new().spawn_scoped(scope, move || {
+            // Where nobody wants it any more it is unmade.
+            drop(give.send(Made::make(maker, subject)));
+            // Nothing ever comes; the other side's end is the word to go.
+            let _gone = left.recv().is_err();
+        });
+        thread.is_ok().then_some(Self { made, _stay: stay })
+    }
+}
+
+fn name(index: usize) -> String {
+    format!("canary{index}")
+}
 
 /// Runs the canary of every command; the contract's own `canary_patch` where none can be made.
-pub(super) fn canaries(room: &Room<'_>, subject: &Subject<'_>, done: &mut Verified) -> Result<(), RoomError> {
-    let contract = room.plan.contract;
+pub(super) fn canaries(
+    room: &Room<'_>,
+    subject: Canaried<'_>,
+    ahead: Option<&Ahead>,
+    done: &mut Verified,
+) -> Result<(), RoomError> {
+    let maker = room.maker();
     done.log.extend_from_slice(b"== canary ==\n");
-    for (index, argv) in contract.verification_commands.iter().enumerate() {
-        let outcome = match prepare(room, subject, index, argv) {
-            Ok(ready) => perform(room, index, argv, ready, done)?,
+    let made = ahead.and_then(|ahead| ahead.made.recv().ok());
+    let Made { patched, mut first } = made.unwrap_or_else(|| Made::make(maker, subject));
+    for (index, argv) in maker.plan.contract.verification_commands.iter().enumerate() {
+        let ready = first.take().unwrap_or_else(|| {
+            let ready = prepare(maker, subject, &patched, index, argv)?;
+            let jail = maker.make(&name(index), argv, ready.changes.clone());
+            Ok((ready, jail))
+        });
+        let outcome = match ready {
+            Ok((ready, jail)) => perform(room, index, argv, &ready, jail, done)?,
             Err(outcome) => outcome,
         };
         done.log
@@ -34,13 +101,15 @@ struct Ready {
     changes: Vec<Change>,
 }
 
-fn prepare(room: &Room<'_>, subject: &Subject<'_>, index: usize, argv: &[String]) -> Result<Ready, CanaryOutcome> {
+fn prepare(
+    maker: Maker<'_>,
+    subject: Canaried<'_>,
+    patched: &Patched,
+    index: usize,
+    argv: &[String],
+) -> Result<Ready, CanaryOutcome> {
     let collection = subject.collection;
-    if room.plan.contract.canary_patch.is_some() {
-        let changes = collection
-            .canary_patch
-            .clone()
-            .unwrap_or_else(|| Err("it was not applied".to_owned()));
+    if let Some(changes) = patched.clone() {
         let changes = changes.map_err(|error| outcome(index, "canary_patch", "", CanaryState::Unusable, &error))?;
         let mut all = collection.changes.clone();
         all.extend(changes);
@@ -52,7 +121,7 @@ fn prepare(room: &Room<'_>, subject: &Subject<'_>, index: usize, argv: &[String]
     }
     let hints = Hints {
         changed: &collection.changed_paths,
-        verification_inputs: &room.plan.contract.verification_inputs,
+        verification_inputs: &maker.plan.contract.verification_inputs,
     };
     let mut seed = [0u8; 8];
     let drawn = getrandom::fill(&mut seed).map_err(|error| error.to_string());
@@ -76,7 +145,7 @@ fn prepare(room: &Room<'_>, subject: &Subject<'_>, index: usize, argv: &[String]
     })
 }
 
-fn stage(subject: &Subject<'_>, index: usize, content: &[u8]) -> io::Result<PathBuf> {
+fn stage(subject: Canaried<'_>, index: usize, content: &[u8]) -> io::Result<PathBuf> {
     use std::io::Write as _;
     let path = subject.staging.join(format!("canary-{index}"));
     std::fs::File::create_new(&path)?.write_all(content)?;
@@ -87,11 +156,12 @@ fn perform(
     room: &Room<'_>,
     index: usize,
     argv: &[String],
-    ready: Ready,
+    ready: &Ready,
+    jail: Result<PreparedJail, JailError>,
     done: &mut Verified,
 ) -> Result<CanaryOutcome, RoomError> {
-    let performed = room.perform(&format!("canary{index}"), argv, ready.changes)?;
-    done.log.extend_from_slice(&performed.output);
+    let performed = room.perform_in(&name(index), argv, || jail)?;
+    super::room::quote(&mut done.log, &performed.output);
     let result = &performed.result;
     let (state, detail) = match (&result.start_error, result.passed, result.timed_out, result.exit_code) {
         (Some(error), ..) => (

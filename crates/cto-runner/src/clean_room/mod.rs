@@ -17,15 +17,24 @@ use crate::supervise::Supervised;
 
 pub(crate) use room::{Room, RoomError};
 
-/// What is verified.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Subject<'a> {
+/// What canaries are made of.
+#[derive(Clone, Copy)]
+pub(crate) struct Canaried<'a> {
     /// The collected change.
     pub(crate) collection: &'a Collection,
-    /// Where results for baselines are cached.
-    pub(crate) cache: &'a Path,
     /// Where canary files may be staged.
     pub(crate) staging: &'a Path,
+    /// Applies the contract's canary patch on top of the change; `None` when it has none.
+    pub(crate) canary_patch: Option<&'a (dyn Fn(&Collection) -> Result<Vec<Change>, String> + Sync)>,
+}
+
+/// What is verified.
+#[derive(Clone, Copy)]
+pub(crate) struct Subject<'a> {
+    /// The change, and what its canaries are made of.
+    pub(crate) canaried: Canaried<'a>,
+    /// Where results for baselines are cached.
+    pub(crate) cache: &'a Path,
     /// How to read a tree that a command left behind, relative to the patched tree.
     pub(crate) left_behind: &'a dyn LeftBehind,
 }
@@ -56,8 +65,7 @@ pub(crate) fn not_run(reason: &str) -> Verified {
 /// Runs the verification commands on baseline, patch, restored inputs and canaries.
 pub(crate) fn verify(room: &Room<'_>, subject: &Subject<'_>) -> Result<Verified, RoomError> {
     let contract = room.plan.contract;
-    let collection = subject.collection;
-    let commands = &contract.verification_commands;
+    let collection = subject.canaried.collection;
     let mut done = Verified {
         verification: Verification::default(),
         log: Vec::new(),
@@ -71,6 +79,22 @@ pub(crate) fn verify(room: &Room<'_>, subject: &Subject<'_>) -> Result<Verified,
     }
     let baseline = baseline_result::baseline_result(room, subject.cache, &mut done.log)?;
     done.verification.runs.push(baseline);
+    std::thread::scope(|scope| {
+        let ahead = canaries::Ahead::start(scope, room.maker(), subject.canaried);
+        verify_patched(room, subject, ahead.as_ref(), &mut done)
+    })?;
+    Ok(done)
+}
+
+/// Verifies the patched tree, and where it passes what its passing is worth.
+fn verify_patched(
+    room: &Room<'_>,
+    subject: &Subject<'_>,
+    ahead: Option<&canaries::Ahead>,
+    done: &mut Verified,
+) -> Result<(), RoomError> {
+    let collection = subject.canaried.collection;
+    let commands = &room.plan.contract.verification_commands;
     let changes = &collection.changes;
     let (patched, ends) = room.perform_all(RunLabel::Patched, commands, changes, &mut done.log)?;
     let passed = patched.passed();
@@ -83,12 +107,10 @@ pub(crate) fn verify(room: &Room<'_>, subject: &Subject<'_>) -> Result<Verified,
     done.verification.left_behind.sort();
     done.verification.left_behind.dedup();
     if !passed {
-        explain_failure(room, subject, &mut done)?;
-        return Ok(done);
+        return explain_failure(room, collection, done);
     }
-    restored_inputs(room, collection, patched, &mut done)?;
-    canaries::canaries(room, subject, &mut done)?;
-    Ok(done)
+    restored_inputs(room, collection, patched, done)?;
+    canaries::canaries(room, subject.canaried, ahead, done)
 }
 
 /// Verifies once more with the contract's `verification_inputs` as in the baseline.
@@ -110,7 +132,7 @@ fn restored_inputs(
     let kept: Vec<Change> = collection
         .changes
         .iter()
-        .filter(|c| !inputs.is_match(path_of(c)))
+        .filter(|change| !inputs.is_match(path_of(change)) && !covers(room, change, &contract.verification_inputs))
         .cloned()
         .collect();
     let label = RunLabel::RestoredInputs;
@@ -131,9 +153,22 @@ fn restored_inputs(
     Ok(())
 }
 
+/// True for a change that takes the place of a baseline directory in which an input may lie: applied, it would take
+/// the inputs away with the directory.
+fn covers(room: &Room<'_>, change: &Change, inputs: &[String]) -> bool {
+    let path = path_of(change);
+    let was_directory = room
+        .plan
+        .baseline
+        .files()
+        .join(path)
+        .symlink_metadata()
+        .is_ok_and(|meta| meta.is_dir());
+    was_directory && inputs.iter().any(|pattern| cto_policy::may_match_below(pattern, path))
+}
+
 /// A patch that fails here but passes where the engine worked rests on something that the patch does not hold.
-fn explain_failure(room: &Room<'_>, subject: &Subject<'_>, done: &mut Verified) -> Result<(), RoomError> {
-    let collection = subject.collection;
+fn explain_failure(room: &Room<'_>, collection: &Collection, done: &mut Verified) -> Result<(), RoomError> {
     if collection.ignored_changes.is_empty() {
         return Ok(());
     }

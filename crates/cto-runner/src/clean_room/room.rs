@@ -45,16 +45,17 @@ pub(crate) struct Performed {
     pub(crate) supervised: Supervised,
 }
 
-impl Room<'_> {
-    /// Runs one command over the baseline with changes applied.
-    pub(crate) fn perform(&self, name: &str, argv: &[String], changes: Vec<Change>) -> Result<Performed, RoomError> {
-        if self.stop.asked() {
-            return Err(RoomError::Stopped);
-        }
-        self.observer.activity(&format!(
-            "{name}: {}",
-            cto_schema::escape(argv.join(" ").as_bytes(), 100)
-        ));
+/// What a cage of the room is made of; unlike the room it can go to another thread.
+#[derive(Clone, Copy)]
+pub(crate) struct Maker<'a> {
+    pub(crate) plan: &'a CagePlan<'a>,
+    provider: &'a dyn Provider,
+    reexec: &'a Reexec,
+}
+
+impl Maker<'_> {
+    /// Makes the cage of one command over the baseline with changes applied; it waits for the word.
+    pub(crate) fn make(&self, name: &str, argv: &[String], changes: Vec<Change>) -> Result<PreparedJail, JailError> {
         let words = argv.iter().map(OsString::from).collect();
         let cage = Cage {
             suffix: name.to_owned(),
@@ -63,7 +64,40 @@ impl Room<'_> {
             changes,
             observe: false,
         };
-        let jail: PreparedJail = prepare(self.provider, &self.plan.spec(cage), self.reexec)?;
+        prepare(self.provider, &self.plan.spec(cage), self.reexec)
+    }
+}
+
+impl<'a> Room<'a> {
+    /// Returns what cages are made of.
+    pub(crate) fn maker(&self) -> Maker<'a> {
+        Maker {
+            plan: self.plan,
+            provider: self.provider,
+            reexec: self.reexec,
+        }
+    }
+
+    /// Runs one command over the baseline with changes applied.
+    pub(crate) fn perform(&self, name: &str, argv: &[String], changes: Vec<Change>) -> Result<Performed, RoomError> {
+        self.perform_in(name, argv, || self.maker().make(name, argv, changes))
+    }
+
+    /// Runs one command in the cage that `jail` gives.
+    pub(crate) fn perform_in(
+        &self,
+        name: &str,
+        argv: &[String],
+        jail: impl FnOnce() -> Result<PreparedJail, JailError>,
+    ) -> Result<Performed, RoomError> {
+        if self.stop.asked() {
+            return Err(RoomError::Stopped);
+        }
+        self.observer.activity(&format!(
+            "{name}: {}",
+            cto_schema::escape(argv.join(" ").as_bytes(), 100)
+        ));
+        let jail = jail()?;
         let timeouts = &self.plan.contract.timeouts;
         let deadlines = Deadlines {
             wall: Duration::from_secs(timeouts.verification_seconds.into()),
@@ -150,8 +184,18 @@ fn append(log: &mut Vec<u8>, done: &Performed) {
     };
     let argv = cto_schema::escape(result.argv.join(" ").as_bytes(), 400);
     log.extend_from_slice(format!("$ {argv}\n[{end}, {} ms]\n", result.duration_ms).as_bytes());
-    log.extend_from_slice(&done.output);
-    if !done.output.ends_with(b"\n") {
+    quote(log, &done.output);
+}
+
+/// Appends output as a quotation, line by line, so that nothing a command prints reads as a line of the harness.
+pub(super) fn quote(log: &mut Vec<u8>, output: &[u8]) {
+    let lines = output.strip_suffix(b"\n").unwrap_or(output);
+    if lines.is_empty() {
+        return;
+    }
+    for line in lines.split(|byte| *byte == b'\n') {
+        log.extend_from_slice(b"| ");
+        log.extend_from_slice(line);
         log.push(b'\n');
     }
 }

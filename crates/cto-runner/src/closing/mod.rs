@@ -84,12 +84,11 @@ pub(crate) fn close(
         test_log: ending.test_log,
     };
     let (text, page) = (markdown(&view), html(&view));
-    dir.write("report.md", text.as_bytes())?;
-    dir.write("report.html", page.as_bytes())?;
+    dir.write_together(&[("report.md", text.as_bytes()), ("report.html", page.as_bytes())])?;
     report::index(&mut report, &dir);
     let own = report.own_digest();
     report.artifact_digests.insert("report.json".to_owned(), own);
-    let mut bytes = serde_json::to_vec_pretty(&report)?;
+    let mut bytes = cto_schema::inert_json(serde_json::to_string_pretty(&report)?).into_bytes();
     bytes.push(b'\n');
     dir.write("report.json", &bytes)?;
     dir.seal(LIMITS, signer, ledger)?;

@@ -84,7 +84,11 @@ pub fn make_patch(
     let mut input = File::open(&stream).at(&stream)?;
     input.rewind().at(&stream)?;
     let failed = |source| PatchError::Diff { source };
-    let import = GitCall::new("fast-import").args(["--quiet", "--done", "--date-format=raw", "--depth=0"]);
+    // Left as a pack: unpacking it would be another process.
+    let import = GitCall::new("fast-import")
+        .args(["--quiet", "--done", "--date-format=raw", "--depth=0"])
+        .setting("fastimport.unpackLimit=0")
+        .unsynced();
     git.run(import.git_dir(&git_dir).input(Input::File(input)))
         .map_err(failed)?;
     let diff = GitCall::new("diff-tree")

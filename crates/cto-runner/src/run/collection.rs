@@ -37,8 +37,11 @@ impl Journey<'_> {
         let staging = workspace.scratch.0.join("collected");
         make_directory(&staging)?;
         let collected = self.read_write_set(&workspace, &supervised, &staging)?;
-        self.keep_workspace(&supervised);
+        self.keep_workspace(&supervised, workspace.contract.limits.disk_mib);
         let patch = self.make_patch(&workspace, &collected)?;
+        // A name is part of every document that lists it; it cannot be taken out, but it cannot pass either.
+        let names = serde_json::to_vec(&collected.write_set).map_err(|error| Halt::Ignorant(error.to_string()))?;
+        self.seen.secrets.extend(self.dir.scan("write-set.json", &names));
         let write_set_digest = self.write_json("write-set.json", &collected.write_set)?;
         self.write_set = Some(collected.write_set.clone());
         let (patch_digest, findings) = self.dir.write_redacted("patch.diff", &patch)?;
@@ -98,6 +101,7 @@ impl Journey<'_> {
             limits: CollectLimits {
                 files: limits.files.into(),
                 file_bytes: u64::from(limits.file_mib) << 20,
+                total_bytes: u64::from(limits.disk_mib) << 20,
                 ..CollectLimits::default()
             },
             staging,
@@ -153,7 +157,6 @@ impl Journey<'_> {
         Ok(Collection {
             integrity: integrity_facts(workspace, collected, &scope),
             ignored_changes: ignored_changes(&collected.write_set, supervised),
-            canary_patch: None,
             write_set: collected.write_set.clone(),
             patch,
             roundtrip_error,
@@ -191,7 +194,8 @@ impl Journey<'_> {
     }
 
     /// Keeps a copy of the final workspace for people, outside the bundle, if that was asked for.
-    fn keep_workspace(&mut self, supervised: &Supervised) {
+    fn keep_workspace(&mut self, supervised: &Supervised, disk_mib: u32) {
+        let limit = u64::from(disk_mib) << 20;
         if !self.request.keep_workspace {
             return;
         }
@@ -202,7 +206,7 @@ impl Journey<'_> {
             .root()
             .join("workspaces")
             .join(self.dir.run_id().as_str());
-        let outcome = match crate::keep::keep(supervised.exports.workspace.as_fd(), &place) {
+        let outcome = match crate::keep::keep(supervised.exports.workspace.as_fd(), &place, limit) {
             Ok(()) => {
                 self.kept_workspace = Some(place);
                 "ok".to_owned()

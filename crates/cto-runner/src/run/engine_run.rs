@@ -13,7 +13,6 @@ use super::workspace::Workspace;
 use super::{Halt, Journey, chain};
 use crate::cage::Cage;
 use crate::engine::EngineTask;
-use crate::refusals::refusals;
 use crate::supervise::{Deadlines, Output, Supervised, supervise};
 use crate::watch::Stage;
 
@@ -127,9 +126,7 @@ impl Journey<'_> {
     fn record_engine(&mut self, workspace: &Workspace, supervised: &Supervised) -> Result<(), Halt> {
         let (stdout, stderr) = (supervised.stdout.bytes(), supervised.stderr.bytes());
         let mut normalized = workspace.engine.normalize(&stdout, &stderr);
-        let mut acts = supervised.observations.clone();
-        acts.extend(supervised.exited.observations.iter().cloned());
-        let refusals = refusals(&acts);
+        let (refusals, forbidden) = supervised.refusals.clone().finish();
         // A result envelope that was cut because we ended the engine is our doing.
         if supervised.ended_by != EndedBy::Itself {
             normalized.stream.protocol_error = None;
@@ -137,10 +134,10 @@ impl Journey<'_> {
         self.seen.engine = Some(observation(
             supervised,
             normalized.stream,
-            refusals.forbidden,
+            forbidden,
             workspace.contract.limits.disk_mib,
         ));
-        for (kind, data) in normalized.events.into_iter().chain(refusals.events) {
+        for (kind, data) in normalized.events.into_iter().chain(refusals) {
             let data = self.redact_event(data);
             self.dir.event(kind, data)?;
         }

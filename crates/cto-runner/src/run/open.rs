@@ -88,6 +88,15 @@ impl<'a> Journey<'a> {
             "case_id": self.case_id,
         });
         self.dir.event(EventType::RunStarted, started)?;
+        if let Ok(contract) = &self.contract {
+            let found = self.dir.scan("contract.json", &contract.canonical());
+            if let Some(finding) = found.first() {
+                self.contract = Err(format!(
+                    "the contract holds what looks like a credential ({}); no secret belongs in a contract",
+                    finding.rule
+                ));
+            }
+        }
         let data = match &self.contract {
             Ok(contract) => {
                 self.dir.write("contract.json", &contract.canonical())?;

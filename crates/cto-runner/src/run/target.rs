@@ -13,6 +13,11 @@ impl Journey<'_> {
     pub(super) fn look_at_target(&mut self) {
         let before = self.facts.target.before.clone();
         let after = match (&self.source, &before) {
+            (Some(source), Some(_)) if !source.is_in_place() => TargetAfter {
+                state: None,
+                unchanged: false,
+                detail: "another directory lies where the source repository was".to_owned(),
+            },
             (Some(source), Some(before)) => match source.state() {
                 Ok(state) => {
                     let unchanged = state == *before;
@@ -69,6 +74,18 @@ impl Journey<'_> {
     }
 
     fn leave_proofs(&mut self) -> Result<(), Halt> {
+        let proofs = self.proofs()?;
+        if proofs.is_empty() {
+            return Ok(());
+        }
+        let files: Vec<(&str, &[u8])> = proofs.iter().map(|(name, bytes)| (*name, bytes.as_slice())).collect();
+        self.dir.write_together(&files)?;
+        Ok(())
+    }
+
+    /// Returns the documents that prove what this run is allowed to claim.
+    fn proofs(&self) -> Result<Vec<Document>, Halt> {
+        let mut proofs = Vec::new();
         let schema = || SchemaId::PROOF.to_string();
         if let Some(engine) = self.seen.engine.clone() {
             let contract = self.contract.as_ref().ok();
@@ -81,7 +98,7 @@ impl Journey<'_> {
                 observed_by: "seccomp user notification on exec, connect and send; empty network; no credentials"
                     .to_owned(),
             };
-            self.write_json("forbidden-actions.json", &proof)?;
+            proofs.push(document("forbidden-actions.json", &proof)?);
         }
         if let Some(after) = self.seen.target_after.clone().filter(|_| self.source.is_some()) {
             let proof = SourceNonMutation {
@@ -92,15 +109,15 @@ impl Journey<'_> {
                 after: after.state,
                 detail: after.detail,
             };
-            self.write_json("source-non-mutation.json", &proof)?;
+            proofs.push(document("source-non-mutation.json", &proof)?);
         }
         if self.enforcement.is_some() {
-            self.leave_stage_proof()?;
+            self.stage_proofs(&mut proofs)?;
         }
-        Ok(())
+        Ok(proofs)
     }
 
-    fn leave_stage_proof(&mut self) -> Result<(), Halt> {
+    fn stage_proofs(&self, proofs: &mut Vec<Document>) -> Result<(), Halt> {
         let mode = self.contract.as_ref().ok().map(|contract| contract.mutation_mode);
         let schema = || SchemaId::PROOF.to_string();
         let (commit, tree) = self.baseline.clone().unwrap_or_default();
@@ -111,7 +128,7 @@ impl Journey<'_> {
             detail: format!("the copy is the frozen tree {tree} of commit {commit}, below an empty upper layer"),
             paths: vec![],
         };
-        self.write_json("clean-start.json", &start)?;
+        proofs.push(document("clean-start.json", &start)?);
         let left = self.seen.verification.as_ref().map(|v| v.left_behind.clone());
         let end = TreeProof {
             schema: schema(),
@@ -120,11 +137,11 @@ impl Journey<'_> {
             detail: "the patched tree after verification, compared with baseline and patch".to_owned(),
             paths: left.unwrap_or_default(),
         };
-        self.write_json("clean-end.json", &end)?;
+        proofs.push(document("clean-end.json", &end)?);
         match mode {
             Some(MutationMode::CopiedFixture) => {
                 let proof = self.no_target_inspection();
-                self.write_json("stage2-no-target-inspection.json", &proof)?;
+                proofs.push(document("stage2-no-target-inspection.json", &proof)?);
             }
             Some(MutationMode::CopiedRepo) => {
                 let mutated = self.seen.target_after.as_ref().map(|after| !after.unchanged);
@@ -137,7 +154,7 @@ impl Journey<'_> {
                     "copied_fixture_ends_clean": end.holds,
                     "parts": ["source-non-mutation.json", "clean-start.json", "clean-end.json"],
                 });
-                self.write_json("stage3-copied-repo-proof.json", &proof)?;
+                proofs.push(document("stage3-copied-repo-proof.json", &proof)?);
             }
             _ => {}
         }
@@ -185,10 +202,22 @@ impl Journey<'_> {
 
     /// Writes a document, two-space indented so that people can read it.
     pub(super) fn write_json<T: Serialize>(&mut self, name: &str, document: &T) -> Result<Sha256Digest, Halt> {
-        let mut bytes = serde_json::to_vec_pretty(document).map_err(|error| Halt::Ignorant(error.to_string()))?;
-        bytes.push(b'\n');
-        Ok(self.dir.write(name, &bytes)?)
+        Ok(self.dir.write(name, &pretty(document)?)?)
     }
+}
+
+/// A name and the bytes that go under it.
+type Document = (&'static str, Vec<u8>);
+
+fn document<T: Serialize>(name: &'static str, document: &T) -> Result<Document, Halt> {
+    Ok((name, pretty(document)?))
+}
+
+fn pretty<T: Serialize>(document: &T) -> Result<Vec<u8>, Halt> {
+    let text = serde_json::to_string_pretty(document).map_err(|error| Halt::Ignorant(error.to_string()))?;
+    let mut bytes = cto_schema::inert_json(text).into_bytes();
+    bytes.push(b'\n');
+    Ok(bytes)
 }
 
 fn names_a_repository(word: &str) -> bool {

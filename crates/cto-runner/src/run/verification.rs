@@ -9,7 +9,8 @@ use serde_json::json;
 use super::collection::Gathered;
 use super::workspace::Workspace;
 use super::{Halt, Journey, chain};
-use crate::clean_room::{LeftBehind, Room, RoomError, Subject, Verified, not_run, verify};
+use crate::clean_room::{Canaried, LeftBehind, Room, RoomError, Subject, Verified, not_run, verify};
+use crate::collect::Collection;
 use crate::harness::apply_canary_patch;
 use crate::supervise::Supervised;
 use crate::tool::Git;
@@ -23,7 +24,7 @@ impl Journey<'_> {
         let from = self.now();
         let Gathered {
             workspace,
-            mut collection,
+            collection,
             staging,
             engine_tree,
         } = gathered;
@@ -34,18 +35,7 @@ impl Journey<'_> {
                 none.verification.integrity.clone_from(&collection.integrity);
                 Ok(none)
             }
-            None => {
-                collection.canary_patch = workspace.contract.canary_patch.as_ref().map(|patch| {
-                    apply_canary_patch(
-                        &self.harness.git,
-                        &workspace.baseline,
-                        patch,
-                        &collection,
-                        &workspace.scratch.0,
-                    )
-                });
-                self.enter_room(&workspace, &collection, &staging)
-            }
+            None => self.enter_room(&workspace, &collection, &staging),
         };
         let verified = match verified {
             Ok(verified) => verified,
@@ -74,7 +64,7 @@ impl Journey<'_> {
     fn enter_room(
         &mut self,
         workspace: &Workspace,
-        collection: &crate::collect::Collection,
+        collection: &Collection,
         staging: &Path,
     ) -> Result<Verified, RoomError> {
         let plan = workspace.plan(self);
@@ -91,12 +81,20 @@ impl Journey<'_> {
             write_set: &collection.write_set,
         };
         let cache = self.harness.home.cache();
+        let (git, baseline, scratch) = (&self.harness.git, &workspace.baseline, &workspace.scratch.0);
+        let patch = workspace.contract.canary_patch.as_deref();
+        let apply = move |collection: &Collection| {
+            apply_canary_patch(git, baseline, patch.unwrap_or_default(), collection, scratch)
+        };
         verify(
             &room,
             &Subject {
-                collection,
+                canaried: Canaried {
+                    collection,
+                    staging,
+                    canary_patch: patch.is_some().then_some(&apply),
+                },
                 cache: &cache,
-                staging,
                 left_behind: &left_behind,
             },
         )

@@ -108,13 +108,23 @@ impl SourceRepository {
     /// The object directory is lent to git by path, so it must be where it seems to be.
     fn check_objects(&self) -> Result<(), SourceError> {
         match beneath::look(beneath::borrow(&self.common), b"objects") {
-            Ok(Some((_, stat))) if beneath::kind(&stat) == FileType::Directory => Ok(()),
+            Ok(Some((_, stat))) if beneath::kind(&stat) == FileType::Directory => self.check_alternates(),
             Ok(Some((_, stat))) if beneath::kind(&stat) == FileType::Symlink => Err(SourceError::Format {
                 path: self.path.clone(),
                 what: "a symbolic link for its object directory; clone it".to_owned(),
             }),
             Ok(_) => Err(self.corrupt("it has no object directory".to_owned())),
             Err(errno) => Err(self.io("objects", errno)),
+        }
+    }
+
+    /// git opens this file and waits for ever where it is a pipe.
+    fn check_alternates(&self) -> Result<(), SourceError> {
+        match beneath::look(beneath::borrow(&self.common), b"objects/info/alternates") {
+            Ok(None) => Ok(()),
+            Ok(Some((_, stat))) if beneath::kind(&stat) == FileType::RegularFile => Ok(()),
+            Ok(Some(_)) => Err(self.corrupt("objects/info/alternates is no regular file".to_owned())),
+            Err(errno) => Err(self.io("objects/info/alternates", errno)),
         }
     }
 

@@ -176,13 +176,13 @@ impl Git {
             program: self.program.clone(),
             source,
         };
+        let mut child = self.command(&call);
         let input = match call.input {
             Input::None => Stdio::null(),
             Input::Bytes(bytes) => Stdio::from(memory_file(&bytes).map_err(failed)?),
             Input::File(file) => Stdio::from(file),
             Input::Pipe(stdout) => Stdio::from(stdout),
         };
-        let mut child = self.command(&call.arguments, &call.environment);
         if let Some(directory) = &call.directory {
             child.current_dir(directory);
         } else {
@@ -209,7 +209,7 @@ impl Git {
     }
 
     #[expect(clippy::disallowed_methods, reason = "tool.rs is the one module that starts git")]
-    fn command(&self, arguments: &[OsString], environment: &[(&'static str, OsString)]) -> Command {
+    fn command(&self, call: &GitCall) -> Command {
         let mut command = Command::new(&self.program);
         command.env_clear().envs([
             ("GIT_CONFIG_NOSYSTEM", "1"),
@@ -227,11 +227,11 @@ impl Git {
             ("HOME", "/nonexistent"),
             ("PATH", "/usr/bin:/bin"),
         ]);
-        command.envs(environment.iter().map(|(name, value)| (name, value)));
-        for setting in SETTINGS {
+        command.envs(call.environment.iter().map(|(name, value)| (name, value)));
+        for setting in SETTINGS.iter().chain(&call.settings) {
             command.arg("-c").arg(setting);
         }
-        command.args(arguments);
+        command.args(&call.arguments);
         command
     }
 }
@@ -249,6 +249,7 @@ pub(crate) enum Input {
 #[derive(Debug)]
 pub(crate) struct GitCall {
     arguments: Vec<OsString>,
+    settings: Vec<&'static str>,
     environment: Vec<(&'static str, OsString)>,
     directory: Option<PathBuf>,
     input: Input,
@@ -260,6 +261,7 @@ impl GitCall {
         let arguments = vec![OsString::from(command)];
         Self {
             arguments,
+            settings: Vec::new(),
             environment: Vec::new(),
             directory: None,
             input: Input::None,
@@ -305,6 +307,17 @@ impl GitCall {
     /// Lets git refresh an index, which is then the harness's own.
     pub(crate) fn allow_index_refresh(self) -> Self {
         self.variable("GIT_OPTIONAL_LOCKS", OsStr::new("1"))
+    }
+
+    /// Adds a setting of this call alone.
+    pub(crate) fn setting(mut self, setting: &'static str) -> Self {
+        self.settings.push(setting);
+        self
+    }
+
+    /// Keeps git from making durable what is thrown away, or what the caller makes durable as a whole.
+    pub(crate) fn unsynced(self) -> Self {
+        self.setting("core.fsync=none")
     }
 
     pub(crate) fn directory(mut self, path: &Path) -> Self {

@@ -64,6 +64,7 @@ pub fn collect(
         staging: Staging::new(options.staging),
         write_set,
         contents: BTreeMap::new(),
+        read_bytes: 0,
         ignored: Vec::new(),
         manifest: found.manifest.as_ref(),
     };
@@ -82,6 +83,8 @@ struct Collection<'a> {
     staging: Staging<'a>,
     write_set: WriteSet,
     contents: BTreeMap<Vec<u8>, FinalContent>,
+    /// Bytes read so far, holes included.
+    read_bytes: u64,
     ignored: Vec<(Vec<u8>, Option<Sha256Digest>, &'static str)>,
     manifest: Option<&'a BTreeMap<Vec<u8>, Option<EntryState>>>,
 }
@@ -106,6 +109,11 @@ impl Collection<'_> {
                 self.ignored.push((path.clone(), None, "ignore_rules"));
             } else {
                 self.judge_name(path)?;
+                if self.write_set.empty_directories.len() as u64 >= self.options.limits.files {
+                    let limit = self.options.limits.files;
+                    self.stop(format!("files: more than {limit} empty directories were left"));
+                    break;
+                }
                 self.write_set.empty_directories.push(PathText::new(path));
             }
         }
@@ -215,6 +223,19 @@ impl Collection<'_> {
         }
     }
 
+    /// Counts bytes that are about to be read; false once there were too many, holes of sparse files included.
+    fn affordable(&mut self, size: u64) -> bool {
+        self.read_bytes = self.read_bytes.saturating_add(size);
+        let limit = self.options.limits.total_bytes;
+        let affordable = self.read_bytes <= limit;
+        if !affordable {
+            self.stop(format!(
+                "disk_mib: the changed files have more than {limit} bytes in all"
+            ));
+        }
+        affordable
+    }
+
     fn file(&mut self, path: &[u8], file: std::fs::File, stat: &Stat) -> Result<(), WriteSetError> {
         let size = beneath::size(stat);
         if size > self.options.limits.file_bytes && self.before(path)?.is_none_or(|before| before.size_bytes != size) {
@@ -223,6 +244,9 @@ impl Collection<'_> {
                 "file_bytes: \"{}\" has {size} bytes, more than {limit}",
                 escape(path, 200)
             ));
+            return Ok(());
+        }
+        if !self.affordable(size) {
             return Ok(());
         }
         let captured = self
@@ -254,7 +278,8 @@ impl Collection<'_> {
         because: &'static str,
     ) -> Result<(), WriteSetError> {
         // A larger one would cost more time than its digest is worth: it goes nowhere.
-        let small = beneath::size(stat) <= self.options.limits.file_bytes.max(64 << 20);
+        let size = beneath::size(stat);
+        let small = size <= self.options.limits.file_bytes.max(64 << 20) && self.affordable(size);
         let digest = small
             .then(|| beneath::digest_reader(file).map(|(digest, _)| digest))
             .transpose();

@@ -93,6 +93,8 @@ pub struct CollectLimits {
     pub files: u64,
     /// Largest changed file in bytes.
     pub file_bytes: u64,
+    /// Most bytes that are read in all, holes of sparse files included.
+    pub total_bytes: u64,
     /// Deepest directory.
     pub depth: usize,
     /// Most entries that are looked at.
@@ -104,6 +106,7 @@ impl Default for CollectLimits {
         Self {
             files: 4000,
             file_bytes: 8 << 20,
+            total_bytes: 1 << 30,
             depth: 64,
             walked_entries: 200_000,
         }

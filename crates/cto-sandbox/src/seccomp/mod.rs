@@ -26,6 +26,7 @@ const CLONE_NEW: u32 = 0x7e02_0080;
 const WRITE_FLAGS: u32 = 0o3 | 0o100 | 0o1000 | 0o2000 | 0o20_000_000;
 const PERSONALITIES: [u32; 3] = [0, 0xffff_ffff, 0x0004_0000];
 const TIOCSTI: u32 = 0x5412;
+const PR_SET_DUMPABLE: u32 = 4;
 const TIOCLINUX: u32 = 0x541c;
 const AF_UNIX: u32 = 1;
 const AF_INET: u32 = 2;
@@ -105,6 +106,19 @@ fn add(code: &mut Assembler, row: &Row, observe: bool, control: u32) {
             for request in [TIOCSTI, TIOCLINUX] {
                 code.if_equal(request, |code| code.give(deny(EPERM)));
             }
+            allow(code);
+        }
+        Rule::LimitsOfOthers => {
+            code.load_low(0);
+            code.if_not_equal(0, |code| code.give(deny(EPERM)));
+            allow(code);
+        }
+        Rule::Unreadable => {
+            // PR_SET_DUMPABLE with 0; every other request is ordinary.
+            code.load_low(0);
+            code.if_not_equal(PR_SET_DUMPABLE, allow);
+            code.load_low(1);
+            code.if_equal(0, |code| code.give(deny(EPERM)));
             allow(code);
         }
         Rule::Observe => report(code),

@@ -17,6 +17,10 @@ pub(crate) enum Rule {
     Personality,
     /// Fails with EPERM for the requests that type into a terminal.
     TerminalInjection,
+    /// Fails with EPERM for limits of another process: init has the engine's uid, and must not be starved by it.
+    LimitsOfOthers,
+    /// Fails with EPERM where a process would make itself unreadable for the observer.
+    Unreadable,
     /// Is reported, and goes on: other bounds do the refusing.
     Observe,
     /// Is reported where the flags in this argument can write.
@@ -117,6 +121,8 @@ pub(crate) const COMMON: &[Row] = &[
     row("socket", libc::SYS_socket, Rule::SocketFamilies),
     row("personality", libc::SYS_personality, Rule::Personality),
     row("ioctl", libc::SYS_ioctl, Rule::TerminalInjection),
+    row("prlimit64", libc::SYS_prlimit64, Rule::LimitsOfOthers),
+    row("prctl", libc::SYS_prctl, Rule::Unreadable),
     row("connect", libc::SYS_connect, Rule::Observe),
     row("execve", libc::SYS_execve, Rule::Observe),
     row("execveat", libc::SYS_execveat, Rule::Observe),

@@ -61,7 +61,10 @@ impl Options {
 
 fn main() -> ExitCode {
     // The runs that this process does itself start their cages as this program.
-    if std::env::args_os().nth(1).is_some_and(|word| word == cto_runner::INNER_ARGUMENT) {
+    if std::env::args_os()
+        .nth(1)
+        .is_some_and(|word| word == cto_runner::INNER_ARGUMENT)
+    {
         return cto_runner::inner_stage();
     }
     match bench() {
@@ -117,7 +120,11 @@ fn governed(options: &Options, table: &mut Table, name: &str, directories: u32, 
     let first = installation.agent(&contract, &[], "echo x >> README.md")?;
     installation.agent(&contract, &["--clean-start"], "echo x >> README.md")?;
     repository.bare()?;
-    let rounds = if count > 1000 { options.repeats(5, 11) } else { options.repeats(11, 41) };
+    let rounds = if count > 1000 {
+        options.repeats(5, 11)
+    } else {
+        options.repeats(11, 41)
+    };
     let (mut bare, mut plain, mut clean) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..rounds {
         bare.push(repository.bare()?);
@@ -131,11 +138,25 @@ fn governed(options: &Options, table: &mut Table, name: &str, directories: u32, 
     let ms = |of: &[Sample]| median(&of.iter().map(Sample::ms).collect::<Vec<_>>());
     let peak = |of: &[Sample]| of.iter().map(|sample| sample.peak_mib).fold(0.0, f64::max);
     table.add(Row::fact(&format!("{count} files: bare sequence"), "ms", ms(&bare)));
-    table.add(Row::ratio(&format!("{count} files: governed run"), ms(&plain), goal, ratios(&plain)));
-    table.add(Row::most(&format!("{count} files: peak of one process"), "MiB", 64.0, peak(&plain)));
+    table.add(Row::ratio(
+        &format!("{count} files: governed run"),
+        ms(&plain),
+        goal,
+        ratios(&plain),
+    ));
+    table.add(Row::most(
+        &format!("{count} files: peak of one process"),
+        "MiB",
+        64.0,
+        peak(&plain),
+    ));
     let what = format!("{count} files: governed run with --clean-start");
     table.add(Row::note(&what, ms(&clean), ratios(&clean)));
-    table.add(Row::fact(&format!("{count} files: first run, baseline not cached"), "ms", first.ms()));
+    table.add(Row::fact(
+        &format!("{count} files: first run, baseline not cached"),
+        "ms",
+        first.ms(),
+    ));
     Ok(())
 }
 
@@ -144,7 +165,8 @@ fn large_log(options: &Options, table: &mut Table) -> Fallible<()> {
     eprintln!("large log");
     let repository = Repository::make(&options.place, "log", 1, 1)?;
     let installation = Installation::new(&options.place, "log");
-    let script = "echo x >> README.md; yes 'The quick brown fox jumps over the lazy dog, line after line.' | head -c 15728640";
+    let script =
+        "echo x >> README.md; yes 'The quick brown fox jumps over the lazy dog, line after line.' | head -c 15728640";
     installation.agent(&repository.contract()?, &[], script)?;
     let bundle = installation.only_bundle()?;
     let bytes = place::size(&bundle)?;
@@ -154,7 +176,12 @@ fn large_log(options: &Options, table: &mut Table) -> Fallible<()> {
         // Processor time and not wall time: "per core" must not depend on how many there are.
         speeds.push(bytes as f64 / 1e6 / done.cpu_seconds);
     }
-    table.add(Row::least("cto verify, bundle of 15 MiB", "MB/s of a core", 500.0, median(&speeds)));
+    table.add(Row::least(
+        "cto verify, bundle of 15 MiB",
+        "MB/s of a core",
+        500.0,
+        median(&speeds),
+    ));
     Ok(())
 }
 
@@ -174,7 +201,12 @@ fn many_bundles(options: &Options, table: &mut Table) -> Fallible<()> {
         let done = installation.cto(&["verify".as_ref(), "--all".as_ref()])?;
         seconds.push(done.seconds * 1000.0 / count as f64);
     }
-    table.add(Row::most("cto verify --all, per 1000 bundles", "s", 5.0, median(&seconds)));
+    table.add(Row::most(
+        "cto verify --all, per 1000 bundles",
+        "s",
+        5.0,
+        median(&seconds),
+    ));
     Ok(())
 }
 
@@ -222,7 +254,13 @@ fn same_after_many(options: &Options, table: &mut Table) -> Fallible<()> {
     eprintln!("{count} runs in one process");
     let installation = Installation::new(&options.place, "same");
     let home = Home::open(&installation.home)?;
-    let harness = Harness::new(home, Settings::default(), Git::find()?, std::collections::BTreeMap::new());
+    let harness = Harness::new(
+        home,
+        Settings::default(),
+        Git::find()?,
+        std::collections::BTreeMap::new(),
+        vec![],
+    );
     let stop = Stop::new()?;
     let mut early = None;
     for number in 0..count {
@@ -244,7 +282,12 @@ fn same_after_many(options: &Options, table: &mut Table) -> Fallible<()> {
     let early = early.ok_or("too few runs")?;
     let late = measure::held(&installation.home)?;
     let grown = (late.rss_kib as f64 - early.rss_kib as f64) / 1024.0;
-    table.add(Row::most(&format!("memory grown over {} runs", count - count / 3), "MiB", 1.0, grown));
+    table.add(Row::most(
+        &format!("memory grown over {} runs", count - count / 3),
+        "MiB",
+        1.0,
+        grown,
+    ));
     for (name, before, after) in [
         ("open descriptors", early.descriptors, late.descriptors),
         ("mounts", early.mounts, late.mounts),

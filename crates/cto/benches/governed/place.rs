@@ -10,7 +10,8 @@ use crate::{Fallible, PROGRAM, shell};
 /// Passes when the agent appended its line and nobody broke the tree.
 const CHECK: &str = "#!/bin/sh\ntest ! -e broken && grep -qx x README.md\n";
 /// Breaks the tree, so that a check that says yes to it is found out.
-const CANARY: &str = "diff --git a/broken b/broken\nnew file mode 100644\n--- /dev/null\n+++ b/broken\n@@ -0,0 +1 @@\n+x\n";
+const CANARY: &str =
+    "diff --git a/broken b/broken\nnew file mode 100644\n--- /dev/null\n+++ b/broken\n@@ -0,0 +1 @@\n+x\n";
 
 /// A repository with one commit.
 pub(crate) struct Repository {
@@ -32,9 +33,12 @@ impl Repository {
                 fs::write(at.join(format!("f{file}.txt")), line.repeat(40))?;
             }
         }
+        // Packed as a clone is, and now: git would do it by itself in the middle of a measurement.
         shell(
-            "git init --quiet --initial-branch=main && git add --all && \
-             git -c user.name=bench -c user.email=bench@localhost commit --quiet --message=first && git status",
+            "git init --quiet --initial-branch=main && git config gc.auto 0 && git config maintenance.auto false && \
+             git add --all && \
+             git -c user.name=bench -c user.email=bench@localhost commit --quiet --message=first && \
+             git gc --quiet && git status",
             &path,
         )?;
         Ok(Self {

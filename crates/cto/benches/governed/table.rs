@@ -110,7 +110,13 @@ impl Table {
             };
             let measured = format!("{} {}", number(row.measured), row.unit);
             // Writing to a string cannot fail.
-            let _infallible = writeln!(text, "| {} | {} | {} | {ratio} | {verdict} |", row.what, row.goal, measured.trim_end());
+            let _infallible = writeln!(
+                text,
+                "| {} | {} | {} | {ratio} | {verdict} |",
+                row.what,
+                row.goal,
+                measured.trim_end()
+            );
         }
         format!("{text}\n{}\n", self.machine)
     }

@@ -60,13 +60,16 @@ pub(super) fn run(global: &Global, args: &RunArgs, output: &Output) -> Result<Ex
         },
     );
     progress.finish();
-    let outcome = outcome.map_err(|error| {
-        CommandError {
+    let outcome = outcome.map_err(|error| match &error {
+        cto_runner::RunError::Open(_) => {
+            CommandError::failed(&error).hint("nothing was started and nothing is left; mend the cause and run again")
+        }
+        cto_runner::RunError::Close { .. } => CommandError {
             class: ExitClass::Fail,
             text: crate::error::chain(&error),
             hints: vec![],
         }
-        .hint("evidence could not be written; when the cause is mended, cto recover closes the run")
+        .hint("when the cause is mended, cto recover closes the run"),
     })?;
     report(&outcome, output);
     Ok(Exit(ExitClass::of_run(outcome.status, outcome.engine_started)))

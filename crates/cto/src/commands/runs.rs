@@ -40,8 +40,8 @@ pub(super) fn runs(global: &Global, args: &RunsArgs, output: &Output) -> Result<
     if entries.is_empty() {
         output.print("no runs yet; start with: cto run r1-string-slugify\n");
     }
-    let mut text = String::new();
-    for entry in &entries {
+    // Collected and not appended to a growing text: a long ledger would be copied once for each of its lines.
+    let lines = entries.iter().map(|entry| {
         let (mark, color) = match entry.status.as_str() {
             "pass" => ("✔ pass   ", "32"),
             "fail" => ("✘ fail   ", "31"),
@@ -53,15 +53,15 @@ pub(super) fn runs(global: &Global, args: &RunsArgs, output: &Output) -> Result<
         } else {
             "  (bundle is gone)"
         };
-        text = format!(
-            "{text}{}  {}  {:<14} {:>7} ms  {blocker}{gone}\n",
+        format!(
+            "{}  {}  {:<14} {:>7} ms  {blocker}{gone}\n",
             output.paint(color, mark),
             entry.run_id,
             cto_schema::escape(entry.backend.as_bytes(), 30),
             entry.duration_ms,
-        );
-    }
-    output.print(&text);
+        )
+    });
+    output.print(&lines.collect::<String>());
     Ok(Exit(ExitClass::Pass))
 }
 

@@ -17,8 +17,8 @@ pub(super) fn show(global: &Global, args: &ShowArgs, output: &Output) -> Result<
         output.note(&note);
     }
     match args.what {
-        ShowWhat::Report if output.json() => output.print(&text(&bundle, "report.json")?),
-        ShowWhat::Report => output.print(&text(&bundle, "report.md")?),
+        ShowWhat::Report if output.json() => output.print(&cto_schema::inert_json(text(&bundle, "report.json")?)),
+        ShowWhat::Report => lines(&text(&bundle, "report.md")?, output),
         ShowWhat::Patch => patch(&bundle, output)?,
         ShowWhat::Tests => lines(&text(&bundle, "test.log")?, output),
         ShowWhat::Events => events(&bundle, output)?,

@@ -44,7 +44,18 @@ pub(super) fn verify(global: &Global, args: &VerifyArgs, output: &Output) -> Res
             output.print(&format!("{good} of {total} bundles verify\n"));
         }
     }
-    let ok = !results.is_empty() && results.iter().all(Verified::ok);
+    let gone = if args.all {
+        gone(&home, ledger.as_ref())?
+    } else {
+        vec![]
+    };
+    for problem in &gone {
+        output.note(&format!("✘ {problem}"));
+    }
+    if results.is_empty() {
+        output.note("there is nothing to verify");
+    }
+    let ok = (args.all || !results.is_empty()) && gone.is_empty() && results.iter().all(Verified::ok);
     Ok(Exit(if ok { ExitClass::Pass } else { ExitClass::Unverified }))
 }
 
@@ -86,6 +97,21 @@ fn all_runs(home: &Home) -> Result<Vec<PathBuf>, CommandError> {
     let mut paths: Vec<PathBuf> = entries.filter_map(Result::ok).map(|entry| entry.path()).collect();
     paths.sort();
     Ok(paths)
+}
+
+/// Runs that the ledger lists and that are not here, and a ledger that is gone from beside its runs.
+fn gone(home: &Home, ledger: Option<&LedgerSnapshot>) -> Result<Vec<String>, CommandError> {
+    let Some(ledger) = ledger else {
+        let any = !all_runs(home)?.is_empty();
+        return Ok(any
+            .then(|| "there are runs and no ledger: it was removed".to_owned())
+            .into_iter()
+            .collect());
+    };
+    let missing = ledger.lines.keys().filter(|id| !home.runs().join(id).exists());
+    Ok(missing
+        .map(|id| format!("{id}: the ledger lists it, and its bundle is gone"))
+        .collect())
 }
 
 /// A run's id is as good as its path.

@@ -228,3 +228,26 @@ fn a_rotated_key_keeps_old_bundles_verifiable() {
     let (second, _) = accepted(&installation);
     assert_eq!(installation.json(&["verify", &first, &second]).0, 0);
 }
+
+#[test]
+fn a_removed_run_and_a_removed_ledger_show() {
+    let installation = Installation::new();
+    let (_, bundle) = accepted(&installation);
+    accepted(&installation);
+    assert_eq!(installation.json(&["verify", "--all"]).0, 0);
+    fs::remove_dir_all(&bundle).unwrap();
+    assert_eq!(installation.json(&["verify", "--all"]).0, 5);
+    fs::remove_file(installation.home().join("ledger.sqlite")).unwrap();
+    assert_eq!(installation.json(&["verify", "--all"]).0, 5);
+}
+
+#[test]
+fn an_edited_report_moves_no_cursor() {
+    let installation = Installation::new();
+    let (_, bundle) = accepted(&installation);
+    let mut text = fs::read(bundle.join("report.md")).unwrap();
+    text.extend(b"\x1b]0;owned\x07\x1b[2J\n");
+    write(&bundle.join("report.md"), &text);
+    let shown = installation.cto(&["show", "last"]);
+    assert!(!shown.stdout.contains(&0x1b) && !shown.stdout.contains(&0x07));
+}

@@ -321,3 +321,154 @@ fn a_credential_of_the_environment_that_reaches_the_patch_is_redacted_and_fails_
         );
     }
 }
+
+#[test]
+fn an_engine_cannot_blind_the_init_that_watches_it() {
+    let installation = Installation::new();
+    let repository = installation.scripted("repo");
+    let script =
+        format!("{GOOD}; setsid sleep 999 & prlimit --pid 1 --nofile=0:0; prlimit --pid 1 --cpu=0:0; sleep 1; exit 7");
+    let (exit, report) = installation.agent(&contract("blind", &repository), &script);
+    assert_eq!(exit, 1, "{report:#}");
+    assert!(codes(&report).contains(&"engine_failed".to_owned()), "{report:#}");
+    assert_eq!(report["backend_exit_code"], 7);
+}
+
+#[test]
+fn a_flood_of_harmless_acts_hides_no_forbidden_one() {
+    let installation = Installation::new();
+    let repository = installation.scripted("repo");
+    let script =
+        format!("{GOOD}; i=0; while [ $i -lt 1100 ]; do /bin/true; i=$((i+1)); done; git push origin main; true");
+    let (exit, report) = installation.agent(&contract("flood-acts", &repository), &script);
+    assert_eq!(
+        (exit, codes(&report)),
+        (1, vec!["forbidden_action".to_owned()]),
+        "{:#}",
+        report["blockers"]
+    );
+}
+
+#[test]
+fn a_flood_of_calls_does_not_hold_up_the_deadline() {
+    let installation = Installation::new();
+    let repository = installation.scripted("repo");
+    let mut task = contract("starve", &repository);
+    task["timeouts"] = serde_json::json!({"engine_seconds": 2, "grace_seconds": 1});
+    let script =
+        "i=0; while [ $i -lt 100 ]; do (while :; do unshare -U true 2>/dev/null; done) & i=$((i+1)); done; wait";
+    let (_, report) = installation.agent(&task, script);
+    assert!(
+        codes(&report).contains(&"timeout".to_owned()),
+        "{:#}",
+        report["blockers"]
+    );
+}
+
+#[test]
+fn verification_inputs_are_restored_even_from_under_a_link() {
+    let installation = Installation::new();
+    let repository = installation.repository(
+        "repo",
+        &[
+            ("value.txt", "bad\n"),
+            (
+                "tests/check.sh",
+                "#!/bin/sh\ntest ! -e broken && grep -qx good value.txt\n",
+            ),
+        ],
+    );
+    let mut task = contract("inputs", &repository);
+    task["allowed_paths"] = serde_json::json!(["**"]);
+    task["verification_inputs"] = serde_json::json!(["tests/"]);
+    task["verification_commands"] = serde_json::json!([["/bin/sh", "tests/check.sh"]]);
+    let script = "echo evil > value.txt; mv tests mine; ln -s mine tests; echo 'test ! -e broken' > mine/check.sh";
+    let (exit, report) = installation.agent(&task, script);
+    assert_eq!(exit, 1, "{report:#}");
+    assert!(
+        codes(&report).contains(&"verification_untrusted".to_owned()),
+        "{:#}",
+        report["blockers"]
+    );
+}
+
+#[test]
+fn a_kept_workspace_holds_no_set_id_program() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let installation = Installation::new();
+    let repository = installation.scripted("repo");
+    let path = installation.contract(&contract("setid", &repository));
+    let script = format!("{GOOD}; mkdir q; cp /usr/bin/id q/id; chmod 6755 q/id");
+    let (exit, report) = installation.json(&[
+        "run",
+        "--keep-workspace",
+        "--contract",
+        path.to_str().unwrap(),
+        "--",
+        "/bin/sh",
+        "-c",
+        &script,
+    ]);
+    assert_eq!(exit, 1);
+    let kept = installation
+        .home()
+        .join("workspaces")
+        .join(report["run_id"].as_str().unwrap())
+        .join("q/id");
+    assert_eq!(fs::metadata(kept).unwrap().permissions().mode() & 0o7777, 0o700);
+}
+
+#[test]
+fn too_much_of_anything_is_a_resource_limit_with_a_bundle_that_verifies() {
+    let installation = Installation::new();
+    let repository = installation.scripted("repo");
+    for (name, script) in [
+        (
+            "many-files",
+            "mkdir m; i=0; while [ $i -lt 4100 ]; do : > m/$i; i=$((i+1)); done",
+        ),
+        (
+            "sparse",
+            "i=0; while [ $i -lt 30 ]; do truncate -s 8M s$i; i=$((i+1)); done",
+        ),
+        (
+            "directories",
+            "i=0; while [ $i -lt 4100 ]; do mkdir d$i; i=$((i+1)); done",
+        ),
+    ] {
+        let mut task = contract(name, &repository);
+        task["limits"] = serde_json::json!({"disk_mib": 64});
+        let (exit, report) = installation.agent(&task, &format!("{GOOD}; {script}"));
+        assert!(exit == 1 || exit == 4, "{name}: {report:#}");
+        assert!(
+            codes(&report).contains(&"resource_limit".to_owned()),
+            "{name}: {:#}",
+            report["blockers"]
+        );
+        let (exit, verified) = installation.json(&["verify", report["run_id"].as_str().unwrap()]);
+        assert_eq!(exit, 0, "{name}: {verified:#}");
+    }
+}
+
+#[test]
+fn a_contract_that_holds_a_credential_is_refused_and_not_written_down() {
+    let installation = Installation::new();
+    let repository = installation.scripted("repo");
+    let mut task = contract("credential", &repository);
+    let secret = format!("{}{}", "ghp_", "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8");
+    task["brief"] = format!("use {secret}").into();
+    let (exit, report) = installation.agent(&task, GOOD);
+    assert_eq!(
+        (exit, codes(&report)),
+        (3, vec!["contract_invalid".to_owned()]),
+        "{:#}",
+        report["blockers"]
+    );
+    for (path, bytes) in snapshot(&installation.bundle(&report)) {
+        assert!(
+            !bytes.windows(secret.len()).any(|part| part == secret.as_bytes()),
+            "{}",
+            path.display()
+        );
+    }
+}

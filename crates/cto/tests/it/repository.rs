@@ -3,7 +3,8 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 use crate::support::{GOOD, Installation, codes, contract, git, snapshot};
 
@@ -225,36 +226,51 @@ fn a_hostile_repository_runs_nothing_in_the_harness() {
 }
 
 #[test]
-fn fifty_thousand_files_cost_little_once_the_baseline_is_there() {
-    let installation = Installation::new();
-    let repository = installation.scripted("repo");
+fn fifty_thousand_files_cost_what_four_do_once_the_baseline_is_there() {
+    // On a disk, making and removing the files would be what takes the time, and not what is tested here.
+    let installation = Installation::in_memory();
+    let few = installation.scripted("few");
+    let many = installation.scripted("many");
     for directory in 0..100 {
-        let path = repository.join(format!("d{directory}"));
+        let path = many.join(format!("d{directory}"));
         fs::create_dir(&path).unwrap();
         for file in 0..500 {
             fs::write(path.join(format!("f{file}.txt")), format!("{directory} {file}\n")).unwrap();
         }
     }
-    git(&repository, &["add", "--all"]);
-    git(&repository, &["commit", "--quiet", "--message=many"]);
-    let (exit, _) = installation.agent(&contract("many", &repository), GOOD);
-    assert_eq!(exit, 0);
-    let traced = Command::new("sh")
-        .args([
+    git(&many, &["add", "--all"]);
+    // Else git packs so many objects by itself, during a run, which the run then reports.
+    git(
+        &many,
+        &[
             "-c",
-            "exec \"$0\" \"$@\"",
-            crate::support::program(),
-            "--json",
-            "run",
-            "--contract",
-        ])
-        .arg(installation.contract(&contract("many", &repository)))
-        .args(["--", "/bin/sh", "-c", GOOD])
-        .env("CTO_HOME", installation.home())
-        .output()
-        .unwrap();
-    let report: serde_json::Value = serde_json::from_slice(&traced.stdout).unwrap();
-    assert_eq!(report["status"], "pass");
-    let trace = fs::read_to_string(installation.bundle(&report).join("trace.jsonl")).unwrap();
-    assert!(trace.contains("50005 entries") || trace.contains("entries"), "{trace}");
+            "gc.auto=0",
+            "-c",
+            "maintenance.auto=false",
+            "commit",
+            "--quiet",
+            "--message=many",
+        ],
+    );
+    let contracts = [contract("few", &few), contract("many", &many)];
+    let run = |contract| {
+        let started = Instant::now();
+        let (exit, report) = installation.agent(contract, GOOD);
+        assert_eq!((exit, codes(&report)), (0, vec![]), "{report:#}");
+        (started.elapsed(), report)
+    };
+    let entries = contracts.each_ref().map(|contract| {
+        let (_, report) = run(contract);
+        let trace = fs::read_to_string(installation.bundle(&report).join("trace.jsonl")).unwrap();
+        ["\"4 entries, ", "\"50004 entries, "].map(|count| trace.contains(count))
+    });
+    assert_eq!(entries, [[true, false], [false, true]]);
+    // In turn, and the best of each: the machine may be busy with other tests.
+    let mut best = [Duration::MAX; 2];
+    for _ in 0..7 {
+        for (best, contract) in best.iter_mut().zip(&contracts) {
+            *best = run(contract).0.min(*best);
+        }
+    }
+    assert!(best[1] < best[0] * 3, "four files and fifty thousand: {best:?}");
 }

@@ -25,6 +25,16 @@ impl Installation {
         Self { dir }
     }
 
+    /// An installation in memory where there is such a place.
+    pub fn in_memory() -> Self {
+        let memory = Path::new("/dev/shm");
+        if !memory.is_dir() {
+            return Self::new();
+        }
+        let dir = tempfile::Builder::new().prefix("cto-it-").tempdir_in(memory).unwrap();
+        Self { dir }
+    }
+
     pub fn home(&self) -> PathBuf {
         self.dir.path().join("home")
     }

@@ -60,6 +60,15 @@ pub(super) fn patch_paths(context: &Context<'_>) -> Finding {
         }
         Err(error) => return Err(error),
     };
+    if let Some(limit) = context
+        .write_set()?
+        .and_then(|set| set.truncated.as_ref())
+        .filter(|_| paths.is_empty())
+    {
+        return not_applicable(format!(
+            "the write set is incomplete ({limit}), so there is no patch of it"
+        ));
+    }
     let Some(write_set) = context.write_set()? else {
         return if let Some(why) = half.filter(|_| !report.changed_files.is_empty()) {
             not_applicable(why)
