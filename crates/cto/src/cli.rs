@@ -213,7 +213,7 @@ pub(crate) struct RunsArgs {
 pub(crate) struct ExportArgs {
     /// The run's id, a unique part of it, or 'last'.
     pub(crate) run: String,
-    /// Output file [default: <run id>.tar.zst].
+    /// Output file [default: the run id with .tar.zst].
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
     /// Replace the output file.
