@@ -16,21 +16,24 @@ use super::{Canaried, Verified};
 /// The result of applying the contract's canary patch, once for all commands.
 type Patched = Option<Result<Vec<Change>, String>>;
 
-/// The canary patch applied, and the first command's canary with its cage.
+/// A canary and the cage that holds it, where one could be made.
+struct Caged {
+    ready: Ready,
+    jail: Result<PreparedJail, JailError>,
+}
+
+/// The canary patch applied, and the first command's canary.
 struct Made {
     patched: Patched,
-    first: Option<Result<(Ready, Result<PreparedJail, JailError>), CanaryOutcome>>,
+    first: Option<Result<Caged, CanaryOutcome>>,
 }
 
 impl Made {
     fn make(maker: Maker<'_>, subject: Canaried<'_>) -> Self {
         let patched = subject.canary_patch.map(|apply| apply(subject.collection));
         let contract = maker.plan.contract;
-        let first = contract.verification_commands.first().map(|argv| {
-            let ready = prepare(maker, subject, &patched, 0, argv)?;
-            let jail = maker.make(&name(0), argv, ready.changes.clone());
-            Ok((ready, jail))
-        });
+        let first = contract.verification_commands.first();
+        let first = first.map(|argv| cage(maker, subject, &patched, 0, argv));
         Self { patched, first }
     }
 }
@@ -78,13 +81,10 @@ pub(super) fn canaries(
     let made = ahead.and_then(|ahead| ahead.made.recv().ok());
     let Made { patched, mut first } = made.unwrap_or_else(|| Made::make(maker, subject));
     for (index, argv) in maker.plan.contract.verification_commands.iter().enumerate() {
-        let ready = first.take().unwrap_or_else(|| {
-            let ready = prepare(maker, subject, &patched, index, argv)?;
-            let jail = maker.make(&name(index), argv, ready.changes.clone());
-            Ok((ready, jail))
-        });
-        let outcome = match ready {
-            Ok((ready, jail)) => perform(room, index, argv, &ready, jail, done)?,
+        let caged = first.take();
+        let caged = caged.unwrap_or_else(|| cage(maker, subject, &patched, index, argv));
+        let outcome = match caged {
+            Ok(caged) => perform(room, index, argv, caged, done)?,
             Err(outcome) => outcome,
         };
         done.log
@@ -92,6 +92,19 @@ pub(super) fn canaries(
         done.verification.canaries.push(outcome);
     }
     Ok(())
+}
+
+/// Makes a command's canary and its cage.
+fn cage(
+    maker: Maker<'_>,
+    subject: Canaried<'_>,
+    patched: &Patched,
+    index: usize,
+    argv: &[String],
+) -> Result<Caged, CanaryOutcome> {
+    let ready = prepare(maker, subject, patched, index, argv)?;
+    let jail = maker.make(&name(index), argv, ready.changes.clone());
+    Ok(Caged { ready, jail })
 }
 
 /// A canary ready to be put into the patched tree.
@@ -156,10 +169,10 @@ fn perform(
     room: &Room<'_>,
     index: usize,
     argv: &[String],
-    ready: &Ready,
-    jail: Result<PreparedJail, JailError>,
+    caged: Caged,
     done: &mut Verified,
 ) -> Result<CanaryOutcome, RoomError> {
+    let Caged { ready, jail } = caged;
     let performed = room.perform_in(&name(index), argv, || jail)?;
     super::room::quote(&mut done.log, &performed.output);
     let result = &performed.result;

@@ -17,6 +17,9 @@ use crate::supervise::Supervised;
 
 pub(crate) use room::{Room, RoomError};
 
+/// Applies the contract's canary patch on top of a change.
+pub(crate) type ApplyCanary<'a> = dyn Fn(&Collection) -> Result<Vec<Change>, String> + Sync + 'a;
+
 /// What canaries are made of.
 #[derive(Clone, Copy)]
 pub(crate) struct Canaried<'a> {
@@ -24,8 +27,8 @@ pub(crate) struct Canaried<'a> {
     pub(crate) collection: &'a Collection,
     /// Where canary files may be staged.
     pub(crate) staging: &'a Path,
-    /// Applies the contract's canary patch on top of the change; `None` when it has none.
-    pub(crate) canary_patch: Option<&'a (dyn Fn(&Collection) -> Result<Vec<Change>, String> + Sync)>,
+    /// `None` when the contract has no canary patch.
+    pub(crate) canary_patch: Option<&'a ApplyCanary<'a>>,
 }
 
 /// What is verified.

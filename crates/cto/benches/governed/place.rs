@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::measure::{Sample, run};
+use crate::measure::{Sample, Usage, account, run};
 use crate::{Fallible, PROGRAM, shell};
 
 /// Passes when the agent appended its line and nobody broke the tree.
@@ -96,13 +96,15 @@ impl Installation {
         run(Path::new(PROGRAM), arguments, &self.place, &environment)
     }
 
+    /// Runs the program and returns what it used.
+    pub(crate) fn account(&self, arguments: &[&OsStr]) -> Fallible<Usage> {
+        let environment = [("CTO_HOME", self.home.as_os_str())];
+        account(Path::new(PROGRAM), arguments, &self.place, &environment)
+    }
+
     /// Runs a shell script as the agent; anything but a pass is an error.
     pub(crate) fn agent(&self, contract: &Path, options: &[&str], script: &str) -> Fallible<Sample> {
-        let mut words: Vec<&OsStr> = ["--json", "run", "--contract"].map(OsStr::new).to_vec();
-        words.push(contract.as_os_str());
-        words.extend(options.iter().map(OsStr::new));
-        words.extend(["--", "/bin/sh", "-c", script].map(OsStr::new));
-        let done = self.cto(&words)?;
+        let done = self.cto(&agent(contract, options, script))?;
         let report: serde_json::Value = serde_json::from_str(&done.output)?;
         if report["status"] == "pass" {
             Ok(done)
@@ -115,6 +117,15 @@ impl Installation {
         let mut entries = fs::read_dir(self.home.join("runs"))?;
         Ok(entries.next().ok_or("there is no bundle")??.path())
     }
+}
+
+/// Returns the arguments of a run with a shell script as the agent.
+pub(crate) fn agent<'a>(contract: &'a Path, options: &[&'a str], script: &'a str) -> Vec<&'a OsStr> {
+    let mut words: Vec<&OsStr> = ["--json", "run", "--contract"].map(OsStr::new).to_vec();
+    words.push(contract.as_os_str());
+    words.extend(options.iter().map(|option| OsStr::new(*option)));
+    words.extend(["--", "/bin/sh", "-c", script].map(OsStr::new));
+    words
 }
 
 /// Returns the size of every file below a directory.
