@@ -83,7 +83,7 @@ impl Table {
             "Linux {}, {cores} cores of {model}, {}, load {} at the start",
             first("/proc/sys/kernel/osrelease"),
             file_system(place).unwrap_or_else(|| "unknown file system".to_owned()),
-            first("/proc/loadavg").split(' ').next().unwrap_or_default(),
+            load(),
         );
         Self {
             machine,
@@ -118,7 +118,8 @@ impl Table {
                 measured.trim_end()
             );
         }
-        format!("{text}\n{}\n", self.machine)
+        // Others who work on the machine meanwhile stretch what waits for both cores more than what waits for one.
+        format!("{text}\n{}, {} at the end\n", self.machine, load())
     }
 
     pub(crate) fn json(&self) -> String {
@@ -134,6 +135,12 @@ impl Table {
             .collect();
         format!("{:#}\n", json!({ "machine": self.machine, "rows": rows }))
     }
+}
+
+/// Returns how many processes wanted to run in the last minute.
+fn load() -> String {
+    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    load.split(' ').next().unwrap_or_default().to_owned()
 }
 
 /// Three digits are what a measurement is good for.
