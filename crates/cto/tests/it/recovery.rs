@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::support::{Installation, all};
 
 /// Kills in tier 1, and with `--all`.
-const KILLS: (u64, u64) = (24, 200);
+const KILLS: (u64, u64) = (200, 2000);
 
 fn start(installation: &Installation, engine: &str) -> Child {
     let mut command = installation.command();
