@@ -53,8 +53,17 @@ pub(crate) fn verdict(outcome: &RunOutcome, output: &Output) -> String {
         text.push('\n');
     }
     text.push_str(&rows(outcome));
-    let id = &outcome.run_id;
-    format!("{text}\nNext:\n  cto show {id}\n  cto verify {id}\n")
+    let (id, cto) = (&outcome.run_id, called_as());
+    format!("{text}\nNext:\n  {cto} show {id}\n  {cto} verify {id}\n")
+}
+
+/// Returns how the program was called, so that the next commands can be pasted before it is on the search path.
+fn called_as() -> String {
+    let name = std::env::args_os().next().unwrap_or_default();
+    let typed = name
+        .to_str()
+        .filter(|name| name.contains('/') && !name.contains(char::is_whitespace));
+    typed.map_or_else(|| "cto".to_owned(), |name| escape(name.as_bytes(), 400))
 }
 
 fn seconds(ms: u64) -> f64 {
