@@ -309,7 +309,7 @@ fn remove(group: &Path) -> io::Result<()> {
                 ignore(rustix::process::kill_process(pid, Signal::KILL));
             }
         }
-        crate::helper::pause(Duration::from_millis(1));
+        crate::keeper::pause(Duration::from_millis(1));
     }
 }
 

@@ -10,7 +10,7 @@ use crate::cgroup::{Cgroup, Parents};
 use crate::channel::Received;
 use crate::enforcement::{self, BoundState, Enforcement, Expectation, Limit};
 use crate::error::JailError;
-use crate::helper::Helper;
+use crate::keeper::Keeper;
 use crate::observe::Observer;
 use crate::order;
 use crate::protocol::{Bytes, Command, Facts, Order, Report, WorkspaceOrder};
@@ -40,7 +40,7 @@ pub struct Exports {
 /// A jail whose locked-down child waits for the word.
 #[derive(Debug)]
 pub struct PreparedJail {
-    helper: Helper,
+    keeper: Keeper,
     enforcement: Enforcement,
     exports: Exports,
     listener: Option<OwnedFd>,
@@ -59,24 +59,24 @@ pub fn prepare(provider: &dyn Provider, spec: &JailSpec, reexec: &Reexec) -> Res
     let (process_how, process_limit) = cgroup.process_limit();
     order.limit_processes = process_limit.is_none();
     order.cgroup_files = cgroup.join_files().iter().map(Bytes::from).collect();
-    let helper = Helper::start(reexec, cgroup)?;
+    let keeper = Keeper::start(reexec, cgroup)?;
     let (memory, length) = order::seal(&order, spec)?;
-    let sent = helper.send(&Command::Order { length }, &[memory.as_fd()]);
+    let sent = keeper.send(&Command::Order { length }, &[memory.as_fd()]);
     sent.map_err(JailError::kernel("send the order"))?;
     drop(memory);
     let until = Instant::now() + PATIENCE;
-    let exports = take_exports(helper.expect_report(until)?, &order)?;
-    let (facts, seen, listener) = take_ready(helper.expect_report(until)?, spec.observe)?;
+    let exports = take_exports(keeper.expect_report(until)?, &order)?;
+    let (facts, seen, listener) = take_ready(keeper.expect_report(until)?, spec.observe)?;
     let expectation = Expectation {
         order: &order,
         memory: Limit {
             how: memory_how,
-            read_back: memory_limit.filter(|_| helper.cgroup.holds("memory", &seen.cgroups)),
+            read_back: memory_limit.filter(|_| keeper.cgroup.holds("memory", &seen.cgroups)),
             wanted: spec.limits.memory_bytes,
         },
         processes: Limit {
             how: process_how,
-            read_back: process_limit.filter(|_| helper.cgroup.holds("pids", &seen.cgroups)),
+            read_back: process_limit.filter(|_| keeper.cgroup.holds("pids", &seen.cgroups)),
             wanted: spec.limits.processes,
         },
         seen,
@@ -119,7 +119,7 @@ pub fn prepare(provider: &dyn Provider, spec: &JailSpec, reexec: &Reexec) -> Res
     };
     let observer = Observer::new(&order, network_is_own);
     Ok(PreparedJail {
-        helper,
+        keeper,
         enforcement,
         exports,
         listener,
@@ -141,16 +141,16 @@ impl PreparedJail {
     /// Lets the program start.
     pub fn start(self) -> Result<RunningJail, JailError> {
         let Self {
-            helper,
+            keeper,
             enforcement,
             exports,
             listener,
             observer,
         } = self;
-        helper
+        keeper
             .send(&Command::Go, &[])
             .map_err(JailError::kernel("start the program"))?;
-        Ok(RunningJail::new(helper, enforcement, exports, listener, observer))
+        Ok(RunningJail::new(keeper, enforcement, exports, listener, observer))
     }
 }
 

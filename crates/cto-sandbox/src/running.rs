@@ -10,15 +10,15 @@ use crate::cgroup::CgroupUsage;
 use crate::channel;
 use crate::enforcement::Enforcement;
 use crate::error::JailError;
-use crate::helper::Helper;
 use crate::jail::Exports;
+use crate::keeper::Keeper;
 use crate::observe::{Observation, Observer};
 use crate::protocol::{Command, Report, Survivor};
 
 /// A jail whose program runs.
 #[derive(Debug)]
 pub struct RunningJail {
-    helper: Helper,
+    keeper: Keeper,
     enforcement: Enforcement,
     exports: Exports,
     listener: Option<OwnedFd>,
@@ -28,7 +28,7 @@ pub struct RunningJail {
 
 impl RunningJail {
     pub(crate) fn new(
-        helper: Helper,
+        keeper: Keeper,
         enforcement: Enforcement,
         exports: Exports,
         listener: Option<OwnedFd>,
@@ -36,7 +36,7 @@ impl RunningJail {
     ) -> Self {
         let end = End::default();
         Self {
-            helper,
+            keeper,
             enforcement,
             exports,
             listener,
@@ -57,17 +57,17 @@ impl RunningJail {
 
     /// Returns the reading end of the program's standard output; it does not block.
     pub fn stdout(&self) -> BorrowedFd<'_> {
-        self.helper.stdout.as_fd()
+        self.keeper.stdout.as_fd()
     }
 
     /// Returns the reading end of the program's standard error; it does not block.
     pub fn stderr(&self) -> BorrowedFd<'_> {
-        self.helper.stderr.as_fd()
+        self.keeper.stderr.as_fd()
     }
 
     /// Returns the descriptor to poll for [`Self::on_control`].
     pub fn control(&self) -> BorrowedFd<'_> {
-        self.helper.control.as_fd()
+        self.keeper.control.as_fd()
     }
 
     /// Returns the descriptor to poll for [`Self::on_notification`]; none once it is closed.
@@ -77,7 +77,7 @@ impl RunningJail {
 
     /// Takes the next event; none if there is nothing to read now.
     pub fn on_control(&mut self) -> Result<Option<JailEvent>, JailError> {
-        match channel::receive::<Report>(&self.helper.control, false) {
+        match channel::receive::<Report>(&self.keeper.control, false) {
             Err(Errno::AGAIN) => Ok(None),
             Err(errno) => Err(JailError::kernel("read the report of the jail")(errno)),
             Ok(None) => {
@@ -153,7 +153,7 @@ impl RunningJail {
     }
 
     fn command(&self, command: &Command) -> Result<(), JailError> {
-        match self.helper.send(command, &[]) {
+        match self.keeper.send(command, &[]) {
             // Nobody there is the wished end.
             Ok(()) | Err(Errno::PIPE | Errno::CONNRESET) => Ok(()),
             Err(errno) => Err(JailError::kernel("command the jail")(errno)),
@@ -162,7 +162,7 @@ impl RunningJail {
 
     /// Returns what the control group has counted so far.
     pub fn usage(&self) -> CgroupUsage {
-        self.helper.cgroup.usage()
+        self.keeper.cgroup.usage()
     }
 
     /// Waits until nothing of the jail runs, and answers its calls meanwhile.
@@ -180,9 +180,9 @@ impl RunningJail {
                 self.on_control()?;
             }
         }
-        self.helper.reap().map_err(JailError::harness("wait for the jail"))?;
+        self.keeper.reap().map_err(JailError::harness("wait for the jail"))?;
         let Self {
-            helper,
+            keeper,
             exports,
             end,
             observer,
@@ -192,8 +192,8 @@ impl RunningJail {
         let exited = Exited {
             exec_failed: end.exec_failed,
             init_lost,
-            cgroup: helper.cgroup.usage(),
-            cgroup_empty: helper.cgroup.is_empty(),
+            cgroup: keeper.cgroup.usage(),
+            cgroup_empty: keeper.cgroup.is_empty(),
             observations,
             suppressed: observer.suppressed(),
             ..end.exited.unwrap_or_default()
@@ -204,7 +204,7 @@ impl RunningJail {
     /// Waits for a report or a call; tells which.
     fn poll(&self) -> Result<(bool, bool), JailError> {
         let listener = self.listener.as_ref();
-        let mut polled = vec![PollFd::new(&self.helper.control, PollFlags::IN)];
+        let mut polled = vec![PollFd::new(&self.keeper.control, PollFlags::IN)];
         polled.extend(listener.map(|listener| PollFd::new(listener, PollFlags::IN)));
         match poll(&mut polled, None) {
             Ok(_) | Err(Errno::INTR) => {}

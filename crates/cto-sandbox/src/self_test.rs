@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::enforcement::Enforcement;
 use crate::error::JailError;
-use crate::helper::readable;
 use crate::jail::prepare;
+use crate::keeper::readable;
 use crate::probe::{self, Input};
 use crate::provider::Provider;
 use crate::spec::{JailSpec, Limits, Program, Reexec, Workspace};

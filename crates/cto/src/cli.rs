@@ -21,7 +21,8 @@ pub(crate) struct Cli {
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 pass · 1 fail (ran, not accepted) · 2 usage · 3 blocked before the engine started · \
-4 blocked after it started · 5 evidence does not verify · 70 defect of cto or of the machine";
+4 blocked after it started · 5 evidence does not verify · 70 defect of cto or of the machine. \
+The first Ctrl-C or SIGTERM stops a run and seals it; a second ends cto at once with 128 + the signal, and recovery seals it later.";
 
 /// Options of every command.
 #[derive(Debug, Args)]

@@ -21,7 +21,7 @@ use crate::spec::Reexec;
 
 /// Dropping it kills the jail and removes its cgroup.
 #[derive(Debug)]
-pub(crate) struct Helper {
+pub(crate) struct Keeper {
     child: Child,
     pub(crate) control: OwnedFd,
     pub(crate) stdout: OwnedFd,
@@ -30,7 +30,7 @@ pub(crate) struct Helper {
     reaped: bool,
 }
 
-impl Helper {
+impl Keeper {
     /// Starts the inner stage, which then waits for its order.
     #[expect(clippy::disallowed_methods, reason = "children start in this crate")]
     pub(crate) fn start(reexec: &Reexec, cgroup: Cgroup) -> Result<Self, JailError> {
@@ -125,7 +125,7 @@ impl Helper {
     }
 }
 
-impl Drop for Helper {
+impl Drop for Keeper {
     fn drop(&mut self) {
         // Nothing can be told from here; recovery finds what is left by the name of the cgroup.
         drop(self.kill());
