@@ -129,6 +129,10 @@ fn check_pattern(pattern: &str) -> Result<(), String> {
     if pattern.contains('\\') || escape(pattern.as_bytes(), usize::MAX) != *pattern {
         return say("has a backslash, a control or an invisible character");
     }
+    // Two spellings of one name would look the same to the reviewer and be two paths to the kernel.
+    if !unicode_normalization::is_nfc(pattern) {
+        return say("is not in Unicode normal form C; write the composed form");
+    }
     let body = pattern.strip_suffix('/').unwrap_or(pattern);
     for part in body.split('/') {
         match part {

@@ -54,6 +54,7 @@ fn unknown_fields_duplicates_and_wrong_types_are_errors() {
         "scratch_paths: ['a//b']",
         "scratch_paths: ['a\\b']",
         "scratch_paths: ['!a']",
+        "scratch_paths: ['u\u{308}ber']",
         "scratch_paths: ['a/.']",
         "forbidden_path_exceptions: [{path: .env, reason: x}]",
         "forbidden_path_exceptions: [{path: .git/, reason: x}]",
