@@ -26,7 +26,7 @@ fn wait(duration: Duration) {
 }
 
 fn check_all(installation: &Installation, started: usize) -> Vec<Value> {
-    let (exit, listed) = installation.json(&["runs", "--limit", "1000"]);
+    let (exit, listed) = installation.json(&["runs", "--limit", "100000"]);
     assert_eq!(exit, 0);
     let runs = listed["runs"].as_array().unwrap().clone();
     assert!(runs.len() <= started, "{} of {started}", runs.len());
