@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use cto_evidence::{Home, KnownSecret};
 use cto_sandbox::Reexec;
-use cto_schema::{Blocker, BlockerCode, Report, RunId, Status};
+use cto_schema::{Blocker, Report, RunId, Status};
 
 use crate::cases::LoadedCase;
 use crate::settings::{Settings, WorkspaceKind};
@@ -100,11 +100,4 @@ pub struct RunOutcome {
     pub report: Box<Report>,
     /// The kept workspace, if it was asked for.
     pub kept_workspace: Option<PathBuf>,
-}
-
-impl RunOutcome {
-    /// Returns true when a blocker has this code.
-    pub fn has(&self, code: BlockerCode) -> bool {
-        self.blockers.iter().any(|blocker| blocker.code == code)
-    }
 }

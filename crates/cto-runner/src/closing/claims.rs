@@ -74,11 +74,21 @@ fn bounds(ending: &Ending<'_>) -> Claim {
             &[],
         );
     };
-    let absent: Vec<&str> = enforcement
+    let lacking: Vec<String> = enforcement
         .bounds
         .iter()
-        .filter(|b| b.state == BoundState::Absent)
-        .map(|b| b.name.as_str())
+        .filter(|bound| bound.state != BoundState::Enforced)
+        .map(|bound| {
+            format!(
+                "{} ({})",
+                bound.name,
+                if bound.state == BoundState::Weaker {
+                    "weaker"
+                } else {
+                    "absent"
+                }
+            )
+        })
         .collect();
     if enforcement.provider == "none" {
         return claim(
@@ -88,12 +98,12 @@ fn bounds(ending: &Ending<'_>) -> Claim {
             &["enforcement.json"],
         );
     }
-    let statement = if absent.is_empty() {
+    let statement = if lacking.is_empty() {
         "every bound was set and read back from the kernel".to_owned()
     } else {
         format!(
             "every bound but these was set and read back from the kernel: {}",
-            absent.join(", ")
+            lacking.join(", ")
         )
     };
     claim(NAME, &statement, ClaimBasis::Verified, &["enforcement.json"])

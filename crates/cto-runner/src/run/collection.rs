@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use cto_policy::Scope;
 use cto_sandbox::{Change, Exports};
-use cto_schema::{EventType, JournalEvent, SchemaId, WriteSet};
+use cto_schema::{EventType, JournalEvent, SchemaId, TreeProof, WriteSet};
 use serde_json::json;
 
 use super::engine_run::Exited;
@@ -36,7 +36,7 @@ impl Journey<'_> {
         self.dir.journal(JournalEvent::CollectIntent)?;
         let staging = workspace.scratch.0.join("collected");
         make_directory(&staging)?;
-        let collected = self.read_write_set(&workspace, &supervised, &staging)?;
+        let collected = self.read_write_set(&workspace, &supervised.exports, &staging)?;
         self.keep_workspace(&supervised, workspace.contract.limits.disk_mib);
         let patch = self.make_patch(&workspace, &collected)?;
         // A name is part of every document that lists it; it cannot be taken out, but it cannot pass either.
@@ -84,14 +84,8 @@ impl Journey<'_> {
         })
     }
 
-    fn read_write_set(
-        &mut self,
-        workspace: &Workspace,
-        supervised: &Supervised,
-        staging: &Path,
-    ) -> Result<Collected, Halt> {
+    fn read_write_set(&mut self, workspace: &Workspace, exports: &Exports, staging: &Path) -> Result<Collected, Halt> {
         let limits = &workspace.contract.limits;
-        let exports = &supervised.exports;
         let view = WorkspaceView {
             merged: exports.workspace.as_fd(),
             upper: exports.upper.as_ref().map(|fd| fd.as_fd()),
@@ -116,6 +110,43 @@ impl Journey<'_> {
             .empty_directories
             .retain(|path| !path.bytes().is_some_and(|bytes| created.contains(&bytes)));
         Ok(collected)
+    }
+
+    /// Compares the copy with its baseline while the engine still waits, by the same reading as afterwards.
+    pub(super) fn look_at_start(&mut self, workspace: &Workspace, exports: &Exports) -> Result<(), Halt> {
+        let covered = workspace
+            .layers
+            .iter()
+            .any(|(_, mount)| mount.starts_with(cto_sandbox::WORKSPACE));
+        if exports.upper.is_none() && covered {
+            // A layer's files would be read as the copy's own; without a comparison there is no proof.
+            self.clean_start = Some(clean_start(
+                false,
+                "not compared: a layer lies in the copied workspace",
+                vec![],
+            ));
+            return Ok(());
+        }
+        let staging = workspace.scratch.0.join("start");
+        make_directory(&staging)?;
+        let found = self.read_write_set(workspace, exports, &staging)?.write_set;
+        let changed = found.changes.iter().map(|change| change.path.shown());
+        let unsafe_entries = found.unsafe_entries.iter().map(|entry| entry.path.shown());
+        let ignored = found.ignored.iter().map(|artifact| artifact.path.shown());
+        let paths: Vec<String> = changed.chain(unsafe_entries).chain(ignored).take(20).collect();
+        let clean = paths.is_empty() && found.git.is_empty() && found.truncated.is_none();
+        let detail = format!(
+            "the {} workspace compared with the frozen tree before the engine started",
+            found.workspace
+        );
+        self.clean_start = Some(clean_start(clean, &detail, paths.clone()));
+        if clean {
+            return Ok(());
+        }
+        Err(Halt::Ignorant(format!(
+            "the copy differs from its baseline before the engine started: {}",
+            paths.join(", ")
+        )))
     }
 
     fn make_patch(&mut self, workspace: &Workspace, collected: &Collected) -> Result<Vec<u8>, Halt> {
@@ -215,6 +246,16 @@ impl Journey<'_> {
             Err(error) => format!("failed to keep the workspace: {error}"),
         };
         self.span("workspace.keep", from, &outcome, "");
+    }
+}
+
+fn clean_start(holds: bool, detail: &str, paths: Vec<String>) -> TreeProof {
+    TreeProof {
+        schema: SchemaId::PROOF.to_string(),
+        proof: "clean_start".to_owned(),
+        holds,
+        detail: detail.to_owned(),
+        paths,
     }
 }
 

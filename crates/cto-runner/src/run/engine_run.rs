@@ -55,6 +55,7 @@ impl Journey<'_> {
             Ok(jail) => jail,
             Err(error) => return Err(self.bound_refused(&workspace, &error)?),
         };
+        self.look_at_start(&workspace, jail.exports())?;
         let enforcement = enforcement(jail.enforcement());
         let enforcement_digest = self.write_json("enforcement.json", &enforcement)?;
         self.enforcement = Some(enforcement);
@@ -108,7 +109,7 @@ impl Journey<'_> {
         });
         let supervised = supervise(running, deadlines, self.watch.stop, self.watch.observer)
             .map_err(|error| Halt::Ignorant(chain(&error)))?;
-        self.span("engine", from, "ok", self.gathered_engine().name.clone().as_str());
+        self.span("engine", from, "ok", &self.facts.engine.name.clone());
         self.engine_output_bytes = supervised.stdout.total() + supervised.stderr.total();
         self.record_engine(&workspace, &supervised)?;
         let exited = &supervised.exited;

@@ -9,7 +9,7 @@ mod verification;
 mod workspace;
 
 use cto_evidence::{Ledger, RunDir, RunDirError, Signer};
-use cto_schema::{EligibilityDecision, Enforcement, Observations, RunId, Span, TaskContract, WriteSet};
+use cto_schema::{EligibilityDecision, Enforcement, Observations, RunId, Span, TaskContract, TreeProof, WriteSet};
 
 use crate::closing::{self, CloseError, Ending};
 use crate::request::{Harness, RunOutcome, RunRequest};
@@ -103,6 +103,8 @@ struct Journey<'a> {
     facts: cto_schema::Facts,
     baseline: Option<(String, String)>,
     enforcement: Option<Enforcement>,
+    /// The copy as it was before the engine started.
+    clean_start: Option<TreeProof>,
     write_set: Option<WriteSet>,
     patch: Vec<u8>,
     test_log: Vec<u8>,

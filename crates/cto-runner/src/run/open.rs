@@ -66,6 +66,7 @@ impl<'a> Journey<'a> {
             facts: cto_schema::Facts::default(),
             baseline: None,
             enforcement: None,
+            clean_start: None,
             write_set: None,
             patch: Vec::new(),
             test_log: Vec::new(),

@@ -120,15 +120,8 @@ impl Journey<'_> {
     fn stage_proofs(&self, proofs: &mut Vec<Document>) -> Result<(), Halt> {
         let mode = self.contract.as_ref().ok().map(|contract| contract.mutation_mode);
         let schema = || SchemaId::PROOF.to_string();
-        let (commit, tree) = self.baseline.clone().unwrap_or_default();
-        let start = TreeProof {
-            schema: schema(),
-            proof: "clean_start".to_owned(),
-            holds: true,
-            detail: format!("the copy is the frozen tree {tree} of commit {commit}, below an empty upper layer"),
-            paths: vec![],
-        };
-        proofs.push(document("clean-start.json", &start)?);
+        let Some(start) = &self.clean_start else { return Ok(()) };
+        proofs.push(document("clean-start.json", start)?);
         let left = self.seen.verification.as_ref().map(|v| v.left_behind.clone());
         let end = TreeProof {
             schema: schema(),

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use cto_sandbox::Provider;
-use cto_schema::{EngineFacts, JournalEvent};
+use cto_schema::JournalEvent;
 
 use super::admit::Admitted;
 use super::open::unique_part;
@@ -156,10 +156,5 @@ impl Journey<'_> {
             crate::request::Task::Case(case) => Some(case),
             crate::request::Task::Contract { .. } => None,
         }
-    }
-
-    /// Returns the gathered engine facts.
-    pub(super) fn gathered_engine(&self) -> &EngineFacts {
-        &self.facts.engine
     }
 }

@@ -82,6 +82,9 @@ pub(super) fn doctor(global: &Global, output: &Output) -> Result<Exit, CommandEr
             let root = cto_schema::escape(toolchain.root.as_os_str().as_encoded_bytes(), 200);
             output.print(&format!("  {:<22} {root}\n", toolchain.name));
         }
+        if let Some(toolchain) = toolchains.first() {
+            output.print(&format!("\nFor example, in harness.yaml:\n{}", toolchain.enable()));
+        }
     }
     Ok(Exit(if cage_ok { ExitClass::Pass } else { ExitClass::Fail }))
 }

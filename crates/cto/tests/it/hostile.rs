@@ -249,26 +249,13 @@ fn a_pass_that_rests_on_ignored_files_is_not_one() {
 fn secrets_of_the_host_reach_neither_agent_nor_evidence() {
     let installation = Installation::new();
     let repository = installation.scripted("repo");
-    let canary = format!("cto-canary-{}", std::process::id());
-    let path = installation.contract(&contract("secret", &repository));
+    let canary = format!("cto0canary0of0host{}", std::process::id());
     let script =
         format!("{GOOD}; env; cat /proc/*/environ 2>/dev/null; cat /root/.ssh/* /home/*/.ssh/* 2>/dev/null; true");
-    let output = installation
-        .command()
-        .env("SECRET_TOKEN", &canary)
-        .args([
-            "--json",
-            "run",
-            "--contract",
-            path.to_str().unwrap(),
-            "--",
-            "/bin/sh",
-            "-c",
-            &script,
-        ])
-        .output()
-        .unwrap();
-    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let (exit, report) =
+        installation.agent_beside(("SECRET_TOKEN", &canary), &contract("secret", &repository), &script);
+    // Had the agent seen it, redaction would have failed the run.
+    assert_eq!((exit, codes(&report)), (0, vec![]), "{:#}", report["blockers"]);
     assert_absent(&installation.bundle(&report), &canary);
 }
 
@@ -287,24 +274,9 @@ fn a_credential_of_the_environment_that_reaches_the_patch_is_redacted_and_fails_
     let installation = Installation::new();
     let repository = installation.scripted("repo");
     let canary = format!("cto0canary0{}0value", std::process::id());
-    let path = installation.contract(&contract("leak", &repository));
     let script = format!("{GOOD}; echo {canary} >> value.txt");
-    let output = installation
-        .command()
-        .env("DEPLOY_TOKEN", &canary)
-        .args([
-            "--json",
-            "run",
-            "--contract",
-            path.to_str().unwrap(),
-            "--",
-            "/bin/sh",
-            "-c",
-            &script,
-        ])
-        .output()
-        .unwrap();
-    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let (exit, report) = installation.agent_beside(("DEPLOY_TOKEN", &canary), &contract("leak", &repository), &script);
+    assert_eq!(exit, 1);
     assert!(
         codes(&report).contains(&"secret_detected".to_owned()),
         "{:#}",

@@ -76,6 +76,21 @@ impl Installation {
         ])
     }
 
+    /// The same with a variable in the environment of the harness.
+    pub fn agent_beside(&self, variable: (&str, &str), contract: &Value, script: &str) -> (i32, Value) {
+        let path = self.contract(contract);
+        let mut command = self.command();
+        command
+            .env(variable.0, variable.1)
+            .args(["--json", "run", "--contract"])
+            .arg(path);
+        let output = command.args(["--", "/bin/sh", "-c", script]).output().unwrap();
+        (
+            output.status.code().unwrap(),
+            serde_json::from_slice(&output.stdout).unwrap(),
+        )
+    }
+
     pub fn contract(&self, contract: &Value) -> PathBuf {
         let path = self
             .dir
