@@ -19,6 +19,8 @@ mod keep;
 mod layers;
 mod matrix;
 mod patch;
+#[cfg(test)]
+mod real_tool;
 mod recover;
 mod refusals;
 mod request;

@@ -4,7 +4,6 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 use super::*;
 use cto_schema::{BaselineExpectation, MutationMode, parse_contract};
@@ -37,36 +36,9 @@ fn write(root: &Path, path: &str, bytes: &[u8]) {
     fs::write(path, bytes).unwrap();
 }
 
-/// Runs one command in a directory with a clean environment; `None` when the program or its module is missing.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the real runner is the subject; no harness code is involved"
-)]
-fn passes(directory: &Path, argv: &[String]) -> Option<bool> {
-    let own_cargo = PathBuf::from(env!("CARGO"));
-    let places = [
-        own_cargo.parent().unwrap(),
-        Path::new("/usr/local/bin"),
-        Path::new("/usr/bin"),
-        Path::new("/bin"),
-        Path::new("/usr/local/go/bin"),
-    ];
-    let program = places
-        .iter()
-        .map(|place| place.join(&argv[0]))
-        .find(|path| path.is_file())?;
-    let path = places.map(|place| place.to_str().unwrap()).join(":");
-    let mut command = Command::new(program);
-    command
-        .args(&argv[1..])
-        .current_dir(directory)
-        .env_clear()
-        .env("PATH", path)
-        .env("HOME", directory);
-    command.env("PYTHONDONTWRITEBYTECODE", "1").stdin(Stdio::null());
-    let output = command.output().unwrap();
-    let missing = String::from_utf8_lossy(&output.stderr).contains("No module named pytest");
-    (!missing).then(|| output.status.success())
+/// Whether a command of a case passes.
+fn passes(directory: &Path, argv: &[String]) -> bool {
+    crate::real_tool::run(directory, argv).status.success()
 }
 
 fn materialise(case: &LoadedCase, root: &Path) {
@@ -105,20 +77,16 @@ fn every_file_of_every_case_is_embedded() {
 
 #[test]
 fn each_case_is_red_before_and_green_after_with_old_and_new_tests() {
-    let mut proven = 0;
     for case in embedded() {
         let loaded = find(case.id, &[]).unwrap();
         for argv in &loaded.case.verification {
             let root = tempfile::tempdir().unwrap();
             materialise(&loaded, root.path());
-            let Some(baseline) = passes(root.path(), argv) else {
-                eprintln!(
-                    "not proved: {} with {argv:?}, the program or module is not on this machine",
-                    case.id
-                );
-                continue;
-            };
-            assert!(!baseline, "{}: the baseline is green with {argv:?}", case.id);
+            assert!(
+                !passes(root.path(), argv),
+                "{}: the baseline is green with {argv:?}",
+                case.id
+            );
             let tests = loaded
                 .case
                 .reference_edit
@@ -126,9 +94,8 @@ fn each_case_is_red_before_and_green_after_with_old_and_new_tests() {
                 .filter(|(path, _)| loaded.case.verification_inputs.contains(path));
             for (path, content) in tests.clone() {
                 write(root.path(), path, content.as_bytes());
-                assert_eq!(
-                    passes(root.path(), argv),
-                    Some(false),
+                assert!(
+                    !passes(root.path(), argv),
                     "{}: the new tests pass on the baseline",
                     case.id
                 );
@@ -136,26 +103,22 @@ fn each_case_is_red_before_and_green_after_with_old_and_new_tests() {
             for (path, content) in &loaded.case.reference_edit {
                 write(root.path(), path, content.as_bytes());
             }
-            assert_eq!(
+            assert!(
                 passes(root.path(), argv),
-                Some(true),
                 "{}: the reference edit fails {argv:?}",
                 case.id
             );
             for (path, _) in tests {
                 let old = loaded.files.iter().find(|file| file.path == path.as_bytes()).unwrap();
                 write(root.path(), path, &old.bytes);
-                assert_eq!(
+                assert!(
                     passes(root.path(), argv),
-                    Some(true),
                     "{}: the fix fails the baseline's tests",
                     case.id
                 );
             }
-            proven += 1;
         }
     }
-    assert!(proven >= 4, "python3, cargo and node must be there to prove anything");
 }
 
 #[test]
