@@ -10,10 +10,11 @@ use serde_json::Value;
 const EDGES: &[(&str, &[&str])] = &[
     ("cto", &["cto-evidence", "cto-runner", "cto-schema"]),
     ("cto-evidence", &["cto-policy", "cto-schema"]),
+    ("cto-gateway", &[]),
     ("cto-policy", &["cto-schema"]),
     (
         "cto-runner",
-        &["cto-evidence", "cto-policy", "cto-sandbox", "cto-schema"],
+        &["cto-evidence", "cto-gateway", "cto-policy", "cto-sandbox", "cto-schema"],
     ),
     ("cto-sandbox", &[]),
     ("cto-schema", &[]),
