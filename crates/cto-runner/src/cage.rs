@@ -38,6 +38,23 @@ pub(crate) struct Cage {
     pub(crate) changes: Vec<Change>,
     /// Whether acts are observed.
     pub(crate) observe: bool,
+    /// What only an engine needs.
+    pub(crate) outfit: Outfit,
+}
+
+/// What an engine's cage has besides a program; a verification command's has none of it.
+#[derive(Debug, Default)]
+pub(crate) struct Outfit {
+    /// Files of the private home.
+    pub(crate) home: Vec<Change>,
+    /// Host directories shown read-only at their own path: the engine's own installation.
+    pub(crate) binds: Vec<PathBuf>,
+    /// Workspace paths that could take the engine over.
+    pub(crate) masks: Vec<PathBuf>,
+    /// Port of the listener that the model gateway serves.
+    pub(crate) listen: Option<u16>,
+    /// Starts in the root of the view instead of the workspace.
+    pub(crate) start_in_root: bool,
 }
 
 impl CagePlan<'_> {
@@ -45,6 +62,17 @@ impl CagePlan<'_> {
     pub(crate) fn spec(&self, cage: Cage) -> JailSpec {
         let mut env = self.environment();
         env.extend(cage.env);
+        let outfit = cage.outfit;
+        let mut binds = self.binds();
+        let installed = outfit
+            .binds
+            .iter()
+            .filter(|path| !self.toolchains.iter().any(|t| path.starts_with(&t.root)));
+        binds.extend(installed.map(|path| Bind {
+            source: path.clone(),
+            target: path.clone(),
+            read_only: true,
+        }));
         let trees = vec![self.baseline.git_layer().to_owned(), self.baseline.files().to_owned()];
         let workspace = match self.workspace {
             WorkspaceKind::Overlay => Workspace::Overlay { lowers: trees },
@@ -58,15 +86,22 @@ impl CagePlan<'_> {
             name: format!("{}-{}", self.name, cage.suffix),
             workspace,
             changes: cage.changes,
+            home: outfit.home,
             read_only,
-            binds: self.binds(),
+            masks: outfit.masks,
+            listen: outfit.listen,
+            binds,
             program: cage.program,
             env,
             limits: self.limits(),
             engine_uid: self.sandbox.engine_uid,
             engine_gid: self.sandbox.engine_gid.or(self.sandbox.engine_uid),
             observe: cage.observe,
-            workdir: PathBuf::new(),
+            workdir: if outfit.start_in_root {
+                PathBuf::from("/")
+            } else {
+                PathBuf::new()
+            },
             scratch_dir: self.scratch.clone(),
         }
     }

@@ -36,7 +36,7 @@ pub(crate) fn patched_tree(base: &Path, changes: &[Change]) -> LayeredTree {
             Change::File { path, source, .. } => {
                 overrides.insert(path.as_os_str().as_bytes().to_vec(), Some(source.clone()));
             }
-            Change::Remove { path } | Change::Symlink { path, .. } => {
+            Change::Remove { path } | Change::Symlink { path, .. } | Change::Content { path, .. } => {
                 overrides.insert(path.as_os_str().as_bytes().to_vec(), None);
             }
             Change::Directory { .. } => {}

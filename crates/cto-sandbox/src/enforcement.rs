@@ -147,7 +147,11 @@ impl Judge<'_> {
                 own &= seen.interfaces == ["lo"];
                 read_back = format!("{read_back}; interfaces {}", seen.interfaces.join(" "));
             }
-            self.holds(bound, own, &format!("own {kind} namespace"), read_back);
+            let how = match self.expectation.order.listen.filter(|_| kind == "net") {
+                Some(port) => format!("own net namespace; one listener, 127.0.0.1:{port}, served from outside"),
+                None => format!("own {kind} namespace"),
+            };
+            self.holds(bound, own, &how, read_back);
         }
     }
 

@@ -31,8 +31,12 @@ pub struct Exports {
     pub workspace: OwnedFd,
     /// The home directory of the engine.
     pub home: OwnedFd,
+    /// The listener in the jail's network, where one was asked for, until it is taken.
+    pub listener: Option<OwnedFd>,
     /// Mount points that init had to make, absolute in the view.
     pub created: Vec<PathBuf>,
+    /// Workspace paths that exist and were covered, relative to it.
+    pub masked: Vec<PathBuf>,
     /// The private copy on the host, where the provider needed one; the caller removes it.
     pub host_workspace: Option<PathBuf>,
 }
@@ -138,6 +142,11 @@ impl PreparedJail {
         &self.exports
     }
 
+    /// Hands over the listener in the jail's network, once.
+    pub fn take_listener(&mut self) -> Option<OwnedFd> {
+        self.exports.listener.take()
+    }
+
     /// Lets the program start.
     pub fn start(self) -> Result<RunningJail, JailError> {
         let Self {
@@ -156,7 +165,7 @@ impl PreparedJail {
 
 fn take_exports(received: Received<Report>, order: &Order) -> Result<Exports, JailError> {
     let protocol = || JailError::kernel("follow the report of the jail")(Errno::PROTO);
-    let Report::Exports { upper, created } = received.frame else {
+    let Report::Exports { upper, created, masked } = received.frame else {
         return Err(protocol());
     };
     let mut descriptors = received.descriptors.into_iter();
@@ -167,7 +176,11 @@ fn take_exports(received: Received<Report>, order: &Order) -> Result<Exports, Ja
     };
     let workspace = descriptors.next().ok_or_else(protocol)?;
     let home = descriptors.next().ok_or_else(protocol)?;
-    let created = created.iter().map(|path| PathBuf::from(path.os())).collect();
+    let listener = match order.listen {
+        Some(_) => Some(descriptors.next().ok_or_else(protocol)?),
+        None => None,
+    };
+    let paths = |list: &[Bytes]| list.iter().map(|path| PathBuf::from(path.os())).collect();
     let host_workspace = match &order.workspace {
         WorkspaceOrder::Host { path } => Some(path.path().to_owned()),
         WorkspaceOrder::Overlay { .. } | WorkspaceOrder::Copied { .. } => None,
@@ -176,7 +189,9 @@ fn take_exports(received: Received<Report>, order: &Order) -> Result<Exports, Ja
         upper,
         workspace,
         home,
-        created,
+        listener,
+        created: paths(&created),
+        masked: paths(&masked),
         host_workspace,
     })
 }

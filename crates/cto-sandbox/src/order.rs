@@ -40,8 +40,11 @@ pub(crate) fn make(spec: &JailSpec, build: &Build, reexec: &Reexec) -> Result<Or
         drop_privileges: root,
         uid,
         gid,
-        changes: changes(spec)?,
+        home: changes(&spec.home)?,
+        changes: changes(&spec.changes)?,
         read_only: spec.read_only.iter().map(Bytes::from).collect(),
+        masks: spec.masks.iter().map(Bytes::from).collect(),
+        listen: spec.listen,
         binds: binds(spec),
         program: match &spec.program {
             Program::Argv(argv) => ProgramOrder::Argv(argv.iter().map(Bytes::from).collect()),
@@ -78,8 +81,14 @@ fn method(spec: &JailSpec, build: &Build, reexec: &Reexec) -> Result<Method, Jai
             }
         }
     };
-    if method == Method::Bare && !(spec.read_only.is_empty() && spec.binds.is_empty()) {
-        let what = "a mount view for read-only paths and binds";
+    let mounts = !(spec.read_only.is_empty() && spec.binds.is_empty() && spec.masks.is_empty());
+    let missing = match (mounts, spec.listen.is_some()) {
+        _ if method != Method::Bare => None,
+        (true, _) => Some("a mount view for read-only paths, masks and binds"),
+        (false, true) => Some("a network of its own for a listener"),
+        (false, false) => None,
+    };
+    if let Some(what) = missing {
         return Err(JailError::Missing {
             what,
             mend: "use the native or the bwrap provider",
@@ -123,30 +132,38 @@ pub(crate) fn seal(order: &Order, spec: &JailSpec) -> Result<(OwnedFd, u64), Jai
     let text = serde_json::to_vec(order).map_err(|error| failed(error.into()))?;
     let mut file = File::from(memory);
     file.write_all(&text).map_err(&failed)?;
-    let mut lengths = order.changes.iter().filter_map(|change| match change {
-        ChangeOrder::File { length, .. } => Some(*length),
-        _ => None,
-    });
-    for change in &spec.changes {
-        if let Change::File { source, .. } = change {
-            let copied = File::open(source).and_then(|mut from| io::copy(&mut from, &mut file));
-            let copied = copied.map_err(|error| JailError::File {
-                path: source.clone(),
-                source: error,
-            })?;
-            if lengths.next() != Some(copied) {
-                let source_changed = io::Error::other("the file changed meanwhile");
-                return Err(JailError::File {
-                    path: source.clone(),
-                    source: source_changed,
-                });
-            }
+    for (change, ordered) in spec
+        .home
+        .iter()
+        .zip(&order.home)
+        .chain(spec.changes.iter().zip(&order.changes))
+    {
+        match (change, ordered) {
+            (Change::Content { bytes, .. }, _) => file.write_all(bytes).map_err(&failed)?,
+            (Change::File { source, .. }, ChangeOrder::File { length, .. }) => copy_in(source, *length, &mut file)?,
+            _ => {}
         }
     }
     let memory = OwnedFd::from(file);
     let seals = SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE;
     rustix::fs::fcntl_add_seals(&memory, seals).map_err(|errno| failed(errno.into()))?;
     Ok((memory, u64::try_from(text.len()).unwrap_or(u64::MAX)))
+}
+
+/// Copies a host file, whose length is already part of the order.
+fn copy_in(source: &Path, length: u64, memory: &mut File) -> Result<(), JailError> {
+    let failed = |error| JailError::File {
+        path: source.to_owned(),
+        source: error,
+    };
+    let copied = File::open(source)
+        .and_then(|mut from| io::copy(&mut from, memory))
+        .map_err(failed)?;
+    if copied == length {
+        Ok(())
+    } else {
+        Err(failed(io::Error::other("the file changed meanwhile")))
+    }
 }
 
 fn refuse(reason: impl Into<String>) -> JailError {
@@ -159,18 +176,19 @@ fn check(spec: &JailSpec) -> Result<(), JailError> {
         return Err(refuse(format!("the name {:?} is not of [a-z0-9-]", spec.name)));
     }
     let inside = |path: &Path| path.components().all(|part| matches!(part, Component::Normal(_)));
-    let changed = spec.changes.iter().map(|change| match change {
+    let changed = spec.changes.iter().chain(&spec.home).map(|change| match change {
         Change::Remove { path }
         | Change::File { path, .. }
+        | Change::Content { path, .. }
         | Change::Symlink { path, .. }
         | Change::Directory { path } => path,
     });
-    for path in changed.chain(&spec.read_only) {
+    for path in changed.chain(&spec.read_only).chain(&spec.masks) {
         if path.as_os_str().is_empty() || !inside(path) {
             return Err(refuse(format!("{} is not a path inside the workspace", path.display())));
         }
     }
-    if !inside(&spec.workdir) {
+    if !inside(&spec.workdir) && spec.workdir != Path::new("/") {
         return Err(refuse("the working directory is not inside the workspace"));
     }
     for bind in &spec.binds {
@@ -198,7 +216,7 @@ fn private(spec: &JailSpec, name: &str, owner: Option<(u32, u32)>) -> Result<Pat
     Ok(path)
 }
 
-fn changes(spec: &JailSpec) -> Result<Vec<ChangeOrder>, JailError> {
+fn changes(changes: &[Change]) -> Result<Vec<ChangeOrder>, JailError> {
     let order = |change: &Change| {
         Ok(match change {
             Change::Remove { path } => ChangeOrder::Remove {
@@ -210,6 +228,11 @@ fn changes(spec: &JailSpec) -> Result<Vec<ChangeOrder>, JailError> {
             Change::Symlink { path, target } => ChangeOrder::Symlink {
                 path: Bytes::from(path),
                 target: Bytes::from(target),
+            },
+            Change::Content { path, mode, bytes } => ChangeOrder::File {
+                path: Bytes::from(path),
+                mode: *mode,
+                length: bytes.len() as u64,
             },
             Change::File { path, mode, source } => {
                 let metadata = fs::metadata(source).map_err(|error| JailError::File {
@@ -224,7 +247,7 @@ fn changes(spec: &JailSpec) -> Result<Vec<ChangeOrder>, JailError> {
             }
         })
     };
-    spec.changes.iter().map(order).collect()
+    changes.iter().map(order).collect()
 }
 
 fn binds(spec: &JailSpec) -> Vec<BindOrder> {

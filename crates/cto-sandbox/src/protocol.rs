@@ -116,8 +116,12 @@ pub(crate) struct Order {
     pub(crate) uid: u32,
     pub(crate) gid: u32,
     pub(crate) workspace: WorkspaceOrder,
+    /// In the home directory; their contents come first.
+    pub(crate) home: Vec<ChangeOrder>,
     pub(crate) changes: Vec<ChangeOrder>,
     pub(crate) read_only: Vec<Bytes>,
+    pub(crate) masks: Vec<Bytes>,
+    pub(crate) listen: Option<u16>,
     pub(crate) binds: Vec<BindOrder>,
     pub(crate) program: ProgramOrder,
     /// `NAME=value`.
@@ -181,10 +185,12 @@ pub(crate) enum Report {
         errno: i32,
         detail: String,
     },
-    /// Upper directory (overlay only), workspace root and home are attached, in this order.
+    /// Upper directory (overlay only), workspace root, home and listener (where asked for) are attached, in this
+    /// order.
     Exports {
         upper: bool,
         created: Vec<Bytes>,
+        masked: Vec<Bytes>,
     },
     /// The child waits for `Go`; the listener is attached where it was asked for.
     Ready {

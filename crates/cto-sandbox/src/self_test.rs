@@ -74,7 +74,10 @@ pub fn self_test(provider: &dyn Provider, reexec: &Reexec, scratch_dir: &Path) -
     let mut spec = JailSpec {
         workspace: Workspace::Overlay { lowers: vec![lower] },
         changes: Vec::new(),
+        home: Vec::new(),
         read_only: Vec::new(),
+        masks: Vec::new(),
+        listen: None,
         binds: Vec::new(),
         program: Program::Embedded {
             name: probe::NAME.to_owned(),

@@ -21,8 +21,14 @@ pub struct JailSpec {
     pub workspace: Workspace,
     /// What the trusted init does in the workspace before the engine starts.
     pub changes: Vec<Change>,
+    /// What the trusted init does in the home directory before the engine starts; paths are relative to it.
+    pub home: Vec<Change>,
     /// Workspace paths that become read-only mounts; those that do not exist are skipped.
     pub read_only: Vec<PathBuf>,
+    /// Workspace paths that an empty read-only mount covers; those that do not exist are skipped.
+    pub masks: Vec<PathBuf>,
+    /// Port of a listener on the loopback address of the jail's own network, to be served from outside.
+    pub listen: Option<u16>,
     /// Further mounts: toolchains, dependency layers, inputs.
     pub binds: Vec<Bind>,
     /// What runs.
@@ -37,7 +43,7 @@ pub struct JailSpec {
     pub engine_gid: Option<u32>,
     /// Whether a notification filter reports acts to the harness, which must then answer.
     pub observe: bool,
-    /// The starting directory, relative to the workspace.
+    /// The starting directory, relative to the workspace; `/` is the root of the view.
     pub workdir: PathBuf,
     /// A directory of the caller for private copies; used where there is no overlay.
     pub scratch_dir: PathBuf,
@@ -74,7 +80,7 @@ impl Workspace {
     }
 }
 
-/// One change that the trusted init makes; paths are relative to the workspace.
+/// One change that the trusted init makes; paths are relative to the workspace, or to the home directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
     /// Removes what is there, with everything below.
@@ -90,6 +96,15 @@ pub enum Change {
         mode: u32,
         /// The host file that has the content; the harness reads it.
         source: PathBuf,
+    },
+    /// Puts a regular file with these bytes there.
+    Content {
+        /// Where.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+        /// Its content.
+        bytes: Vec<u8>,
     },
     /// Puts a symbolic link there.
     Symlink {

@@ -189,6 +189,7 @@ pub(crate) fn path_of(change: &Change) -> &Path {
     match change {
         Change::Remove { path }
         | Change::File { path, .. }
+        | Change::Content { path, .. }
         | Change::Symlink { path, .. }
         | Change::Directory { path } => path,
     }

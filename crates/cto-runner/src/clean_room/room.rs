@@ -6,7 +6,7 @@ use std::time::Duration;
 use cto_sandbox::{Change, JailError, PreparedJail, Program, Provider, Reexec, prepare};
 use cto_schema::{CommandResult, EndedBy, RunLabel, VerificationRun};
 
-use crate::cage::{Cage, CagePlan};
+use crate::cage::{Cage, CagePlan, Outfit};
 use crate::supervise::{Deadlines, Output, SuperviseError, Supervised, supervise};
 use crate::watch::{RunObserver, Stop};
 
@@ -63,6 +63,7 @@ impl Maker<'_> {
             env: vec![],
             changes,
             observe: false,
+            outfit: Outfit::default(),
         };
         prepare(self.provider, &self.plan.spec(cage), self.reexec)
     }

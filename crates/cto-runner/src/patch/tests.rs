@@ -223,6 +223,7 @@ fn seen(bench: &Bench, baseline: &Baseline, merged: &Path, upper: Option<&Path>)
     };
     let options = CollectOptions {
         scratch_paths: &[],
+        masked: &[],
         limits: CollectLimits::default(),
         staging: &staging,
     };

@@ -92,6 +92,7 @@ impl Journey<'_> {
         };
         let options = CollectOptions {
             scratch_paths: &workspace.contract.scratch_paths,
+            masked: &exports.masked,
             limits: CollectLimits {
                 files: limits.files.into(),
                 file_bytes: u64::from(limits.file_mib) << 20,

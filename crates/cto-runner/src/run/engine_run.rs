@@ -1,9 +1,10 @@
 //! Stops 7 to 12: ask the engine what to start, close the cage, start, supervise, and quote what it said.
 
 use std::os::fd::AsFd as _;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use cto_sandbox::{Exited as JailExit, JailError, PreparedJail, prepare};
+use cto_sandbox::{Exited as JailExit, Exports, JailError, PreparedJail, prepare};
 use cto_schema::{
     EndedBy, Enforcement, EngineObservation, EventType, ForbiddenAttempt, JournalEvent, LimitHit, SchemaId, escape,
 };
@@ -11,7 +12,7 @@ use serde_json::json;
 
 use super::workspace::Workspace;
 use super::{Halt, Journey, chain};
-use crate::cage::Cage;
+use crate::cage::{Cage, Outfit};
 use crate::engine::EngineTask;
 use crate::supervise::{Deadlines, Output, Supervised, supervise};
 use crate::watch::Stage;
@@ -49,6 +50,7 @@ impl Journey<'_> {
             env: invocation.env,
             changes: vec![],
             observe: true,
+            outfit: Outfit::default(),
         };
         let spec = workspace.plan(self).spec(cage);
         let jail = match prepare(workspace.provider, &spec, &self.harness.reexec) {
@@ -214,9 +216,16 @@ fn observation(
         survivors: survivors(exited),
         limits_hit: limits_hit(supervised, disk_mib),
         stream,
+        masked: masked(&supervised.exports),
         forbidden,
         duration_ms: u64::try_from(supervised.duration.as_millis()).unwrap_or(u64::MAX),
     }
+}
+
+/// Names the covered paths of the target.
+fn masked(exports: &Exports) -> Vec<String> {
+    let shown = |path: &PathBuf| escape(path.as_os_str().as_encoded_bytes(), 400);
+    exports.masked.iter().map(shown).collect()
 }
 
 fn survivors(exited: &JailExit) -> Vec<String> {

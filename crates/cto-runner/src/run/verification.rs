@@ -144,6 +144,7 @@ impl LeftBehind for AfterVerification<'_> {
         };
         let options = CollectOptions {
             scratch_paths: &self.workspace.contract.scratch_paths,
+            masked: &[],
             limits: crate::write_set::CollectLimits::default(),
             staging: staging.path(),
         };

@@ -1,7 +1,10 @@
 //! Which paths a run may have changed: what lies in the upper layer, and what it covers of the baseline.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
 
 use cto_schema::{EntryState, escape};
 use rustix::fs::{FileType, Mode};
@@ -26,6 +29,23 @@ pub(super) struct Candidates {
     pub(super) truncated: Option<String>,
     /// The baseline's states, when all of them had to be read anyway.
     pub(super) manifest: Option<BTreeMap<Vec<u8>, Option<EntryState>>>,
+}
+
+impl Candidates {
+    /// Takes out what lies at or below covered paths: nobody could change it, and a walk sees the cover.
+    pub(super) fn forget_below(&mut self, covered: &[PathBuf]) {
+        if covered.is_empty() {
+            return;
+        }
+        let below = |path: &Vec<u8>| {
+            covered
+                .iter()
+                .any(|mask| Path::new(OsStr::from_bytes(path)).starts_with(mask))
+        };
+        for paths in [&mut self.paths, &mut self.directories, &mut self.nested_git] {
+            paths.retain(|path| !below(path));
+        }
+    }
 }
 
 /// Walks the upper layer of an overlay.

@@ -36,10 +36,11 @@ pub fn collect(
     options: &CollectOptions<'_>,
 ) -> Result<Collected, WriteSetError> {
     let scratch = Scratch::new(options.scratch_paths)?;
-    let found = match view.upper {
+    let mut found = match view.upper {
         Some(upper) => candidates::of_upper(upper, baseline, &options.limits)?,
         None => candidates::of_copy(view.merged, baseline, &options.limits)?,
     };
+    found.forget_below(options.masked);
     let git_facts = if found.git_touched {
         git_directory::facts(baseline, view)?
     } else {

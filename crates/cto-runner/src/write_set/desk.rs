@@ -79,6 +79,7 @@ impl<'a> Desk<'a> {
         let scratch: Vec<String> = scratch.iter().map(|s| (*s).to_owned()).collect();
         let options = CollectOptions {
             scratch_paths: &scratch,
+            masked: &[],
             limits,
             staging: &staging,
         };

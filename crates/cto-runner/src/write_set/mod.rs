@@ -127,6 +127,8 @@ pub struct WorkspaceView<'a> {
 pub struct CollectOptions<'a> {
     /// The contract's `scratch_paths`.
     pub scratch_paths: &'a [String],
+    /// Paths that were covered while the engine ran; what lies there is the baseline's, whatever the view shows.
+    pub masked: &'a [PathBuf],
     /// Where it stops.
     pub limits: CollectLimits,
     /// An existing, empty directory of the harness for the content of changed files.

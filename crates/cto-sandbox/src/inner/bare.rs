@@ -15,7 +15,7 @@ pub(super) fn run(mut context: Context<'_>) -> ExitCode {
     if let Err(errno) = rustix::process::set_parent_process_death_signal(None) {
         return Failure::new("disarm the death signal", errno, "").report(&context.control);
     }
-    match init::change_on_host(&mut context).and_then(|()| init::export_existing(&context)) {
+    match init::change_on_host(&mut context).and_then(|()| init::export_existing(&mut context)) {
         Ok(()) => init::run(context, Population::Descendants),
         Err(failure) => failure.report(&context.control),
     }

@@ -1,16 +1,17 @@
 //! The method that lets the bubblewrap program build the view, with our own init inside.
 
 use std::ffi::{CStr, CString};
-use std::os::fd::{AsRawFd, IntoRawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, IntoRawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use rustix::fs::AtFlags;
 use rustix::io::{Errno, FdFlags};
 
 use super::population::Population;
 use super::{Context, Failure, INIT_ARGUMENT, INNER_ARGUMENT, files, init, outer};
-use crate::protocol::{Method, Order, WorkspaceOrder};
+use crate::protocol::{Bytes, Method, Order, WorkspaceOrder};
 use crate::spec::Embedded;
 use crate::sys;
 
@@ -91,6 +92,7 @@ fn arguments_for(context: &Context<'_>) -> Result<Vec<PathBuf>, Errno> {
     add(&[text("--size"), Path::new(&size), text("--tmpfs"), text("/dev/shm")]);
     add(&[text("--ro-bind"), text("/proc/sys"), text("/proc/sys")]);
     list.extend(workspace_arguments(order, workspace.path())?);
+    list.extend(mask_arguments(order, workspace.path())?);
     let mut add = |words: &[&Path]| extend(&mut list, words);
     add(&[text("--ro-bind"), inner.path(), text(INNER)]);
     add(&[text("--remount-ro"), text("/"), text("--chdir"), text("/")]);
@@ -152,6 +154,33 @@ fn workspace_arguments(order: &Order, workspace: &Path) -> Result<Vec<PathBuf>, 
     Ok(list)
 }
 
+/// Covers workspace paths; bubblewrap does it before our init looks at them.
+fn mask_arguments(order: &Order, workspace: &Path) -> Result<Vec<PathBuf>, Errno> {
+    let mut list = Vec::new();
+    let mut add = |words: &[&Path]| extend(&mut list, words);
+    for path in &order.masks {
+        let target = Path::new("/workspace").join(path.path());
+        match std::fs::symlink_metadata(workspace.join(path.path())) {
+            Ok(found) if found.is_symlink() => return Err(Errno::LOOP),
+            Ok(found) if found.is_dir() => {
+                add(&[text("--tmpfs"), &target, text("--remount-ro"), &target]);
+            }
+            Ok(_) => {
+                let number = made_up_descriptor("")?.to_string();
+                add(&[text("--ro-bind-data"), Path::new(&number), &target]);
+            }
+            Err(_) => {}
+        }
+    }
+    Ok(list)
+}
+
+/// Returns the masks that have something to cover.
+pub(super) fn found_masks(order: &Order, workspace: BorrowedFd<'_>) -> Vec<Bytes> {
+    let there = |path: &&Bytes| rustix::fs::statat(workspace, path.path(), AtFlags::SYMLINK_NOFOLLOW).is_ok();
+    order.masks.iter().filter(there).cloned().collect()
+}
+
 /// Puts a made-up file where bubblewrap can read it from: a pipe would do, memory is simpler.
 fn made_up_descriptor(content: &str) -> Result<i32, Errno> {
     let memory = rustix::fs::memfd_create("made-up", rustix::fs::MemfdFlags::empty())?;
@@ -178,13 +207,13 @@ pub(super) fn run_init(embedded: &[Embedded]) -> ExitCode {
         Ok(taken) => taken,
         Err(failure) => return failure.report(&control),
     };
-    let context = Context {
+    let mut context = Context {
         order,
         control,
         contents,
         embedded,
     };
-    match init::export_existing(&context) {
+    match init::export_existing(&mut context) {
         Ok(()) => init::run(context, Population::Namespace),
         Err(failure) => failure.report(&context.control),
     }

@@ -1,6 +1,8 @@
 //! The init of a jail: builds the view, starts the locked-down child, reaps, and tells the end.
 
 use std::fs::File;
+use std::io::{Seek, SeekFrom};
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::process::ExitCode;
@@ -9,15 +11,19 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use rustix::pipe::PipeFlags;
 use rustix::process::{DumpableBehavior, Pid, Signal, WaitOptions, WaitStatus};
 
 use super::population::Population;
-use super::{Context, Failure, Step, changes, engine, outer, view};
+use super::{Context, Failure, Step, bubblewrap, changes, engine, outer, view};
 use crate::channel;
 use crate::ignore;
-use crate::protocol::{Command, Report, Survivor, WorkspaceOrder};
+use crate::protocol::{ChangeOrder, Command, Report, Survivor, WorkspaceOrder};
 use crate::sys::{self, Fork};
+
+/// Connections that wait while the gateway is not accepting yet.
+const BACKLOG: i32 = 256;
 
 /// Runs as PID 1 of fresh namespaces.
 pub(super) fn run_in_namespaces(mut context: Context<'_>) -> ExitCode {
@@ -32,33 +38,74 @@ pub(super) fn run_in_namespaces(mut context: Context<'_>) -> ExitCode {
         upper,
         workspace,
         home,
+        listener,
         created,
+        masked,
     } = built;
     let frame = Report::Exports {
         upper: upper.is_some(),
         created,
+        masked,
     };
-    let descriptors: Vec<_> = upper.iter().chain([&workspace, &home]).map(AsFd::as_fd).collect();
+    let descriptors = upper.iter().chain([&workspace, &home]).chain(&listener);
+    let descriptors: Vec<_> = descriptors.map(AsFd::as_fd).collect();
     if let Err(errno) = channel::send(&context.control, &frame, &descriptors) {
         return Failure::new("hand over the directories", errno, "").report(&context.control);
     }
-    drop((upper, workspace, home));
+    drop((upper, workspace, home, listener));
     run(context, Population::Namespace)
 }
 
-/// Hands over the directories of a view that somebody else has built.
-pub(super) fn export_existing(context: &Context<'_>) -> Result<(), Failure> {
+/// Fills the home directory of a view that somebody else has built, and hands the directories over.
+pub(super) fn export_existing(context: &mut Context<'_>) -> Result<(), Failure> {
     let workspace = open_directory(context.order.workspace_path.path())?;
     let home = open_directory(context.order.home_path.path())?;
+    changes::apply(home.as_fd(), &context.order.home, &mut context.contents)?;
+    let listener = context.order.listen.map(listen).transpose()?;
     let frame = Report::Exports {
         upper: false,
         created: Vec::new(),
+        // A view of bubblewrap's is made of what it found on the host.
+        masked: bubblewrap::found_masks(&context.order, workspace.as_fd()),
     };
-    channel::send(&context.control, &frame, &[workspace.as_fd(), home.as_fd()]).step("hand over the directories")
+    let descriptors: Vec<_> = [&workspace, &home]
+        .into_iter()
+        .chain(&listener)
+        .map(AsFd::as_fd)
+        .collect();
+    channel::send(&context.control, &frame, &descriptors).step("hand over the directories")
 }
 
-/// Makes the changes in a workspace that lies on the host.
+/// Makes a listener on the loopback address of the current network namespace.
+pub(super) fn listen(port: u16) -> Result<OwnedFd, Failure> {
+    let step = "listen for the model gateway";
+    let flags = SocketFlags::CLOEXEC;
+    let socket = rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, flags, None).step(step)?;
+    let address = SocketAddrV4::new(Ipv4Addr::LOCALHOST, port);
+    rustix::net::bind(&socket, &address).step(step)?;
+    rustix::net::listen(&socket, BACKLOG).step(step)?;
+    Ok(socket)
+}
+
+/// Makes the changes in a workspace that lies on the host; those of the home come first in the contents.
 pub(super) fn change_on_host(context: &mut Context<'_>) -> Result<(), Failure> {
+    let before = context.order.home.iter().map(|change| match change {
+        ChangeOrder::File { length, .. } => *length,
+        ChangeOrder::Remove { .. } | ChangeOrder::Symlink { .. } | ChangeOrder::Directory { .. } => 0,
+    });
+    let before = i64::try_from(before.sum::<u64>()).unwrap_or(i64::MAX);
+    let start = context
+        .contents
+        .seek(SeekFrom::Current(before))
+        .step("find the contents")?;
+    let changed = change_workspace(context);
+    // The home's contents are read next, by whoever fills it.
+    let back = start.saturating_sub(before.unsigned_abs());
+    context.contents.seek(SeekFrom::Start(back)).step("find the contents")?;
+    changed
+}
+
+fn change_workspace(context: &mut Context<'_>) -> Result<(), Failure> {
     let WorkspaceOrder::Host { path } = &context.order.workspace else {
         return Err(Failure::new(
             "change the workspace",

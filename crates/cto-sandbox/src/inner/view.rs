@@ -10,7 +10,7 @@ use rustix::net::{AddressFamily, SocketType};
 
 use super::changes::{open_directory, split};
 use super::mounts::{self, NO_DEV, NO_EXEC, NO_SUID, READ_ONLY, Setting};
-use super::{Context, Failure, Step, changes, files, staging, workspace};
+use super::{Context, Failure, Step, changes, files, init, staging, workspace};
 use crate::protocol::{Bytes, Order};
 use crate::sys;
 
@@ -18,10 +18,14 @@ use crate::sys;
 const FROZEN: u64 = READ_ONLY | NO_SUID | NO_DEV;
 const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
 const ROOT_BYTES: u64 = 4 << 20;
-const DIRECTORIES: [&str; 12] = [
+/// What covers what must not be seen. The tree of a mount outlives its name, so nobody finds them by name later.
+const EMPTY_DIRECTORY: &str = "etc/empty";
+const EMPTY_FILE: &str = "etc/empty-file";
+const DIRECTORIES: [&str; 13] = [
     "usr",
     "etc",
     "etc/ssl",
+    EMPTY_DIRECTORY,
     "proc",
     "dev",
     "dev/pts",
@@ -58,7 +62,9 @@ pub(super) struct Built {
     pub(super) upper: Option<OwnedFd>,
     pub(super) workspace: OwnedFd,
     pub(super) home: OwnedFd,
+    pub(super) listener: Option<OwnedFd>,
     pub(super) created: Vec<Bytes>,
+    pub(super) masked: Vec<Bytes>,
 }
 
 /// Builds the view, makes the changes in it and turns it into the root.
@@ -77,17 +83,22 @@ pub(super) fn build(context: &mut Context<'_>) -> Result<Built, Failure> {
     process_view(root)?;
     let upper = workspace::mount(&context.order, root)?;
     let workspace = open(root, "workspace")?;
+    let home = open(root, "home/agent")?;
+    changes::apply(home.as_fd(), &context.order.home, &mut context.contents)?;
     changes::apply(workspace.as_fd(), &context.order.changes, &mut context.contents)?;
+    let masked = cover(root, workspace.as_fd(), &context.order.masks)?;
     let created = binds(root, workspace.as_fd(), &context.order)?;
     freeze(workspace.as_fd(), &context.order.read_only)?;
-    let home = open(root, "home/agent")?;
     names_and_network()?;
+    let listener = context.order.listen.map(init::listen).transpose()?;
     enter(&place, root)?;
     Ok(Built {
         upper,
         workspace,
         home,
+        listener,
         created,
+        masked,
     })
 }
 
@@ -119,6 +130,7 @@ fn etc(root: BorrowedFd<'_>, order: &Order) -> Result<(), Failure> {
         let name = Path::new(name);
         files::write(root, name, content.as_bytes()).step_at("make up a file", name)?;
     }
+    files::write(root, Path::new(EMPTY_FILE), b"").step("lay out the root")?;
     for name in files::HOST_ETC {
         let host = PathBuf::from("/").join(name);
         let Ok(tree) = mounts::clone_tree(CWD, &host, true) else {
@@ -211,8 +223,7 @@ fn mask(root: BorrowedFd<'_>, name: &Path) -> Result<(), Errno> {
         return Ok(());
     };
     if FileType::from_raw_mode(found.st_mode) == FileType::Directory {
-        // Our own root has an empty directory to spare until the end of the set-up.
-        let empty = mounts::clone_tree(root, Path::new("etc/ssl"), false)?;
+        let empty = mounts::clone_tree(root, Path::new(EMPTY_DIRECTORY), false)?;
         sys::mount_setattr(empty.as_fd(), false, FROZEN, 0)?;
         return mounts::attach(empty.as_fd(), root, name);
     }
@@ -266,29 +277,58 @@ fn mount_on_path(base: BorrowedFd<'_>, path: &Path, tree: BorrowedFd<'_>) -> Res
 /// Makes workspace paths read-only by mounting each over itself.
 fn freeze(workspace: BorrowedFd<'_>, paths: &[Bytes]) -> Result<(), Failure> {
     let step = "make a path read-only";
-    for path in paths {
-        let path = path.path();
-        let (parent, name) = split(path).step_at(step, path)?;
-        let parent = match open_directory(workspace, parent, false) {
-            Ok(parent) => parent,
-            Err(Errno::NOENT | Errno::NOTDIR) => continue,
-            other => other.step_at(step, path)?,
+    for path in paths.iter().map(Bytes::path) {
+        let Some((parent, name, _)) = find(workspace, path, step)? else {
+            continue;
         };
-        let found = rustix::fs::statat(&parent, name, rustix::fs::AtFlags::SYMLINK_NOFOLLOW);
-        match found.map(|found| FileType::from_raw_mode(found.st_mode)) {
-            Err(_) => {}
-            Ok(FileType::Symlink) => {
-                // A mount would land on what the link says, and leave the link itself free.
-                return Err(Failure::new(step, Errno::LOOP, path.display().to_string()));
-            }
-            Ok(_) => {
-                let tree = mounts::clone_tree(parent.as_fd(), name, true).step_at(step, path)?;
-                sys::mount_setattr(tree.as_fd(), true, FROZEN, 0).step_at(step, path)?;
-                mounts::attach(tree.as_fd(), parent.as_fd(), name).step_at(step, path)?;
-            }
-        }
+        let tree = mounts::clone_tree(parent.as_fd(), name, true).step_at(step, path)?;
+        sys::mount_setattr(tree.as_fd(), true, FROZEN, 0).step_at(step, path)?;
+        mounts::attach(tree.as_fd(), parent.as_fd(), name).step_at(step, path)?;
     }
     Ok(())
+}
+
+/// Covers workspace paths with an empty read-only file or directory; returns those that exist.
+fn cover(root: BorrowedFd<'_>, workspace: BorrowedFd<'_>, paths: &[Bytes]) -> Result<Vec<Bytes>, Failure> {
+    let step = "mask a path of the workspace";
+    let mut covered = Vec::new();
+    for masked in paths {
+        let path = masked.path();
+        let Some((parent, name, kind)) = find(workspace, path, step)? else {
+            continue;
+        };
+        let empty = if kind == FileType::Directory {
+            EMPTY_DIRECTORY
+        } else {
+            EMPTY_FILE
+        };
+        let tree = mounts::clone_tree(root, Path::new(empty), false).step_at(step, path)?;
+        sys::mount_setattr(tree.as_fd(), false, FROZEN, 0).step_at(step, path)?;
+        mounts::attach(tree.as_fd(), parent.as_fd(), name).step_at(step, path)?;
+        covered.push(masked.clone());
+    }
+    Ok(covered)
+}
+
+/// Finds a path of the workspace to mount over: its parent, its name, and what is there. None where nothing is.
+fn find<'a>(
+    workspace: BorrowedFd<'_>,
+    path: &'a Path,
+    step: &str,
+) -> Result<Option<(OwnedFd, &'a Path, FileType)>, Failure> {
+    let (parent, name) = split(path).step_at(step, path)?;
+    let parent = match open_directory(workspace, parent, false) {
+        Ok(parent) => parent,
+        Err(Errno::NOENT | Errno::NOTDIR) => return Ok(None),
+        other => other.step_at(step, path)?,
+    };
+    let found = rustix::fs::statat(&parent, name, rustix::fs::AtFlags::SYMLINK_NOFOLLOW);
+    match found.map(|found| FileType::from_raw_mode(found.st_mode)) {
+        Err(_) => Ok(None),
+        // A mount would land on what the link says, and leave the link itself free.
+        Ok(FileType::Symlink) => Err(Failure::new(step, Errno::LOOP, path.display().to_string())),
+        Ok(kind) => Ok(Some((parent, name, kind))),
+    }
 }
 
 fn names_and_network() -> Result<(), Failure> {

@@ -13,4 +13,5 @@ mod native;
 mod observation;
 mod ordinary_user;
 mod recovery;
+mod seams;
 mod world;

@@ -87,7 +87,10 @@ impl World {
                 lowers: vec![self.lower()],
             },
             changes: Vec::new(),
+            home: Vec::new(),
             read_only: Vec::new(),
+            masks: Vec::new(),
+            listen: None,
             binds: Vec::new(),
             program: Program::Argv(argv.iter().map(Into::into).collect()),
             env: vec![
