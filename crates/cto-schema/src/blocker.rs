@@ -146,7 +146,6 @@ impl BlockerCode {
             }
             Self::MissingTestCommand
             | Self::TargetNotAdmitted
-            | Self::ProviderResponseShape
             | Self::ProviderAuthUnavailable
             | Self::ProviderLocalConfigUnavailable
             | Self::GateMissing
@@ -159,7 +158,8 @@ impl BlockerCode {
             Self::DirtyStartingTree => EventType::TaskContractCreated,
             Self::ForbiddenAction => EventType::ForbiddenActionAttempted,
             Self::ModelNotAdmitted if context.engine_started => EventType::ModelRefused,
-            Self::ModelNotAdmitted => EventType::BackendGateBlocked,
+            Self::ProviderResponseShape if context.engine_started => EventType::RunCompleted,
+            Self::ModelNotAdmitted | Self::ProviderResponseShape => EventType::BackendGateBlocked,
             Self::MissingRequiredEvent
             | Self::Timeout
             | Self::DirtyEndingTree

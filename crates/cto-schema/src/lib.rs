@@ -14,6 +14,7 @@ mod event;
 mod facts;
 mod ids;
 mod journal;
+mod model;
 mod nearest;
 mod observation;
 mod paths;
@@ -44,6 +45,7 @@ pub use event::{Event, EventType};
 pub use facts::{EngineFacts, Facts, RepositoryState, RunsRootFacts, SandboxFacts, TargetFacts, VerificationFacts};
 pub use ids::{InvalidId, RunId};
 pub use journal::{JournalEvent, JournalRecord};
+pub use model::{ModelEnd, ModelObservation, ModelOutcome, ModelRefusal, ModelUsage};
 pub use nearest::{explain_yaml, nearest};
 pub use observation::{
     ArtifactFailure, EndedBy, EngineObservation, ForbiddenAttempt, LimitHit, Observations, SecretFinding, StreamFacts,

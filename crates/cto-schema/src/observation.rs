@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::facts::RepositoryState;
+use crate::model::ModelObservation;
 use crate::verification::Verification;
 
 /// Everything that the verdict looks at besides contract, facts and write set.
@@ -13,6 +14,9 @@ pub struct Observations {
     pub bound_refused: Option<String>,
     /// The engine; null when none was to be started.
     pub engine: Option<EngineObservation>,
+    /// The model gateway; null when the engine uses none or no gateway was started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<ModelObservation>,
     /// Whether a non-empty patch exists.
     pub patch_exists: bool,
     /// Why the patch does not reproduce the final tree; null when it does or none was made.
@@ -54,6 +58,9 @@ pub struct EngineObservation {
     pub limits_hit: Vec<LimitHit>,
     /// What its stream says, as far as the manifest declares it.
     pub stream: StreamFacts,
+    /// Paths of the target that were covered because they could take the engine over.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub masked: Vec<String>,
     /// Forbidden actions that were attempted.
     pub forbidden: Vec<ForbiddenAttempt>,
     /// Wall time in milliseconds.

@@ -4,7 +4,8 @@ use cto_schema::{BlockerCode, EndedBy, EngineObservation};
 
 use super::Reasons;
 
-pub(super) fn judge(engine: &EngineObservation, reasons: &mut Reasons) {
+/// `model_failed`: the engine's model did not answer as admitted, which explains how the engine ended.
+pub(super) fn judge(engine: &EngineObservation, model_failed: bool, reasons: &mut Reasons) {
     if let Some(error) = &engine.start_error {
         reasons.add(BlockerCode::ProviderUnavailable, error.clone());
     }
@@ -20,7 +21,8 @@ pub(super) fn judge(engine: &EngineObservation, reasons: &mut Reasons) {
     if let Some(text) = &engine.stream.reviewer_rejection {
         reasons.add(BlockerCode::ReviewerRejected, text.clone());
     }
-    if let Some(text) = &engine.stream.protocol_error {
+    // Without an answer of its model an agent has no envelope to write.
+    if let Some(text) = engine.stream.protocol_error.as_ref().filter(|_| !model_failed) {
         reasons.add(BlockerCode::AgentProtocol, text.clone());
     }
     match engine.ended_by {
@@ -31,12 +33,12 @@ pub(super) fn judge(engine: &EngineObservation, reasons: &mut Reasons) {
         ),
         // The operator's stop is on record by itself; the other two carry their own reasons.
         EndedBy::Cancelled | EndedBy::ResourceLimit | EndedBy::Lifecycle => {}
-        EndedBy::Itself => judge_own_end(engine, reasons),
+        EndedBy::Itself => judge_own_end(engine, model_failed, reasons),
     }
 }
 
 /// An engine that ended by itself answers for its exit, its stream and what it left running.
-fn judge_own_end(engine: &EngineObservation, reasons: &mut Reasons) {
+fn judge_own_end(engine: &EngineObservation, model_failed: bool, reasons: &mut Reasons) {
     if !engine.survivors.is_empty() {
         let detail = format!(
             "still running after the engine had ended: {}",
@@ -44,7 +46,7 @@ fn judge_own_end(engine: &EngineObservation, reasons: &mut Reasons) {
         );
         reasons.add(BlockerCode::SurvivingProcess, detail);
     }
-    if !engine.started || explains_its_end(reasons) {
+    if !engine.started || model_failed || explains_its_end(reasons) {
         return;
     }
     let stream = &engine.stream;

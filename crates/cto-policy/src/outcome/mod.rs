@@ -3,6 +3,7 @@
 mod change;
 mod checks;
 mod engine;
+mod model;
 
 use std::collections::BTreeMap;
 
@@ -86,8 +87,12 @@ pub fn conclude(evidence: &Evidence<'_>) -> Vec<Blocker> {
     if let Some(seen) = &observed.bound_refused {
         reasons.add(BlockerCode::SandboxUnavailable, seen.clone());
     }
+    let model_failed = observed
+        .model
+        .as_ref()
+        .is_some_and(|model| model::judge(model, &mut reasons));
     if let Some(engine) = &observed.engine {
-        engine::judge(engine, &mut reasons);
+        engine::judge(engine, model_failed, &mut reasons);
     }
     let engine_cause = cause_known(&reasons);
     if let (Some(write_set), Some(contract)) = (evidence.write_set, evidence.contract) {
@@ -116,6 +121,10 @@ fn cause_known(reasons: &Reasons) -> bool {
         C::Timeout,
         C::ResourceLimit,
         C::ProviderUnavailable,
+        C::ProviderResponseShape,
+        C::ProviderAuthUnavailable,
+        C::ProviderLocalConfigUnavailable,
+        C::ModelNotAdmitted,
         C::ReviewerRejected,
         C::AgentProtocol,
         C::MissingRequiredEvent,

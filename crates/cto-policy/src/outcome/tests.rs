@@ -335,3 +335,124 @@ fn nothing_observed_is_never_a_pass() {
     world.seen = Observations::default();
     assert_ne!(codes(&world).1, Status::Pass);
 }
+
+fn with_model(model: ModelObservation) -> World {
+    let mut world = accepted();
+    world.seen.model = Some(model);
+    world
+}
+
+fn ended(outcome: ModelOutcome) -> ModelEnd {
+    ModelEnd {
+        outcome,
+        detail: "seen".to_owned(),
+    }
+}
+
+fn model_codes(world: &World) -> Vec<BlockerCode> {
+    codes(world).0
+}
+
+#[test]
+fn a_model_that_answered_speaks_against_nothing() {
+    let model = ModelObservation {
+        calls: 3,
+        completed: 2,
+        failures: [(ModelOutcome::UpstreamError, 1)].into(),
+        last: Some(ended(ModelOutcome::Completed)),
+        ..ModelObservation::default()
+    };
+    assert_eq!(
+        model_codes(&with_model(model)),
+        vec![],
+        "an engine may recover from a failed call"
+    );
+}
+
+#[test]
+fn every_end_of_the_last_call_but_three_refuses_and_explains_the_engine() {
+    for outcome in ModelOutcome::all() {
+        let model = ModelObservation {
+            calls: 1,
+            last: Some(ended(*outcome)),
+            ..ModelObservation::default()
+        };
+        let mut world = with_model(model);
+        let harmless = [
+            ModelOutcome::Completed,
+            ModelOutcome::EngineGone,
+            ModelOutcome::BudgetExhausted,
+        ];
+        assert_eq!(
+            model_codes(&world).len(),
+            usize::from(!harmless.contains(outcome)),
+            "{outcome:?}"
+        );
+        if harmless.contains(outcome) {
+            continue;
+        }
+        // What the engine says about it is a consequence.
+        let before = model_codes(&world);
+        let engine = world.seen.engine.as_mut().unwrap();
+        engine.exit_code = Some(1);
+        engine.stream.failure = Some("provider error".to_owned());
+        engine.stream.protocol_error = Some("no envelope".to_owned());
+        assert_eq!(model_codes(&world), before, "{outcome:?}");
+    }
+}
+
+#[test]
+fn violations_at_the_gateway_cannot_be_mended() {
+    for (outcome, code) in [
+        (ModelOutcome::ModelMismatch, BlockerCode::ModelNotAdmitted),
+        (ModelOutcome::CredentialEchoed, BlockerCode::SecretDetected),
+    ] {
+        let model = ModelObservation {
+            calls: 2,
+            completed: 1,
+            violations: vec![ended(outcome)],
+            last: Some(ended(ModelOutcome::Completed)),
+            ..ModelObservation::default()
+        };
+        assert_eq!(model_codes(&with_model(model)), vec![code]);
+    }
+    for (refusal, code) in [
+        (ModelRefusal::ModelNotAdmitted, BlockerCode::ModelNotAdmitted),
+        (ModelRefusal::ProviderToolNotAdmitted, BlockerCode::ForbiddenAction),
+        (ModelRefusal::BudgetExhausted, BlockerCode::ResourceLimit),
+    ] {
+        let model = ModelObservation {
+            calls: 2,
+            completed: 2,
+            refused: [(refusal, 1)].into(),
+            last: Some(ended(ModelOutcome::Completed)),
+            ..ModelObservation::default()
+        };
+        assert_eq!(model_codes(&with_model(model)), vec![code]);
+    }
+}
+
+#[test]
+fn a_gateway_that_was_lost_or_never_served_refuses() {
+    let lost = ModelObservation {
+        lost: Some("it ended".to_owned()),
+        ..ModelObservation::default()
+    };
+    assert_eq!(model_codes(&with_model(lost)), vec![BlockerCode::HarnessInterrupted]);
+    let unavailable = ModelObservation {
+        unavailable: Some(ended(ModelOutcome::CredentialUnavailable)),
+        ..ModelObservation::default()
+    };
+    assert_eq!(
+        model_codes(&with_model(unavailable)),
+        vec![BlockerCode::ProviderAuthUnavailable]
+    );
+    let refused = ModelObservation {
+        refused: [(ModelRefusal::PathNotAdmitted, 2)].into(),
+        ..ModelObservation::default()
+    };
+    assert_eq!(
+        model_codes(&with_model(refused)),
+        vec![BlockerCode::ProviderUnavailable]
+    );
+}
