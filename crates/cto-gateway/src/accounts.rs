@@ -1,0 +1,202 @@
+//! What the run has used up: calls, tokens, money, repetitions; and the refusals that follow from it.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::admit::Refusal;
+use crate::order::{Budget, GatewayLimits};
+use crate::record::RefusalReason;
+
+/// A digest of a request's body.
+pub(crate) type Digest = [u8; 32];
+
+#[derive(Debug, Default)]
+struct Used {
+    seq: u32,
+    forwarded: u32,
+    refused: u32,
+    parallel: u32,
+    tokens: u64,
+    cost_micro_usd: u64,
+    /// How often each body was sent and failed; never more entries than calls are allowed.
+    bodies: HashMap<Digest, Tries>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Tries {
+    sent: u32,
+    failed: u32,
+}
+
+/// The accounts of one run.
+#[derive(Debug)]
+pub(crate) struct Accounts {
+    limits: GatewayLimits,
+    budget: Budget,
+    used: Mutex<Used>,
+}
+
+impl Accounts {
+    pub(crate) fn new(limits: &GatewayLimits, budget: &Budget) -> Self {
+        Self {
+            limits: limits.clone(),
+            budget: budget.clone(),
+            used: Mutex::default(),
+        }
+    }
+
+    fn used(&self) -> MutexGuard<'_, Used> {
+        self.used.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The next position among calls.
+    pub(crate) fn next(&self) -> u32 {
+        let mut used = self.used();
+        used.seq = used.seq.saturating_add(1);
+        used.seq
+    }
+
+    /// Whether a refusal is still recorded. After as many as calls are allowed they only count: a gap in the
+    /// positions shows them.
+    pub(crate) fn is_recorded(&self) -> bool {
+        let mut used = self.used();
+        used.refused = used.refused.saturating_add(1);
+        used.refused <= self.limits.calls
+    }
+
+    /// Takes a place among the calls at a time, before a byte of the body is read.
+    pub(crate) fn enter(&self) -> Result<(), Refusal> {
+        let mut used = self.used();
+        if used.parallel >= self.limits.parallel_calls {
+            return Err(Refusal::new(
+                RefusalReason::TooMany,
+                "more calls at a time than allowed",
+            ));
+        }
+        used.parallel += 1;
+        Ok(())
+    }
+
+    /// Takes a place for a tunnel, which counts as a call.
+    pub(crate) fn connect(&self) -> Result<(), Refusal> {
+        self.enter()?;
+        let mut used = self.used();
+        if used.forwarded >= self.limits.calls {
+            used.parallel -= 1;
+            return Err(Refusal::new(RefusalReason::TooMany, "more calls than a run may make"));
+        }
+        used.forwarded += 1;
+        Ok(())
+    }
+
+    /// Gives the place back.
+    pub(crate) fn leave(&self) {
+        let mut used = self.used();
+        used.parallel = used.parallel.saturating_sub(1);
+    }
+
+    /// Decides whether a body may be sent; says how often it was sent before.
+    pub(crate) fn send(&self, body: Digest) -> Result<u32, Refusal> {
+        let mut used = self.used();
+        let is_spent = |most: Option<u64>, used: u64| most.is_some_and(|most| used >= most);
+        if is_spent(self.budget.tokens, used.tokens) {
+            return Err(Refusal::new(RefusalReason::BudgetExhausted, "the tokens are used up"));
+        }
+        if is_spent(self.budget.cost_micro_usd, used.cost_micro_usd) {
+            return Err(Refusal::new(RefusalReason::BudgetExhausted, "the money is used up"));
+        }
+        if used.forwarded >= self.limits.calls {
+            return Err(Refusal::new(RefusalReason::TooMany, "more calls than a run may make"));
+        }
+        let tries = used.bodies.entry(body).or_default();
+        if tries.failed > self.limits.retries {
+            return Err(Refusal::new(
+                RefusalReason::RetriesExhausted,
+                "the same body failed as often as it may be repeated",
+            ));
+        }
+        let before = tries.sent;
+        tries.sent += 1;
+        used.forwarded += 1;
+        Ok(before)
+    }
+
+    /// The upstream failed a body.
+    pub(crate) fn failed(&self, body: Digest) {
+        if let Some(tries) = self.used().bodies.get_mut(&body) {
+            tries.failed = tries.failed.saturating_add(1);
+        }
+    }
+
+    /// Enters what a call used up; says whether it went beyond the budget.
+    pub(crate) fn spend(&self, tokens: u64, cost_micro_usd: u64) -> bool {
+        let mut used = self.used();
+        used.tokens = used.tokens.saturating_add(tokens);
+        used.cost_micro_usd = used.cost_micro_usd.saturating_add(cost_micro_usd);
+        let is_over = |most: Option<u64>, used: u64| most.is_some_and(|most| used > most);
+        is_over(self.budget.tokens, used.tokens) || is_over(self.budget.cost_micro_usd, used.cost_micro_usd)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Accounts;
+    use crate::order::{Budget, GatewayLimits};
+    use crate::record::RefusalReason;
+
+    fn accounts() -> Accounts {
+        let limits = GatewayLimits {
+            parallel_calls: 2,
+            calls: 5,
+            retries: 1,
+            ..GatewayLimits::default()
+        };
+        let budget = Budget {
+            tokens: Some(100),
+            cost_micro_usd: None,
+        };
+        Accounts::new(&limits, &budget)
+    }
+
+    #[test]
+    fn a_body_that_fails_is_repeated_as_often_as_allowed() {
+        let accounts = accounts();
+        for before in 0..2 {
+            assert_eq!(accounts.send([1; 32]), Ok(before));
+            accounts.failed([1; 32]);
+        }
+        assert_eq!(
+            accounts.send([1; 32]).unwrap_err().reason,
+            RefusalReason::RetriesExhausted
+        );
+        assert_eq!(accounts.send([2; 32]), Ok(0));
+    }
+
+    #[test]
+    fn a_budget_is_reached_exactly_without_harm_and_never_passed_twice() {
+        let accounts = accounts();
+        assert!(!accounts.spend(99, 7));
+        assert_eq!(accounts.send([1; 32]), Ok(0));
+        assert!(!accounts.spend(1, 0));
+        assert_eq!(
+            accounts.send([2; 32]).unwrap_err().reason,
+            RefusalReason::BudgetExhausted
+        );
+        assert!(accounts.spend(1, 0));
+    }
+
+    #[test]
+    fn calls_places_and_recorded_refusals_are_counted() {
+        let accounts = accounts();
+        assert!(accounts.enter().is_ok() && accounts.enter().is_ok());
+        assert_eq!(accounts.enter().unwrap_err().reason, RefusalReason::TooMany);
+        accounts.leave();
+        assert!(accounts.enter().is_ok());
+        for byte in 0..5 {
+            assert!(accounts.send([byte; 32]).is_ok());
+        }
+        assert_eq!(accounts.send([9; 32]).unwrap_err().reason, RefusalReason::TooMany);
+        let recorded = (0..9).filter(|_| accounts.is_recorded()).count();
+        assert_eq!(recorded, 5);
+    }
+}

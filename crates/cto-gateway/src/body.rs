@@ -1,0 +1,82 @@
+//! Reads the body of a request: bounded, decoded, whole.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
+use hyper::HeaderMap;
+use hyper::body::{Body, Incoming};
+use hyper::header::CONTENT_ENCODING;
+use tokio::time::timeout;
+
+use crate::admit::Refusal;
+use crate::decode::{DecodeFault, Decoder, Encoding};
+use crate::record::RefusalReason;
+
+/// Between two pieces of a request; the engine is on this machine.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a body that nobody wants is still read, so that its sender gets to see the answer.
+const DRAIN: Duration = Duration::from_secs(2);
+
+/// Reads and decodes.
+pub(crate) async fn read(headers: &HeaderMap, mut body: Incoming, most_bytes: u64) -> Result<Bytes, Refusal> {
+    let unreadable = |detail: &str| Refusal::new(RefusalReason::BodyUnreadable, detail);
+    let too_large = || {
+        Refusal::new(
+            RefusalReason::TooLarge,
+            format!("a body of more than {most_bytes} bytes"),
+        )
+    };
+    let mut encodings = headers.get_all(CONTENT_ENCODING).iter();
+    let encoding = match (encodings.next(), encodings.next()) {
+        (None, _) => Some(Encoding::Identity),
+        (Some(value), None) => value.to_str().ok().and_then(Encoding::of),
+        _ => None,
+    };
+    let encoding = encoding.ok_or_else(|| unreadable("an unknown compression, or several"))?;
+    if body.size_hint().lower() > most_bytes {
+        return Err(too_large());
+    }
+    let fault = |fault| match fault {
+        DecodeFault::Lies => unreadable("a compression that is not what the header says"),
+        DecodeFault::TooLarge => too_large(),
+    };
+    let mut decoder = Decoder::new(encoding, most_bytes).map_err(fault)?;
+    let (mut whole, mut came) = (BytesMut::new(), 0_u64);
+    loop {
+        let frame = timeout(PATIENCE, body.frame())
+            .await
+            .map_err(|_| unreadable("a body that does not go on"))?;
+        let Some(frame) = frame else { break };
+        let frame = frame.map_err(|_| unreadable("a body that is not whole"))?;
+        let Ok(piece) = frame.into_data() else { continue };
+        came = came.saturating_add(piece.len() as u64);
+        if came > most_bytes {
+            return Err(too_large());
+        }
+        if encoding == Encoding::Identity {
+            whole.extend_from_slice(&piece);
+        } else {
+            whole.extend_from_slice(&decoder.feed(&piece).map_err(fault)?);
+        }
+    }
+    if encoding != Encoding::Identity {
+        whole.extend_from_slice(&decoder.end().map_err(fault)?);
+    }
+    Ok(whole.freeze())
+}
+
+/// Reads a body away: closing a socket that holds unread bytes would take the answer away from its reader.
+pub(crate) async fn drain(mut body: Incoming, most_bytes: u64) {
+    let reading = async {
+        let mut came = 0_u64;
+        while let Some(Ok(frame)) = body.frame().await {
+            came = came.saturating_add(frame.data_ref().map_or(0, Bytes::len) as u64);
+            if came > most_bytes {
+                break;
+            }
+        }
+    };
+    // After that the sender may see its connection end instead.
+    drop(timeout(DRAIN, reading).await);
+}

@@ -1,0 +1,181 @@
+//! The record of one call, which is written whatever happens to the call.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use data_encoding::HEXLOWER;
+use sha2::{Digest as _, Sha256};
+
+use crate::accounts::Digest;
+use crate::gateway::Gateway;
+use crate::order::Dialect;
+use crate::record::{CallOutcome, CallRecord, CallSide, Record};
+use crate::request::Judged;
+use crate::stream::Seen;
+use crate::usage;
+
+/// A place among the calls at a time, given back when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Place(pub(crate) Arc<Gateway>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.accounts.leave();
+    }
+}
+
+/// How a call ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ending {
+    pub(crate) outcome: CallOutcome,
+    pub(crate) detail: &'static str,
+}
+
+/// A call that was forwarded. Dropped before its end it counts as left by the engine.
+#[derive(Debug)]
+pub(crate) struct Call {
+    place: Place,
+    record: CallRecord,
+    body: Digest,
+    response: Sha256,
+    came_at: Instant,
+    sent_at: Instant,
+    is_closed: bool,
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+impl Call {
+    /// Opens the record of a call whose body was admitted.
+    pub(crate) fn open(
+        place: Place,
+        judged: &Judged<'_>,
+        dialect: Dialect,
+        body: &[u8],
+        came_at: Instant,
+    ) -> Result<Self, crate::admit::Refusal> {
+        let digest: Digest = Sha256::digest(body).into();
+        let accounts = &place.0.accounts;
+        let retry = accounts.send(digest)?;
+        let record = CallRecord {
+            seq: accounts.next(),
+            provider: judged.served.route.provider.clone(),
+            model: judged.served.route.model.clone(),
+            fallback: judged.served.fallback,
+            dialect,
+            stream: judged.stream,
+            retry,
+            request_bytes: body.len() as u64,
+            request_sha256: HEXLOWER.encode(&digest),
+            response_bytes: 0,
+            response_sha256: String::new(),
+            status: None,
+            outcome: CallOutcome::EngineGone,
+            side: CallSide::Engine,
+            detail: String::new(),
+            served_model: None,
+            finish: None,
+            tool_calls: 0,
+            usage: None,
+            cost_micro_usd: None,
+            first_byte_us: None,
+            duration_us: 0,
+        };
+        Ok(Self {
+            place,
+            record,
+            body: digest,
+            response: Sha256::new(),
+            came_at,
+            sent_at: Instant::now(),
+            is_closed: false,
+        })
+    }
+
+    pub(crate) fn sent_at(&self) -> Instant {
+        self.sent_at
+    }
+
+    pub(crate) fn status(&mut self, status: u16) {
+        self.record.status = Some(status);
+    }
+
+    /// Bytes of the response came, decoded.
+    pub(crate) fn came(&mut self, piece: &[u8]) {
+        if self.record.response_bytes == 0 {
+            self.record.first_byte_us = Some(micros(self.sent_at.elapsed()));
+        }
+        self.record.response_bytes += piece.len() as u64;
+        self.response.update(piece);
+    }
+
+    /// Takes over what the response said.
+    pub(crate) fn saw(&mut self, seen: &Seen) {
+        self.record.served_model.clone_from(&seen.served_model);
+        self.record.finish.clone_from(&seen.finish);
+        self.record.tool_calls = seen.tool_calls;
+        self.record.usage = seen.usage;
+    }
+
+    /// Writes the record.
+    pub(crate) fn close(mut self, ending: Ending) {
+        let side = match ending.outcome {
+            CallOutcome::Completed => CallSide::None,
+            _ => CallSide::Upstream,
+        };
+        self.write(ending, side);
+    }
+
+    fn write(&mut self, ending: Ending, side: CallSide) {
+        self.is_closed = true;
+        let gateway = &self.place.0;
+        let record = &mut self.record;
+        (record.outcome, record.side) = (ending.outcome, side);
+        ending.detail.clone_into(&mut record.detail);
+        record.response_sha256 = HEXLOWER.encode(&self.response.clone().finalize());
+        record.duration_us = micros(self.came_at.elapsed());
+        if side == CallSide::Upstream {
+            gateway.accounts.failed(self.body);
+        }
+        let price = gateway.routes.iter().find(|served| served.route.model == record.model);
+        let price = price.and_then(|served| served.route.price);
+        record.cost_micro_usd = record.usage.zip(price).map(|(usage, price)| usage::cost(usage, price));
+        // An upstream that refused has not worked; one that does not say what it did is set against the budget all
+        // the same, else leaving out the usage would be a way around it.
+        let has_worked = match record.status {
+            Some(status) => status < 300,
+            None => ending.outcome != CallOutcome::Unreachable,
+        };
+        let spent = match record.usage {
+            None if has_worked => usage::estimate(record.request_bytes, record.response_bytes),
+            usage => usage.unwrap_or_default(),
+        };
+        let cost = price.map_or(0, |price| usage::cost(spent, price));
+        let is_over = gateway.accounts.spend(spent.input.saturating_add(spent.output), cost);
+        if is_over && ending.outcome == CallOutcome::Completed {
+            (record.outcome, record.side) = (CallOutcome::BudgetExhausted, CallSide::Gateway);
+            "this call went beyond the budget".clone_into(&mut record.detail);
+        }
+        gateway.record(Record::Call(record.clone()));
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        if self.is_closed {
+            return;
+        }
+        let is_stopping = self.place.0.is_stopping();
+        let (side, detail) = match is_stopping {
+            true => (CallSide::Gateway, "the run ended before the response did"),
+            false => (
+                CallSide::Engine,
+                "the engine closed its connection before the response ended",
+            ),
+        };
+        let outcome = CallOutcome::EngineGone;
+        self.write(Ending { outcome, detail }, side);
+    }
+}

@@ -1,0 +1,295 @@
+//! Undoes the compression of a body as it comes, never beyond a bound.
+
+use std::fmt;
+use std::io::{self, Write};
+
+use flate2::{Decompress, FlushDecompress, Status};
+
+/// No window of a zstd frame is larger (RFC 8878 asks decoders for 8 MiB); more would be memory for nothing.
+const ZSTD_WINDOW_LOG: u32 = 23;
+const BROTLI_BUFFER_BYTES: usize = 4096;
+
+/// A compression that a `Content-Encoding` names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Encoding {
+    Identity,
+    Gzip,
+    Deflate,
+    Brotli,
+    Zstd,
+}
+
+impl Encoding {
+    /// Reads the header; `None` for one that is not known or for several at once.
+    pub(crate) fn of(header: &str) -> Option<Self> {
+        Some(match header.trim().to_ascii_lowercase().as_str() {
+            "" | "identity" => Self::Identity,
+            "gzip" | "x-gzip" => Self::Gzip,
+            "deflate" => Self::Deflate,
+            "br" => Self::Brotli,
+            "zstd" => Self::Zstd,
+            _ => return None,
+        })
+    }
+}
+
+/// Why bytes could not be decoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum DecodeFault {
+    /// They are not what the header says.
+    Lies,
+    /// There are more than allowed.
+    TooLarge,
+}
+
+/// Collects what a decoder writes, up to a bound.
+struct Sink {
+    bytes: Vec<u8>,
+    left: u64,
+    is_full: bool,
+}
+
+impl Write for Sink {
+    fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
+        match self.left.checked_sub(piece.len() as u64) {
+            Some(left) => self.left = left,
+            None => {
+                self.is_full = true;
+                return Err(io::ErrorKind::FileTooLarge.into());
+            }
+        }
+        self.bytes.extend_from_slice(piece);
+        Ok(piece.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The crate's own writer does not notice that a stream was cut.
+struct Zlib {
+    state: Decompress,
+    sink: Sink,
+    is_done: bool,
+}
+
+impl Zlib {
+    fn feed(&mut self, mut piece: &[u8]) -> io::Result<()> {
+        let mut buffer = [0; 8192];
+        loop {
+            if self.is_done {
+                return match piece.is_empty() {
+                    true => Ok(()),
+                    false => Err(io::ErrorKind::InvalidData.into()),
+                };
+            }
+            let (read, written) = (self.state.total_in(), self.state.total_out());
+            let status = self.state.decompress(piece, &mut buffer, FlushDecompress::None)?;
+            let came = |now: u64, before: u64| usize::try_from(now - before).unwrap_or(usize::MAX);
+            let (read, written) = (came(self.state.total_in(), read), came(self.state.total_out(), written));
+            self.sink.write_all(&buffer[..written])?;
+            piece = &piece[read..];
+            self.is_done = status == Status::StreamEnd;
+            if !self.is_done && read == 0 && written == 0 {
+                return Ok(());
+            }
+        }
+    }
+}
+
+enum Inner {
+    Identity(Sink),
+    Gzip(flate2::write::GzDecoder<Sink>),
+    Deflate(Zlib),
+    Brotli(Box<brotli_decompressor::DecompressorWriter<Sink>>),
+    Zstd(zstd::stream::write::Decoder<'static, Sink>),
+}
+
+/// Decodes one body.
+pub(crate) struct Decoder(Inner);
+
+impl fmt::Debug for Decoder {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Decoder")
+    }
+}
+
+impl Decoder {
+    /// A decoder that gives at most so many bytes.
+    pub(crate) fn new(encoding: Encoding, most_bytes: u64) -> Result<Self, DecodeFault> {
+        let sink = Sink {
+            bytes: Vec::new(),
+            left: most_bytes,
+            is_full: false,
+        };
+        Ok(Self(match encoding {
+            Encoding::Identity => Inner::Identity(sink),
+            Encoding::Gzip => Inner::Gzip(flate2::write::GzDecoder::new(sink)),
+            Encoding::Deflate => Inner::Deflate(Zlib {
+                state: Decompress::new(true),
+                sink,
+                is_done: false,
+            }),
+            Encoding::Brotli => Inner::Brotli(Box::new(brotli_decompressor::DecompressorWriter::new(
+                sink,
+                BROTLI_BUFFER_BYTES,
+            ))),
+            Encoding::Zstd => {
+                let mut raw = zstd::stream::raw::Decoder::new().map_err(|_| DecodeFault::Lies)?;
+                raw.set_parameter(zstd::stream::raw::DParameter::WindowLogMax(ZSTD_WINDOW_LOG))
+                    .map_err(|_| DecodeFault::Lies)?;
+                Inner::Zstd(zstd::stream::write::Decoder::with_decoder(sink, raw))
+            }
+        }))
+    }
+
+    fn sink(&mut self) -> &mut Sink {
+        match &mut self.0 {
+            Inner::Identity(sink) => sink,
+            Inner::Gzip(decoder) => decoder.get_mut(),
+            Inner::Deflate(decoder) => &mut decoder.sink,
+            Inner::Brotli(decoder) => decoder.get_mut(),
+            Inner::Zstd(decoder) => decoder.get_mut(),
+        }
+    }
+
+    fn given(&mut self, done: &io::Result<()>) -> Result<Vec<u8>, DecodeFault> {
+        let sink = self.sink();
+        match done {
+            Ok(()) => Ok(std::mem::take(&mut sink.bytes)),
+            Err(_) if sink.is_full => Err(DecodeFault::TooLarge),
+            Err(_) => Err(DecodeFault::Lies),
+        }
+    }
+
+    /// Takes in a piece, gives what it holds.
+    pub(crate) fn feed(&mut self, piece: &[u8]) -> Result<Vec<u8>, DecodeFault> {
+        let done = match &mut self.0 {
+            Inner::Identity(sink) => sink.write_all(piece),
+            Inner::Gzip(decoder) => decoder.write_all(piece).and_then(|()| decoder.flush()),
+            Inner::Deflate(decoder) => decoder.feed(piece),
+            Inner::Brotli(decoder) => decoder.write_all(piece),
+            Inner::Zstd(decoder) => decoder.write_all(piece).and_then(|()| decoder.flush()),
+        };
+        self.given(&done)
+    }
+
+    /// The body is over: gives the rest, or says that it is not whole.
+    pub(crate) fn end(&mut self) -> Result<Vec<u8>, DecodeFault> {
+        let done = match &mut self.0 {
+            Inner::Identity(_) => Ok(()),
+            Inner::Gzip(decoder) => decoder.try_finish(),
+            Inner::Deflate(decoder) if decoder.is_done => Ok(()),
+            Inner::Deflate(_) => Err(io::ErrorKind::UnexpectedEof.into()),
+            Inner::Brotli(decoder) => decoder.close(),
+            Inner::Zstd(decoder) => decoder.do_finish(),
+        };
+        self.given(&done)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::{DecodeFault, Decoder, Encoding};
+
+    /// `{"model":"scripted","padding":"aaaa…"}` (400 letters), compressed by the reference encoder.
+    const BROTLI: &[u8] = include_bytes!("../tests/data/body.json.br");
+
+    fn body() -> Vec<u8> {
+        format!("{{\"model\":\"scripted\",\"padding\":\"{}\"}}", "a".repeat(400)).into_bytes()
+    }
+
+    fn packed(encoding: Encoding, body: &[u8]) -> Vec<u8> {
+        let level = flate2::Compression::default();
+        match encoding {
+            Encoding::Identity => body.to_vec(),
+            Encoding::Gzip => {
+                let mut encoder = flate2::write::GzEncoder::new(Vec::new(), level);
+                encoder.write_all(body).unwrap();
+                encoder.finish().unwrap()
+            }
+            Encoding::Deflate => {
+                let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), level);
+                encoder.write_all(body).unwrap();
+                encoder.finish().unwrap()
+            }
+            Encoding::Zstd => zstd::encode_all(body, 3).unwrap(),
+            Encoding::Brotli => BROTLI.to_vec(),
+        }
+    }
+
+    fn unpacked(encoding: Encoding, packed: &[u8], piece: usize, most: u64) -> Result<Vec<u8>, DecodeFault> {
+        let mut decoder = Decoder::new(encoding, most)?;
+        let mut bytes = Vec::new();
+        for piece in packed.chunks(piece) {
+            bytes.extend(decoder.feed(piece)?);
+        }
+        bytes.extend(decoder.end()?);
+        Ok(bytes)
+    }
+
+    const ALL: [Encoding; 4] = [Encoding::Gzip, Encoding::Deflate, Encoding::Brotli, Encoding::Zstd];
+
+    #[test]
+    fn every_encoding_gives_the_body_back_whatever_the_pieces() {
+        for encoding in ALL {
+            let packed = packed(encoding, &body());
+            for piece in [1, 7, 4096] {
+                assert_eq!(
+                    unpacked(encoding, &packed, piece, 1000),
+                    Ok(body()),
+                    "{encoding:?} {piece}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_body_that_is_cut_or_has_more_behind_it_lies() {
+        for encoding in ALL {
+            let packed = packed(encoding, &body());
+            for end in 1..packed.len() {
+                let cut = unpacked(encoding, &packed[..end], 4096, 1000);
+                assert_eq!(cut, Err(DecodeFault::Lies), "{encoding:?} cut at {end}");
+            }
+            let more = [&packed[..], b"more"].concat();
+            assert_eq!(
+                unpacked(encoding, &more, 4096, 1000),
+                Err(DecodeFault::Lies),
+                "{encoding:?}"
+            );
+            assert_eq!(
+                unpacked(encoding, b"no such thing", 4096, 1000),
+                Err(DecodeFault::Lies),
+                "{encoding:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_bomb_stops_at_the_bound() {
+        for encoding in [Encoding::Gzip, Encoding::Deflate, Encoding::Zstd] {
+            let packed = packed(encoding, &vec![b' '; 50 << 20]);
+            assert!(packed.len() < 100_000);
+            assert_eq!(
+                unpacked(encoding, &packed, 4096, 1 << 20),
+                Err(DecodeFault::TooLarge),
+                "{encoding:?}"
+            );
+        }
+        assert_eq!(
+            unpacked(Encoding::Brotli, BROTLI, 4096, 100),
+            Err(DecodeFault::TooLarge)
+        );
+    }
+
+    #[test]
+    fn headers_that_name_nothing_known_or_several_are_refused() {
+        assert_eq!(Encoding::of("GZIP"), Some(Encoding::Gzip));
+        assert_eq!(Encoding::of("gzip, gzip"), None);
+        assert_eq!(Encoding::of("compress"), None);
+    }
+}

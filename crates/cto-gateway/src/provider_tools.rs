@@ -1,0 +1,246 @@
+//! Finds what a request would make the provider do on its own: search, fetch, call connectors, run code.
+
+use crate::json::Json;
+use crate::order::ProviderTool;
+
+/// Something in a request that is not the engine's own work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Finding {
+    /// A tool that the provider runs.
+    Tool(ProviderTool, String),
+    /// Another model would serve a part of it.
+    OtherModel(String),
+    /// Input that lies with the provider, which nobody here can judge.
+    Stored(String),
+}
+
+/// Keys whose values are the engine's data or a schema, not input for the provider.
+const OPAQUE: &[&str] = &[
+    "arguments",
+    "function",
+    "input_schema",
+    "json_schema",
+    "metadata",
+    "parameters",
+    "schema",
+];
+
+/// Every finding of a request body, in the order of the body.
+pub(crate) fn findings(body: &Json<'_>) -> Vec<Finding> {
+    let mut found = Vec::new();
+    top(body, &mut found);
+    walk(body, &mut found);
+    found
+}
+
+fn is_set(value: &Json<'_>) -> bool {
+    match value {
+        Json::Null | Json::Bool(false) => false,
+        Json::Array(items) => !items.is_empty(),
+        Json::Object(entries) => !entries.is_empty(),
+        _ => true,
+    }
+}
+
+/// Settings of the whole request.
+fn top(body: &Json<'_>, found: &mut Vec<Finding>) {
+    let set = |key: &str| body.get(key).is_some_and(is_set);
+    for key in ["models", "route", "fallbacks"] {
+        if set(key) {
+            found.push(Finding::OtherModel(key.to_owned()));
+        }
+    }
+    for (key, tool) in [
+        ("web_search_options", ProviderTool::WebSearch),
+        ("plugins", ProviderTool::WebSearch),
+        ("mcp_servers", ProviderTool::Connector),
+        ("container", ProviderTool::CodeExecution),
+    ] {
+        if set(key) {
+            found.push(Finding::Tool(tool, key.to_owned()));
+        }
+    }
+    for key in ["previous_response_id", "conversation", "prompt", "background"] {
+        if set(key) {
+            found.push(Finding::Stored(key.to_owned()));
+        }
+    }
+}
+
+fn walk(value: &Json<'_>, found: &mut Vec<Finding>) {
+    match value {
+        Json::Array(items) => items.iter().for_each(|item| walk(item, found)),
+        Json::Object(entries) => {
+            let kind = value.str("type").unwrap_or_default();
+            part(kind, value, found);
+            for (key, inner) in entries {
+                let is_data = OPAQUE.contains(&key.as_ref()) || (key == "input" && kind.ends_with("tool_use"));
+                if key == "tools" {
+                    inner.items().iter().for_each(|tool| declared(tool, found));
+                }
+                if !is_data {
+                    walk(inner, found);
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// A part of the input: images and files must be in it, not somewhere else.
+fn part(kind: &str, value: &Json<'_>, found: &mut Vec<Finding>) {
+    for key in ["image_url", "video_url", "audio_url", "file_url"] {
+        let address = value
+            .some(key)
+            .map(|address| address.text().or_else(|| address.str("url")));
+        if address.is_some_and(|address| address.is_none_or(|address| !address.starts_with("data:"))) {
+            found.push(Finding::Tool(ProviderTool::Fetch, key.to_owned()));
+        }
+    }
+    if kind == "url" && value.some("url").is_some() {
+        found.push(Finding::Tool(ProviderTool::Fetch, "url".to_owned()));
+    }
+    if value.some("file_id").is_some() || kind == "item_reference" {
+        found.push(Finding::Stored("a stored file or item".to_owned()));
+    }
+}
+
+/// A tool that a request declares: one that the engine runs itself is no finding.
+fn declared(tool: &Json<'_>, found: &mut Vec<Finding>) {
+    let kind = tool.str("type").unwrap_or_default();
+    let is_hosted = tool
+        .get("environment")
+        .and_then(|environment| environment.str("type"))
+        .is_some_and(|environment| environment != "local");
+    let starts = |names: &[&str]| names.iter().any(|name| kind.starts_with(name));
+    let runs = if starts(&["web_search", "google_search", "x_search"]) {
+        ProviderTool::WebSearch
+    } else if starts(&["web_fetch", "url_context", "file_search"]) {
+        ProviderTool::Fetch
+    } else if starts(&["mcp", "connector"]) {
+        ProviderTool::Connector
+    } else if starts(&["image_generation"]) {
+        found.push(Finding::OtherModel(kind.to_owned()));
+        return;
+    } else if !is_hosted
+        && (matches!(
+            kind,
+            "" | "function" | "custom" | "namespace" | "local_shell" | "shell" | "apply_patch" | "tool_search"
+        ) || starts(&["bash_", "text_editor_", "memory_"]))
+    {
+        return;
+    } else {
+        // Code execution, computer use, and whatever nobody here knows.
+        ProviderTool::CodeExecution
+    };
+    found.push(Finding::Tool(runs, kind.to_owned()));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Finding, findings};
+    use crate::json::Json;
+    use crate::order::ProviderTool::{CodeExecution, Connector, Fetch, WebSearch};
+
+    #[test]
+    fn everything_that_the_provider_would_do_is_found() {
+        let cases: &[(&str, crate::order::ProviderTool)] = &[
+            (r#"{"tools":[{"type":"web_search"}]}"#, WebSearch),
+            (r#"{"tools":[{"type":"web_search_preview_2025_03_11"}]}"#, WebSearch),
+            (
+                r#"{"tools":[{"type":"web_search_20250305","name":"web_search"}]}"#,
+                WebSearch,
+            ),
+            (r#"{"tools":[{"type":"web_fetch_20250910"}]}"#, Fetch),
+            (r#"{"tools":[{"type":"file_search"}]}"#, Fetch),
+            (r#"{"tools":[{"type":"mcp","server_url":"x"}]}"#, Connector),
+            (r#"{"tools":[{"type":"mcp_toolset"}]}"#, Connector),
+            (r#"{"mcp_servers":[{"url":"x"}]}"#, Connector),
+            (r#"{"tools":[{"type":"code_interpreter"}]}"#, CodeExecution),
+            (r#"{"tools":[{"type":"code_execution_20250825"}]}"#, CodeExecution),
+            (r#"{"tools":[{"type":"computer_use_preview"}]}"#, CodeExecution),
+            (r#"{"tools":[{"type":"computer_20250124"}]}"#, CodeExecution),
+            (
+                r#"{"tools":[{"type":"shell","environment":{"type":"container_auto"}}]}"#,
+                CodeExecution,
+            ),
+            (r#"{"tools":[{"type":"of_tomorrow"}]}"#, CodeExecution),
+            (
+                r#"{"tools":[{"type":"namespace","tools":[{"type":"web_search"}]}]}"#,
+                WebSearch,
+            ),
+            (
+                r#"{"input":[{"type":"tool_search_output","tools":[{"type":"mcp"}]}]}"#,
+                Connector,
+            ),
+            (r#"{"web_search_options":{"x":1}}"#, WebSearch),
+            (r#"{"plugins":[{"id":"web"}]}"#, WebSearch),
+            (r#"{"container":"c"}"#, CodeExecution),
+            (
+                r#"{"messages":[{"content":[{"type":"image_url","image_url":{"url":"https://x"}}]}]}"#,
+                Fetch,
+            ),
+            (
+                r#"{"input":[{"content":[{"type":"input_image","image_url":"https://x"}]}]}"#,
+                Fetch,
+            ),
+            (
+                r#"{"input":[{"content":[{"type":"input_file","file_url":"https://x"}]}]}"#,
+                Fetch,
+            ),
+            (
+                r#"{"input":[{"type":"function_call_output","output":[{"type":"input_image","image_url":"http://x"}]}]}"#,
+                Fetch,
+            ),
+            (
+                r#"{"messages":[{"content":[{"type":"image","source":{"type":"url","url":"x"}}]}]}"#,
+                Fetch,
+            ),
+            (
+                r#"{"messages":[{"content":[{"type":"tool_result","content":[{"type":"document","source":{"type":"url","url":"x"}}]}]}]}"#,
+                Fetch,
+            ),
+        ];
+        for (body, tool) in cases {
+            let found = findings(&Json::read(body.as_bytes()).unwrap());
+            assert!(
+                matches!(&found[..], [Finding::Tool(seen, _)] if seen == tool),
+                "{body}: {found:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_lies_with_the_provider_and_other_models_are_found() {
+        for body in [
+            r#"{"previous_response_id":"r"}"#,
+            r#"{"conversation":{"id":"c"}}"#,
+            r#"{"prompt":{"id":"p"}}"#,
+            r#"{"background":true}"#,
+            r#"{"input":[{"type":"item_reference","id":"i"}]}"#,
+            r#"{"input":[{"content":[{"type":"input_file","file_id":"f"}]}]}"#,
+        ] {
+            let found = findings(&Json::read(body.as_bytes()).unwrap());
+            assert!(matches!(&found[..], [Finding::Stored(_)]), "{body}: {found:?}");
+        }
+        for body in [r#"{"models":["a","b"]}"#, r#"{"tools":[{"type":"image_generation"}]}"#] {
+            let found = findings(&Json::read(body.as_bytes()).unwrap());
+            assert!(matches!(&found[..], [Finding::OtherModel(_)]), "{body}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn the_engines_own_tools_and_data_are_none() {
+        for body in [
+            r#"{"tools":[{"type":"function","function":{"name":"f","parameters":{"properties":{"file_id":{"type":"url","url":"u"}}}}}]}"#,
+            r#"{"tools":[{"name":"Bash","input_schema":{"properties":{"image_url":{"type":"string"}}}}]}"#,
+            r#"{"tools":[{"type":"custom","name":"apply_patch"},{"type":"bash_20250124","name":"bash"}]}"#,
+            r#"{"messages":[{"content":[{"type":"tool_use","input":{"type":"url","url":"x","file_id":"f"}}]}]}"#,
+            r#"{"messages":[{"content":[{"type":"image_url","image_url":{"url":"data:image/png;base64,AA"}}]}]}"#,
+            r#"{"previous_response_id":null,"background":false,"mcp_servers":[],"store":false,"tools":[]}"#,
+            r#"{"input":[{"type":"function_call","arguments":"{\"file_id\":1}"}]}"#,
+        ] {
+            assert_eq!(findings(&Json::read(body.as_bytes()).unwrap()), [], "{body}");
+        }
+    }
+}

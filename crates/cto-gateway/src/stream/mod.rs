@@ -1,0 +1,349 @@
+//! Judges a response while it passes: which events may go on, and what they said.
+
+mod chat;
+mod messages;
+mod responses;
+mod sse;
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+
+use crate::call::Ending;
+use crate::echo::{Forms, Watch};
+use crate::json::Json;
+use crate::order::Dialect;
+use crate::record::{CallOutcome, TokenUsage};
+
+/// Why the rest of a response is not passed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    Malformed(&'static str),
+    TooLarge,
+    ModelMismatch,
+    TruncatedToolCall,
+    CredentialEchoed,
+    Cut,
+}
+
+impl Fault {
+    pub(crate) fn outcome(self) -> CallOutcome {
+        match self {
+            Self::Malformed(_) => CallOutcome::Malformed,
+            Self::TooLarge => CallOutcome::TooLarge,
+            Self::ModelMismatch => CallOutcome::ModelMismatch,
+            Self::TruncatedToolCall => CallOutcome::TruncatedToolCall,
+            Self::CredentialEchoed => CallOutcome::CredentialEchoed,
+            Self::Cut => CallOutcome::Cut,
+        }
+    }
+
+    pub(crate) fn detail(self) -> &'static str {
+        match self {
+            Self::Malformed(detail) => detail,
+            Self::TooLarge => "the response or one of its events is larger than allowed",
+            Self::ModelMismatch => "the response names another model, or none",
+            Self::TruncatedToolCall => "the arguments of a tool call are not a whole JSON object",
+            Self::CredentialEchoed => "the response holds the credential",
+            Self::Cut => "the response ended before its last event",
+        }
+    }
+}
+
+/// What a response said so far.
+#[derive(Debug)]
+pub(crate) struct Seen {
+    expected: String,
+    pub(crate) served_model: Option<String>,
+    pub(crate) finish: Option<String>,
+    pub(crate) tool_calls: u32,
+    pub(crate) usage: Option<TokenUsage>,
+    has_content: bool,
+    has_reasoning: bool,
+    /// The upstream reported an error inside the response.
+    failed: bool,
+    /// The event after which none may follow came by.
+    ended: bool,
+    watch: Watch,
+}
+
+/// Longest name of a model or of a reason that a record repeats.
+const MOST_WORD: usize = 128;
+
+pub(crate) fn capped(text: &str, most: usize) -> String {
+    text.chars().take(most).collect()
+}
+
+impl Seen {
+    fn new(expected: &str, forms: &Forms) -> Self {
+        Self {
+            expected: expected.to_owned(),
+            served_model: None,
+            finish: None,
+            tool_calls: 0,
+            usage: None,
+            has_content: false,
+            has_reasoning: false,
+            failed: false,
+            ended: false,
+            watch: forms.watch(),
+        }
+    }
+
+    /// A response says which model made it: the admitted one exactly, never an alias or a snapshot.
+    pub(crate) fn name(&mut self, model: &str) -> Result<(), Fault> {
+        if self.served_model.is_none() || model != self.expected {
+            self.served_model = Some(capped(model, MOST_WORD));
+        }
+        if model == self.expected {
+            Ok(())
+        } else {
+            Err(Fault::ModelMismatch)
+        }
+    }
+
+    /// Nothing that an engine acts on goes out before a model was named.
+    fn must_be_named(&self) -> Result<(), Fault> {
+        match &self.served_model {
+            Some(_) => Ok(()),
+            None => Err(Fault::ModelMismatch),
+        }
+    }
+
+    fn content(&mut self, text: Option<&str>) {
+        if let Some(text) = text {
+            self.has_content |= !text.trim().is_empty();
+            self.watch.feed(text);
+        }
+    }
+
+    fn reasoning(&mut self, text: Option<&str>) {
+        if let Some(text) = text {
+            self.has_reasoning |= !text.is_empty();
+            self.watch.feed(text);
+        }
+    }
+
+    fn arguments(&mut self, text: &str) {
+        self.watch.feed(text);
+    }
+
+    fn call(&mut self) {
+        self.tool_calls = self.tool_calls.saturating_add(1);
+    }
+
+    fn finished(&mut self, reason: Option<&str>) {
+        self.finish = reason.map(|reason| capped(reason, MOST_WORD)).or(self.finish.take());
+    }
+
+    /// How a response that was passed on to its end counts.
+    pub(crate) fn ending(&self) -> Ending {
+        let is_silent = !self.has_content && self.tool_calls == 0;
+        let ran_out = matches!(
+            self.finish.as_deref(),
+            Some("length" | "max_tokens" | "max_output_tokens")
+        );
+        let reasoned = self.has_reasoning || self.usage.is_some_and(|usage| usage.reasoning > 0);
+        let (outcome, detail) = if self.failed {
+            (
+                CallOutcome::UpstreamError,
+                "the upstream reported an error inside the response",
+            )
+        } else if is_silent && (reasoned || ran_out) {
+            (
+                CallOutcome::ReasoningOnly,
+                "the response has neither text nor a tool call",
+            )
+        } else {
+            (CallOutcome::Completed, "")
+        };
+        Ending { outcome, detail }
+    }
+}
+
+#[derive(Debug)]
+enum Reader {
+    Chat(chat::Chat),
+    Responses(responses::Responses),
+    Messages(messages::Messages),
+}
+
+/// Takes the bytes of an event stream, gives back those that may go on.
+#[derive(Debug)]
+pub(crate) struct Judge {
+    scanner: sse::Scanner,
+    reader: Reader,
+    forms: Forms,
+    seen: Seen,
+    waiting: Vec<Bytes>,
+    waiting_bytes: usize,
+    ready: VecDeque<Bytes>,
+    limit: usize,
+    /// Events with data that came by.
+    events: u64,
+}
+
+impl Judge {
+    pub(crate) fn new(dialect: Dialect, model: &str, forms: &Forms, event_bytes: u64) -> Self {
+        let limit = usize::try_from(event_bytes).unwrap_or(usize::MAX);
+        Self {
+            scanner: sse::Scanner::new(limit),
+            reader: match dialect {
+                Dialect::ChatCompletions => Reader::Chat(chat::Chat::default()),
+                Dialect::Responses => Reader::Responses(responses::Responses::default()),
+                Dialect::Messages => Reader::Messages(messages::Messages::default()),
+            },
+            forms: forms.clone(),
+            seen: Seen::new(model, forms),
+            waiting: Vec::new(),
+            waiting_bytes: 0,
+            ready: VecDeque::new(),
+            limit,
+            events: 0,
+        }
+    }
+
+    pub(crate) fn seen(&self) -> &Seen {
+        &self.seen
+    }
+
+    pub(crate) fn events(&self) -> u64 {
+        self.events
+    }
+
+    /// Whether the event after which none may follow was let through.
+    pub(crate) fn is_ended(&self) -> bool {
+        self.seen.ended && self.waiting.is_empty()
+    }
+
+    /// How a stream that was passed on to its end counts.
+    pub(crate) fn ending(&self) -> Ending {
+        self.seen.ending()
+    }
+
+    pub(crate) fn has_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    /// The next bytes that may go on.
+    pub(crate) fn take(&mut self) -> Option<Bytes> {
+        self.ready.pop_front()
+    }
+
+    /// Takes in what came from the upstream.
+    pub(crate) fn feed(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+        self.scanner.feed(bytes);
+        while let Some(event) = self.scanner.next().map_err(|_| Fault::TooLarge)? {
+            self.judge(event)?;
+        }
+        Ok(())
+    }
+
+    /// The upstream's body has ended where its framing says so.
+    pub(crate) fn end(&mut self) -> Result<(), Fault> {
+        let rest = self.scanner.rest();
+        let is_last_word = matches!(self.reader, Reader::Chat(_)) && rest.trim_ascii() == b"data: [DONE]";
+        if is_last_word {
+            self.judge(rest)?;
+        } else if !rest.trim_ascii().is_empty() {
+            return Err(Fault::Cut);
+        } else if !rest.is_empty() {
+            self.waiting.push(rest);
+        }
+        let is_finished = match &self.reader {
+            Reader::Chat(chat) => chat.is_finished(),
+            Reader::Responses(_) | Reader::Messages(_) => false,
+        };
+        if !self.seen.ended && !is_finished {
+            return Err(Fault::Cut);
+        }
+        self.ready.extend(self.waiting.drain(..));
+        Ok(())
+    }
+
+    fn judge(&mut self, event: Bytes) -> Result<(), Fault> {
+        if self.forms.occur_in(&event) {
+            return Err(Fault::CredentialEchoed);
+        }
+        let message = sse::read(&event).ok_or(Fault::Malformed("an event that is no event"))?;
+        let mut is_free = true;
+        if let Some(data) = message.data.as_deref().filter(|data| !data.is_empty()) {
+            self.events += 1;
+            self.data(message.name, data)?;
+            is_free = self.seen.served_model.is_some() || self.seen.failed;
+        } else if !self.waiting.is_empty() {
+            is_free = self.seen.served_model.is_some();
+        }
+        if self.seen.watch.found() {
+            return Err(Fault::CredentialEchoed);
+        }
+        self.waiting_bytes += event.len();
+        self.waiting.push(event);
+        if is_free && !self.seen.watch.is_suspicious() {
+            self.ready.extend(self.waiting.drain(..));
+            self.waiting_bytes = 0;
+        } else if self.waiting_bytes > self.limit {
+            return Err(Fault::TooLarge);
+        }
+        Ok(())
+    }
+
+    fn data(&mut self, name: Option<&str>, data: &str) -> Result<(), Fault> {
+        let seen = &mut self.seen;
+        if data.trim() == "[DONE]" {
+            return match &mut self.reader {
+                Reader::Chat(chat) => chat.done(seen),
+                Reader::Responses(_) if seen.ended => Ok(()),
+                _ => Err(Fault::Malformed("[DONE] in a format that has none")),
+            };
+        }
+        if seen.ended {
+            return Err(Fault::Malformed("an event after the last one"));
+        }
+        let json = Json::read(data.as_bytes()).ok_or(Fault::Malformed("an event whose data is no JSON"))?;
+        if let Reader::Chat(chat) = &mut self.reader {
+            return chat.event(seen, &json);
+        }
+        let kind = json.str("type").unwrap_or_default();
+        if name.is_some_and(|name| name != kind) {
+            return Err(Fault::Malformed("an event whose name is not its type"));
+        }
+        match &mut self.reader {
+            Reader::Responses(reader) => reader.event(seen, kind, &json),
+            Reader::Messages(reader) => reader.event(seen, kind, &json),
+            Reader::Chat(_) => Ok(()),
+        }
+    }
+}
+
+/// Judges a response that is one JSON document.
+pub(crate) fn whole(
+    dialect: Dialect,
+    model: &str,
+    forms: &Forms,
+    body: &[u8],
+    seen: &mut Option<Seen>,
+) -> Result<(), Fault> {
+    if forms.occur_in(body) {
+        return Err(Fault::CredentialEchoed);
+    }
+    let json = Json::read(body).ok_or(Fault::Malformed("the response is no JSON"))?;
+    let seen = seen.insert(Seen::new(model, forms));
+    if json.some("error").is_some() && json.some("choices").is_none() && json.some("output").is_none() {
+        seen.failed = true;
+        return Ok(());
+    }
+    if let Some(model) = json.str("model") {
+        seen.name(model)?;
+    }
+    seen.must_be_named()?;
+    match dialect {
+        Dialect::ChatCompletions => chat::whole(seen, &json)?,
+        Dialect::Responses => responses::whole(seen, &json)?,
+        Dialect::Messages => messages::whole(seen, &json)?,
+    }
+    if seen.watch.found() {
+        return Err(Fault::CredentialEchoed);
+    }
+    Ok(())
+}

@@ -1,0 +1,168 @@
+//! Cuts a stream of server-sent events into whole events without changing a byte.
+
+use std::borrow::Cow;
+
+use bytes::{Bytes, BytesMut};
+
+/// Collects bytes until an event is whole.
+#[derive(Debug)]
+pub(crate) struct Scanner {
+    held: BytesMut,
+    /// Up to where `held` was looked at.
+    seen: usize,
+    /// Where the line at `seen` starts.
+    line: usize,
+    limit: usize,
+}
+
+/// One event that is larger than allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TooLarge;
+
+impl Scanner {
+    pub(crate) fn new(limit: usize) -> Self {
+        Self {
+            held: BytesMut::new(),
+            seen: 0,
+            line: 0,
+            limit,
+        }
+    }
+
+    pub(crate) fn feed(&mut self, bytes: &[u8]) {
+        self.held.extend_from_slice(bytes);
+    }
+
+    /// The next whole event with the empty line that ends it, byte for byte.
+    pub(crate) fn next(&mut self) -> Result<Option<Bytes>, TooLarge> {
+        while let Some(offset) = self.held[self.seen..].iter().position(|byte| *byte == b'\n') {
+            let end = self.seen + offset;
+            let is_empty = matches!(&self.held[self.line..end], b"" | b"\r");
+            (self.seen, self.line) = (end + 1, end + 1);
+            if is_empty {
+                (self.seen, self.line) = (0, 0);
+                if end >= self.limit {
+                    return Err(TooLarge);
+                }
+                return Ok(Some(self.held.split_to(end + 1).freeze()));
+            }
+        }
+        self.seen = self.held.len();
+        if self.seen > self.limit {
+            return Err(TooLarge);
+        }
+        Ok(None)
+    }
+
+    /// What is left without an empty line after it.
+    pub(crate) fn rest(&mut self) -> Bytes {
+        (self.seen, self.line) = (0, 0);
+        self.held.split().freeze()
+    }
+}
+
+/// What an event says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Message<'a> {
+    pub(crate) name: Option<&'a str>,
+    /// The lines of data, joined; `None` for a comment or a keep-alive.
+    pub(crate) data: Option<Cow<'a, str>>,
+}
+
+/// Reads an event; `None` when readers could disagree about it: no UTF-8, a lone carriage return, an unknown field.
+pub(crate) fn read(raw: &[u8]) -> Option<Message<'_>> {
+    let text = std::str::from_utf8(raw).ok()?;
+    let mut message = Message { name: None, data: None };
+    for line in text.split('\n') {
+        let line = line.strip_suffix('\r').unwrap_or(line);
+        if line.contains('\r') || line.contains('\0') {
+            return None;
+        }
+        if line.is_empty() || line.starts_with(':') {
+            continue;
+        }
+        let (field, value) = line.split_once(':').unwrap_or((line, ""));
+        let value = value.strip_prefix(' ').unwrap_or(value);
+        match field {
+            "event" => message.name = Some(value),
+            "data" => {
+                message.data = Some(match message.data {
+                    None => Cow::Borrowed(value),
+                    Some(before) => Cow::Owned(format!("{before}\n{value}")),
+                });
+            }
+            "id" | "retry" => {}
+            _ => return None,
+        }
+    }
+    Some(message)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{Scanner, TooLarge, read};
+
+    fn cut(text: &[u8], sizes: &[usize]) -> (Vec<Vec<u8>>, Vec<u8>) {
+        let (mut scanner, mut events, mut at) = (Scanner::new(1 << 20), Vec::new(), 0);
+        let mut sizes = sizes.iter().cycle();
+        while at < text.len() {
+            let end = text.len().min(at + sizes.next().unwrap().max(&1));
+            scanner.feed(&text[at..end]);
+            at = end;
+            while let Some(event) = scanner.next().unwrap() {
+                events.push(event.to_vec());
+            }
+        }
+        (events, scanner.rest().to_vec())
+    }
+
+    proptest! {
+        #[test]
+        fn chunking_changes_neither_bytes_nor_events(
+            text in "(data: \\{\"a\":1\\}|event: x|: ping|\n|\r\n|\n\n|d){0,60}",
+            sizes in prop::collection::vec(1_usize..9, 1..8),
+        ) {
+            let (events, rest) = cut(text.as_bytes(), &sizes);
+            let mut together = events.concat();
+            together.extend(&rest);
+            prop_assert_eq!(together, text.as_bytes().to_vec());
+            prop_assert_eq!(cut(text.as_bytes(), &[usize::MAX >> 1]), (events, rest));
+        }
+    }
+
+    #[test]
+    fn lines_of_data_are_joined_and_comments_say_nothing() {
+        let message = read(b"event: a\r\ndata: 1\r\ndata:2\r\n\r\n").unwrap();
+        assert_eq!((message.name, message.data.as_deref()), (Some("a"), Some("1\n2")));
+        assert_eq!(read(b": ping\n\n").unwrap().data, None);
+    }
+
+    #[test]
+    fn what_readers_disagree_about_is_refused() {
+        for raw in [
+            &b"data: 1\rdata: 2\n\n"[..],
+            b"data: \xff\n\n",
+            b"\xef\xbb\xbfdata: 1\n\n",
+            b"<html>\n\n",
+            b" data: 1\n\n",
+        ] {
+            assert_eq!(read(raw), None, "{}", String::from_utf8_lossy(raw));
+        }
+    }
+
+    #[test]
+    fn an_event_without_end_is_too_large() {
+        let mut scanner = Scanner::new(100);
+        let mut fed = 0;
+        while scanner.next() == Ok(None) {
+            scanner.feed(b"data: xxxxxx\n");
+            fed += 13;
+        }
+        assert!(fed <= 117, "{fed}");
+        let mut scanner = Scanner::new(10);
+        scanner.feed(b"data: 0123456789\n\n");
+        assert_eq!(scanner.next(), Err(TooLarge));
+    }
+}

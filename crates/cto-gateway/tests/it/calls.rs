@@ -1,0 +1,85 @@
+//! Ordinary calls: bytes pass, headers do not, numbers are counted.
+
+use cto_gateway::{CallOutcome, CallSide, TokenUsage};
+
+use crate::upstream::{Upstream, events, json};
+use crate::wire::request;
+use crate::world::{KEY, MODEL, World};
+
+pub(crate) const CHAT: &str = concat!(
+    ": keep-alive\n\n",
+    "data: {\"id\":\"c\",\"model\":\"scripted-1\",\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\"}}]}\n\n",
+    "data: {\"id\":\"c\",\"model\":\"scripted-1\",\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":0,\"id\":\"t1\",\"type\":\"function\",\"function\":{\"name\":\"bash\",\"arguments\":\"\"}}]}}]}\n\n",
+    "data: {\"id\":\"c\",\"model\":\"scripted-1\",\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":0,\"function\":{\"arguments\":\"{\\\"command\\\":\"}}]}}]}\r\n\r\n",
+    "data: {\"id\":\"c\",\"model\":\"scripted-1\",\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":0,\"function\":{\"arguments\":\"\\\"ls\\\"}\"}}]}}]}\n\n",
+    "data: {\"id\":\"c\",\"model\":\"scripted-1\",\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"tool_calls\"}]}\n\n",
+    "data: {\"id\":\"c\",\"model\":\"scripted-1\",\"choices\":[],\"usage\":{\"prompt_tokens\":12,\"completion_tokens\":5,\"prompt_tokens_details\":{\"cached_tokens\":8}}}\n\n",
+    "data: [DONE]\n\n",
+);
+
+#[test]
+fn a_streamed_completion_passes_byte_for_byte_and_is_counted() {
+    let world = World::new(Upstream::saying(events(CHAT.as_bytes())));
+    let body = format!(
+        "{{ \"stream\" : true,\n \"model\":\"{MODEL}\", \"messages\":[{{\"role\":\"user\",\"content\":\"\\u0068i\"}}]}}"
+    );
+    let headers = "Authorization: Bearer dummy\r\nx-api-key: dummy\r\nCookie: a=b\r\nx-codex-turn-metadata: {}\r\nOpenAI-Organization: o\r\nAccept-Encoding: gzip\r\nUser-Agent: agent\r\n";
+    let got = world.raw(request(world.port, "/v1/chat/completions", headers, body.as_bytes()));
+    assert_eq!((got.status, got.is_whole, got.text().as_str()), (200, true, CHAT));
+    let asked = world.upstream.asked().remove(0);
+    assert_eq!(asked.body, body.as_bytes());
+    assert_eq!(asked.head.lines().next(), Some("POST /v1/chat/completions HTTP/1.1"));
+    assert_eq!(asked.header("authorization"), Some(format!("Bearer {KEY}").as_str()));
+    assert_eq!(asked.header("accept-encoding"), Some("identity"));
+    for name in ["x-api-key", "cookie", "x-codex-turn-metadata", "openai-organization"] {
+        assert_eq!(asked.header(name), None, "{name}");
+    }
+    assert!(
+        asked.header("user-agent").unwrap().starts_with("cto/") && !asked.head.contains("dummy"),
+        "{}",
+        asked.head
+    );
+    let call = world.call();
+    assert_eq!(
+        (call.outcome, call.side, call.seq, call.retry),
+        (CallOutcome::Completed, CallSide::None, 1, 0)
+    );
+    assert_eq!(
+        (call.served_model.as_deref(), call.finish.as_deref()),
+        (Some(MODEL), Some("tool_calls"))
+    );
+    assert_eq!(
+        (call.tool_calls, call.status, call.response_bytes),
+        (1, Some(200), CHAT.len() as u64)
+    );
+    let usage = TokenUsage {
+        input: 12,
+        cached_input: 8,
+        output: 5,
+        reasoning: 0,
+    };
+    assert_eq!(call.usage, Some(usage));
+    assert!(call.first_byte_us.unwrap() <= call.duration_us);
+}
+
+#[test]
+fn a_completion_in_one_document_passes_byte_for_byte() {
+    let body = format!(
+        "{{\"model\":\"{MODEL}\", \"choices\":[{{\"message\":{{\"content\":\"hi\"}},\"finish_reason\":\"stop\"}}]}}\n"
+    );
+    let world = World::new(Upstream::saying(json(&body)));
+    let got = world.post("/v1/chat/completions", &crate::world::question(false));
+    assert_eq!((got.status, got.text()), (200, body));
+    assert_eq!(world.call().outcome, CallOutcome::Completed);
+}
+
+#[test]
+fn another_model_goes_nowhere() {
+    let body = br#"{"model":"other","messages":[]}"#;
+    let (got, reason) = crate::world::reason("/v1/chat/completions", body, |_| {});
+    assert_eq!(
+        (got.status, reason),
+        (403, cto_gateway::RefusalReason::ModelNotAdmitted)
+    );
+    assert!(got.text().starts_with("{\"error\":{"), "{}", got.text());
+}

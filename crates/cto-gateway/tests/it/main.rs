@@ -1,0 +1,12 @@
+//! The gateway as a process, between a raw engine and a raw upstream.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "test code: a surprise must be loud"
+)]
+
+mod calls;
+mod upstream;
+mod wire;
+mod world;
