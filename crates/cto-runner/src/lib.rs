@@ -60,7 +60,7 @@ pub use recover::{RecoverError, Recovered, RecoveryOutcome, recover};
 pub use request::{Harness, RunOutcome, RunRequest, Task};
 pub use run::{OpenError, RunError, Watch, run};
 pub use sandbox_facts::{CageTest, DEFAULT_PROVIDER, cage_test, find_provider};
-pub use settings::{SandboxSettings, Settings, SettingsError, WorkspaceKind};
+pub use settings::{EngineSettings, SandboxSettings, Settings, SettingsError, WorkspaceKind};
 pub use source::{DirtyPaths, SourceError, SourceLock, SourceRepository};
 pub use supervise::SuperviseError;
 pub use sweep::{SweepError, Swept, sweep};

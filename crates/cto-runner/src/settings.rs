@@ -1,5 +1,6 @@
 //! `harness.yaml`: non-secret settings of an installation, read strictly from a named place only.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -15,6 +16,8 @@ pub struct Settings {
     pub cases: Vec<PathBuf>,
     /// Engine when none is named; `fake` when absent.
     pub default_lane: Option<String>,
+    /// Engines: more of them, and what the embedded ones are given.
+    pub engines: BTreeMap<String, EngineSettings>,
     /// Sandbox settings.
     pub sandbox: SandboxSettings,
     /// `overlay` or `copied`; probed when absent.
@@ -25,6 +28,18 @@ pub struct Settings {
     pub runs_root: Option<PathBuf>,
     /// Absolute path of git; found in /usr/local/bin and /usr/bin when absent.
     pub git: Option<PathBuf>,
+}
+
+/// What the settings say about one engine.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EngineSettings {
+    /// Absolute path of its manifest; absent for an embedded engine.
+    pub manifest: Option<PathBuf>,
+    /// Absolute path of its program; `CTO_HARNESS_<NAME>_BIN` comes before it.
+    pub program: Option<PathBuf>,
+    /// The variable that allows it, in place of `CTO_HARNESS_ALLOW_<NAME>`.
+    pub gated_by_env: Option<String>,
 }
 
 /// Sandbox settings.
