@@ -5,6 +5,7 @@
 
 mod order;
 mod record;
+pub mod scripted;
 
 pub use order::{
     Budget, CredentialSource, Dialect, GatewayLimits, GatewayOrder, Preflight, Price, ProviderTool, Route,
