@@ -21,6 +21,8 @@ pub(super) struct Call {
     pub(super) tools: Vec<Tool>,
     /// Tool results in the conversation: how far the script has come.
     pub(super) results: usize,
+    /// What the tools said.
+    pub(super) heard: String,
     pub(super) body_bytes: u64,
     /// The digest of the body, as 64 hexadecimal digits.
     pub(super) digest: String,
@@ -63,6 +65,7 @@ impl Call {
             prompt: String::new(),
             tools: vec![],
             results: 0,
+            heard: String::new(),
             body_bytes: u64::try_from(bytes.len()).unwrap_or(u64::MAX),
             digest: format!("{:x}", Sha256::digest(bytes)),
             host: String::new(),
@@ -90,19 +93,26 @@ impl Call {
     fn take(&mut self, item: &Value) {
         let kind = item["type"].as_str().unwrap_or_default();
         if kind.ends_with("_call_output") {
-            self.results += 1;
+            self.hear(&item["output"]);
             return;
         }
         match item["role"].as_str().unwrap_or_default() {
-            "tool" => self.results += 1,
+            "tool" => self.hear(&item["content"]),
             "system" | "developer" => gather(&item["content"], &mut self.system),
             "user" => {
                 gather(&item["content"], &mut self.prompt);
                 let parts = item["content"].as_array().into_iter().flatten();
-                self.results += parts.filter(|part| part["type"] == "tool_result").count();
+                parts
+                    .filter(|part| part["type"] == "tool_result")
+                    .for_each(|part| self.hear(&part["content"]));
             }
             _ => {}
         }
+    }
+
+    fn hear(&mut self, content: &Value) {
+        self.results += 1;
+        gather(content, &mut self.heard);
     }
 
     /// Returns the directory that the agent says it works in; tools that want absolute paths need it.

@@ -111,13 +111,13 @@ impl Reply {
             Self::whole(200, "application/json", frames.concat())
         };
         if let Some(fault) = fault {
-            reply.distort(fault, call.stream, pause);
+            reply.distort(fault, call.dialect, call.stream, pause);
         }
         reply
     }
 
     /// Distorts the way a good answer is sent.
-    fn distort(&mut self, fault: Fault, stream: bool, pause: Duration) {
+    fn distort(&mut self, fault: Fault, dialect: Dialect, stream: bool, pause: Duration) {
         let length = self.length();
         match fault {
             Fault::Hang => self.hangs = true,
@@ -131,7 +131,11 @@ impl Reply {
                 self.steps = vec![Step::Drip(all.into(), pause)];
             }
             Fault::MalformedStream if stream => self.insert("dat: {\u{1}\nno colon here\n: \n\n"),
-            Fault::MalformedJson if stream => self.insert("data: {\"type\": \"response.output_text.delta\", \"del\n\n"),
+            Fault::MalformedJson if stream => self.insert(match dialect {
+                Dialect::ChatCompletions => "data: {\"id\": \"chatcmpl-0\", \"object\": \"chat.comp\n\n",
+                Dialect::Responses => "event: response.output_text.delta\ndata: {\"type\": \"response.output_\n\n",
+                Dialect::Messages => "event: content_block_delta\ndata: {\"type\": \"content_block_d\n\n",
+            }),
             Fault::MalformedStream | Fault::MalformedJson => {
                 let half = self.bytes()[..length / 2].to_vec();
                 self.set("content-length", half.len().to_string());

@@ -46,24 +46,25 @@ pub(super) fn solutions() -> &'static [Solution] {
     &SOLUTIONS
 }
 
-/// Returns the case that a text speaks of: by its id, its title or its task, else by the file that it names.
-pub(super) fn find(text: &str) -> Option<&'static Solution> {
-    let text = flat(text);
-    let speaks_of = |solution: &&Solution| {
-        [&solution.case_id, &solution.title, &solution.task]
-            .into_iter()
-            .any(|mark| text.contains(&flat(mark)))
-    };
-    let names_file = |solution: &&Solution| {
+/// Returns the case that one of the texts speaks of: by its id, its title or its task, else by the files that it names.
+pub(super) fn find(texts: &[&str]) -> Option<&'static Solution> {
+    let texts: Vec<String> = texts.iter().map(|text| flat(text)).collect();
+    let spoken_of = texts.iter().find_map(|text| {
+        solutions().iter().find(|solution| {
+            [&solution.case_id, &solution.title, &solution.task]
+                .into_iter()
+                .any(|mark| text.contains(&flat(mark)))
+        })
+    });
+    spoken_of.or_else(|| texts.iter().find_map(|text| by_files(text)))
+}
+
+/// Returns the case all of whose files are named; of several the one with most to change.
+fn by_files(text: &str) -> Option<&'static Solution> {
+    let named = solutions().iter().filter(|solution| {
         text.contains("lugify") && solution.reference_edit.keys().all(|path| text.contains(path.as_str()))
-    };
-    // Of those whose files are named, the one with the longest list is meant.
-    solutions().iter().find(speaks_of).or_else(|| {
-        solutions()
-            .iter()
-            .filter(names_file)
-            .max_by_key(|solution| solution.reference_edit.keys().map(String::len).sum::<usize>())
-    })
+    });
+    named.max_by_key(|solution| solution.reference_edit.keys().map(String::len).sum::<usize>())
 }
 
 impl Solution {

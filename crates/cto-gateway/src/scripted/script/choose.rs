@@ -4,6 +4,7 @@ use super::cases::{self, Solution};
 use super::phases::Phase;
 use super::{Script, Turn};
 use crate::scripted::call::Call;
+use crate::scripted::tools;
 
 /// The scripts that a model name can ask for (`scripted-NAME`), and what each does.
 pub(in crate::scripted) const NAMES: &[(&str, &str)] = &[
@@ -24,8 +25,14 @@ const OTHER_MODEL: &str = "another-model";
 
 /// Returns the script for a call; `own` takes the place of the built-in ones.
 pub(in crate::scripted) fn choose(call: &Call, name: &str, own: Option<&Script>) -> Script {
-    let solution = cases::find(&call.prompt).or_else(|| cases::find(&call.system));
-    let work = own.cloned().unwrap_or_else(|| built_in(name, solution));
+    let solution = cases::find(&[&call.prompt, &call.system, &call.heard]);
+    let mut work = own.cloned().unwrap_or_else(|| built_in(name, solution));
+    if let Some(path) = task_file(call) {
+        work.turns.insert(
+            0,
+            Turn::shell(Some("I will read the task."), format!("cat {}", tools::quoted(path))),
+        );
+    }
     let Some(phase) = Phase::of(call).filter(|_| name != "no-envelope") else {
         return work;
     };
@@ -58,4 +65,12 @@ fn built_in(name: &str, solution: Option<&Solution>) -> Script {
         _ => format!("Done: {}. Changed {}.", solution.title, solution.files().join(", ")),
     };
     Script { turns, r#final: last }
+}
+
+/// Returns the file that holds the task, where the prompt only points to one, as Case's does.
+fn task_file(call: &Call) -> Option<&str> {
+    const MARK: &str = "**Task file**: `";
+    let at = call.prompt.find(MARK)? + MARK.len();
+    let (path, _) = call.prompt[at..].split_once('`')?;
+    (!path.contains('\n')).then_some(path)
 }
