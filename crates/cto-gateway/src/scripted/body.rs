@@ -14,6 +14,9 @@ use super::reply::Step;
 /// How many pieces may wait for the client.
 const WAITING_PIECES: usize = 4;
 
+/// How long a connection that is going to break is left alone first.
+const SETTLE_TIME: Duration = Duration::from_millis(50);
+
 /// A body that a task fills.
 #[derive(Debug)]
 pub(super) struct PlayedBody {
@@ -66,6 +69,10 @@ async fn play(steps: Vec<Step>, sender: &mpsc::Sender<io::Result<Bytes>>) -> End
                     left -= 1;
                 }
                 left == 0
+            }
+            Step::Settle => {
+                tokio::time::sleep(SETTLE_TIME).await;
+                true
             }
             Step::Hang => {
                 sender.closed().await;

@@ -164,6 +164,9 @@ impl Wanted {
         let Some(rest) = model.strip_prefix("scripted-") else {
             return Some(wanted);
         };
+        if rest.is_empty() || rest.ends_with('-') {
+            return None;
+        }
         let (rest, when) = split_when(rest);
         let named = script::NAMES.iter().map(|(name, _)| *name).find_map(|name| {
             let after = rest.strip_prefix(name)?;

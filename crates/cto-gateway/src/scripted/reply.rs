@@ -37,6 +37,8 @@ pub(super) enum Step {
     Drip(Bytes, Duration),
     /// Send the same so many times.
     Repeat(Bytes, u64),
+    /// Let what was sent reach the client: what the server still holds is lost when a connection breaks.
+    Settle,
     /// Send nothing more, and do not end.
     Hang,
     /// Break the connection.
@@ -125,6 +127,7 @@ impl Reply {
             Fault::Cut => self.end_midway(Step::Cut),
             Fault::WrongLength => {
                 self.set("content-length", (length + 1000).to_string());
+                self.steps.push(Step::Settle);
             }
             Fault::Slow => {
                 let all: Vec<u8> = self.bytes();
@@ -159,7 +162,7 @@ impl Reply {
         } else {
             self.steps.truncate(self.steps.len().div_ceil(2));
         }
-        self.steps.push(end);
+        self.steps.extend([Step::Settle, end]);
     }
 
     fn insert(&mut self, text: &'static str) {

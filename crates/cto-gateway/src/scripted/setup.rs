@@ -91,3 +91,55 @@ fn replace(path: &Path, text: &str) -> io::Result<()> {
     file.write_all(text.as_bytes())?;
     file.sync_all()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use serde_json::Value;
+
+    use super::*;
+
+    #[test]
+    fn an_engine_gets_its_variables_and_an_admission_that_only_its_user_reads() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = directory.path().join("new/admissions");
+        for _ in 0..2 {
+            write_admissions(&at, "2026-01-02T03:04:05Z").unwrap();
+        }
+        let written = write_admissions(&at, "2026-01-02T03:04:06Z").unwrap();
+        assert_eq!(written.len(), ENGINES.len());
+        let address = SocketAddr::from(([127, 0, 0, 1], 4321));
+        for (engine, path) in ENGINES.iter().zip(&written) {
+            let mode = fs::metadata(path).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600);
+            let admission: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+            let mut fields: Vec<&str> = admission.as_object().unwrap().keys().map(String::as_str).collect();
+            fields.sort_unstable();
+            assert_eq!(
+                fields,
+                [
+                    "admission_timestamp",
+                    "allowed_network_class",
+                    "approval_source",
+                    "credential_source_class",
+                    "model",
+                    "provider",
+                    "review_trigger",
+                    "status"
+                ]
+            );
+            assert_eq!(admission["admission_timestamp"], "2026-01-02T03:04:06Z");
+            let lines = setup_lines(engine, address, Some(path));
+            let value = |end: &str| {
+                let line = lines.iter().find(|(name, _)| name.ends_with(end));
+                line.unwrap().1.clone()
+            };
+            assert_eq!(admission["model"], value("_MODEL").as_str());
+            assert_eq!(admission["provider"], value("_MODEL_PROVIDER").as_str());
+            assert_eq!(value("_MODEL_ADMISSION_FILE"), path.to_str().unwrap());
+            assert_eq!(value("_LOCAL_BASE_URL").ends_with("/v1"), *engine != "claude");
+            assert_eq!(lines[0].0, format!("CTO_HARNESS_ALLOW_{}", engine.to_uppercase()));
+        }
+    }
+}

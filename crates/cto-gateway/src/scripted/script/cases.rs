@@ -61,10 +61,19 @@ pub(super) fn find(texts: &[&str]) -> Option<&'static Solution> {
 
 /// Returns the case all of whose files are named; of several the one with most to change.
 fn by_files(text: &str) -> Option<&'static Solution> {
+    let in_path = |letter: char| letter.is_ascii_alphanumeric() || "/._-".contains(letter);
+    let words: Vec<&str> = text
+        .split(|letter| !in_path(letter))
+        .map(|word| word.trim_end_matches('.'))
+        .collect();
     let named = solutions().iter().filter(|solution| {
-        text.contains("lugify") && solution.reference_edit.keys().all(|path| text.contains(path.as_str()))
+        text.contains("lugify")
+            && solution
+                .reference_edit
+                .keys()
+                .all(|path| words.contains(&path.as_str()))
     });
-    named.max_by_key(|solution| solution.reference_edit.keys().map(String::len).sum::<usize>())
+    named.max_by_key(|solution| solution.reference_edit.len())
 }
 
 impl Solution {

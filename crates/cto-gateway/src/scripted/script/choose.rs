@@ -13,6 +13,7 @@ pub(in crate::scripted) const NAMES: &[(&str, &str)] = &[
         "solves the embedded case that the prompt speaks of, in the shell",
     ),
     ("write", "solves it with the agent's own tool for files"),
+    ("commit", "solves it and commits, as the prompts of Case tell it to"),
     ("idle", "says that it is done and changes nothing"),
     ("stray", "solves it and writes a file that no case allows"),
     ("ask-model", "asks another model from inside, then solves it"),
@@ -22,6 +23,10 @@ pub(in crate::scripted) const NAMES: &[(&str, &str)] = &[
 
 /// The model that `scripted-ask-model` asks for.
 const OTHER_MODEL: &str = "another-model";
+
+/// Commits what is changed, whoever the agent is.
+const COMMIT: &str =
+    "git -c user.name=agent -c user.email=agent@example.invalid commit -qam 'Fix it'; git log --oneline -1";
 
 /// Returns the script for a call; `own` takes the place of the built-in ones.
 pub(in crate::scripted) fn choose(call: &Call, name: &str, own: Option<&Script>) -> Script {
@@ -51,6 +56,7 @@ fn built_in(name: &str, solution: Option<&Solution>) -> Script {
     };
     match name {
         "stray" => turns.push(Turn::shell(None, "echo stray > STRAY.md".to_owned())),
+        "commit" => turns.push(Turn::shell(None, COMMIT.to_owned())),
         "ask-model" => turns.insert(
             0,
             Turn {

@@ -160,12 +160,20 @@ impl Turn {
 fn ask_model(call: &Call, model: &str) -> String {
     let body =
         serde_json::json!({ "model": model, "max_tokens": 16, "messages": [{ "role": "user", "content": "hi" }] });
-    let body = tools::quoted(&body.to_string());
-    let host = tools::quoted(&call.host);
-    format!(
-        "for host in 127.0.0.1:8080 {host}; do curl -sS -m 20 -H 'content-type: application/json' \
-         -H \"authorization: Bearer $MODEL_KEY\" -d {body} \"http://$host/v1/chat/completions\" && break; done"
-    )
+    let program = r#"
+for host in 127.0.0.1:8080 "$2"; do
+  if command -v curl > /dev/null; then
+    curl -sS -m 20 -H 'content-type: application/json' -H "authorization: Bearer $MODEL_KEY" \
+      -d "$1" "http://$host/v1/chat/completions" && break
+  elif exec 3<> "/dev/tcp/${host%:*}/${host##*:}"; then
+    printf 'POST /v1/chat/completions HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\n' "$host" >&3
+    printf 'Connection: close\r\nContent-Length: %s\r\n\r\n%s' "${#1}" "$1" >&3
+    cat <&3 && break
+  fi
+done"#;
+    let words = [program.trim_start(), "ask", &body.to_string(), &call.host];
+    let words: Vec<String> = words.into_iter().map(tools::quoted).collect();
+    format!("bash -c {}", words.join(" "))
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use crate::scripted::answer::{Answer, Finish, ToolCall, ToolInput, pieces};
 
 pub(super) fn events(answer: &Answer) -> Vec<String> {
     let mut stream = Stream::default();
-    let begun = response(answer, "in_progress", vec![], false);
+    let begun = response(answer, "in_progress", &[], false);
     stream.push("response.created", json!({ "response": begun }));
     stream.push("response.in_progress", json!({ "response": begun }));
     for (index, item) in items(answer).into_iter().enumerate() {
@@ -26,11 +26,11 @@ pub(super) fn document(answer: &Answer) -> Value {
         Finish::Length => "incomplete",
         Finish::Stop | Finish::ToolCalls => "completed",
     };
-    let output = items(answer).into_iter().map(|item| item.whole()).collect();
-    response(answer, status, output, true)
+    let output: Vec<Value> = items(answer).iter().map(Item::whole).collect();
+    response(answer, status, &output, true)
 }
 
-fn response(answer: &Answer, status: &str, output: Vec<Value>, finished: bool) -> Value {
+fn response(answer: &Answer, status: &str, output: &[Value], finished: bool) -> Value {
     let usage = answer.usage;
     let usage = json!({
         "input_tokens": usage.input, "input_tokens_details": { "cached_tokens": 0 },
