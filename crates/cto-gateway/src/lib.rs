@@ -26,6 +26,7 @@ mod records_out;
 mod relay;
 mod reply;
 mod request;
+pub mod scripted;
 mod server;
 mod stream;
 mod upstream;

@@ -43,6 +43,7 @@ pub use cases::{
     embedded as embedded_cases, find as find_case, load as load_case,
 };
 pub use closing::CloseError;
+pub use cto_gateway::scripted;
 pub use cto_sandbox::{Ability, INNER_ARGUMENT, MachineReport, probe_machine};
 pub use engine::{
     Engine, EngineError, EngineManifest, EngineOutput, EngineTask, Engines, HomeFile, InputFile, Installation,

@@ -100,6 +100,11 @@ pub(crate) enum Command {
         #[command(subcommand)]
         action: ConfigAction,
     },
+    /// Serve what one needs to try an engine out.
+    Dev {
+        #[command(subcommand)]
+        action: DevAction,
+    },
     /// Print shell completions.
     Completions {
         /// The shell.
@@ -307,4 +312,34 @@ pub(crate) struct GcArgs {
 pub(crate) enum ConfigAction {
     /// Print each setting, its value, and whether it came from a flag, the environment, the file or the default.
     Show,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DevAction {
+    /// Serve a scripted model on loopback until Ctrl-C: it answers like a hosted one and needs no network.
+    ScriptedModel(ScriptedModelArgs),
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Models:\n  scripted-SCRIPT[-FAULT][-at-TURN|-once]; any other name is answered like scripted-fix. \
+GET /v1/models lists them.\n\nExamples:\n  cto dev scripted-model --setup admissions\n  \
+cto dev scripted-model --fault cut:once"
+)]
+pub(crate) struct ScriptedModelArgs {
+    /// Loopback address to listen on; port 0 takes a free one.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
+    pub(crate) listen: std::net::SocketAddr,
+    /// Script in place of the built-in ones: YAML with turns (say; shell, write or ask_model) and final.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) script: Option<PathBuf>,
+    /// Fault for models whose names ask for none: NAME (always), NAME:N (the Nth call) or NAME:once.
+    #[arg(long, value_name = "NAME[:N]")]
+    pub(crate) fault: Option<String>,
+    /// Refuse requests that do not carry this key (a test key: it is visible in the list of processes).
+    #[arg(long, value_name = "KEY")]
+    pub(crate) require_key: Option<String>,
+    /// Write a model admission for each engine into this directory, mode 0600.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) setup: Option<PathBuf>,
 }

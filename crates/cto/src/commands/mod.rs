@@ -5,6 +5,7 @@ mod completions;
 mod config;
 mod decide;
 mod deps;
+mod dev;
 mod doctor;
 mod engines;
 mod export;
@@ -40,6 +41,7 @@ pub(crate) fn dispatch(cli: &Cli, output: &Output) -> Result<Exit, CommandError>
         Command::Gc(args) => gc::gc(global, args, output),
         Command::Doctor => doctor::doctor(global, output),
         Command::Config { action } => config::config(global, action, output),
+        Command::Dev { action } => dev::dev(action, output),
         Command::Completions { shell } => Ok(completions::completions(*shell, output)),
         Command::Man { dir } => completions::man(dir, output),
     }
