@@ -1,7 +1,8 @@
 //! Facts about engine, installation, sandbox and target, gathered one source at a time and stored as read.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use cto_policy::{GATES, Phase, decide};
 use cto_sandbox::Provider;
@@ -12,7 +13,7 @@ use cto_schema::{
 
 use crate::baseline::ObjectSource;
 use crate::cases::LoadedCase;
-use crate::engine::{Engine, EngineError, EngineTask, find_engine};
+use crate::engine::{Engine, EngineError, EngineTask, Places, Search};
 use crate::request::{Harness, RunRequest, Task};
 use crate::run::chain;
 use crate::sandbox_facts::{CageTest, DEFAULT_PROVIDER, cage_test, find_provider};
@@ -22,7 +23,9 @@ use crate::toolchains::{Toolchain, find_program, from_root, search_path};
 /// What was gathered for one run, and the things themselves where the run goes on to use them.
 pub(crate) struct Gathering {
     pub(crate) facts: Facts,
-    pub(crate) engine: Result<(&'static dyn Engine, Option<String>), EngineError>,
+    pub(crate) engine: Result<(Arc<dyn Engine>, Option<String>), EngineError>,
+    /// Where the engine's program is.
+    pub(crate) program: Search,
     pub(crate) provider: Option<&'static dyn Provider>,
     pub(crate) cage_test: Option<CageTest>,
     /// Held, so that the repository that was looked at is the one that is used.
@@ -33,7 +36,9 @@ pub(crate) struct Gathering {
 
 /// Gathers what the gates look at. No repository fact is read before the environment has said yes.
 pub(crate) fn gather(harness: &Harness, request: &RunRequest, contract: Result<&TaskContract, &str>) -> Gathering {
-    let engine = find_engine(&request.engine).map(|(engine, variant)| (engine, variant.map(str::to_owned)));
+    let engine = harness.engines.find(&request.engine);
+    let engine = engine.map(|(engine, variant)| (engine, variant.map(str::to_owned)));
+    let program = search_engine(harness, request, &engine);
     let name = provider_name(harness, request);
     let provider = find_provider(&name);
     let cage_test = provider.map(|provider| {
@@ -48,13 +53,14 @@ pub(crate) fn gather(harness: &Harness, request: &RunRequest, contract: Result<&
     let mut gathering = Gathering {
         facts: Facts::default(),
         engine,
+        program,
         provider,
         cage_test,
         source: None,
         lock: None,
         target: None,
     };
-    gathering.facts.engine = engine_facts(harness, request, contract.ok(), &gathering.engine);
+    gathering.facts.engine = engine_facts(harness, request, contract.ok(), &gathering);
     gathering.facts.verification = verification_facts(harness, request, contract.ok());
     gathering.facts.runs_root = RunsRootFacts {
         writable: true,
@@ -106,13 +112,28 @@ fn case(request: &RunRequest) -> Option<&LoadedCase> {
     }
 }
 
+/// Looks for the engine's program where the operator said that engines are.
+fn search_engine(
+    harness: &Harness,
+    request: &RunRequest,
+    engine: &Result<(Arc<dyn Engine>, Option<String>), EngineError>,
+) -> Search {
+    let places = Places {
+        environment: &harness.environment,
+        toolchains: &toolchains(harness, request),
+    };
+    engine
+        .as_ref()
+        .map_or(Search::NotNeeded, |(engine, _)| engine.search(&places))
+}
+
 fn engine_facts(
     harness: &Harness,
     request: &RunRequest,
     contract: Option<&TaskContract>,
-    engine: &Result<(&'static dyn Engine, Option<String>), EngineError>,
+    gathering: &Gathering,
 ) -> EngineFacts {
-    let Ok((engine, variant)) = engine else {
+    let Ok((engine, variant)) = &gathering.engine else {
         return EngineFacts {
             name: escape(request.engine.as_bytes(), 80),
             ..EngineFacts::default()
@@ -126,20 +147,26 @@ fn engine_facts(
             case: case(request),
             variant: variant.as_deref(),
             command: &request.command,
+            program: gathering.program.installation(),
+            model: None,
         };
         engine.program(&task)
     });
+    let in_view = |program: &OsString| program_in_view(program, &toolchains(harness, request));
+    let program_found = match &gathering.program {
+        Search::NotNeeded => program.as_ref().map(in_view),
+        Search::Found(_) => Some(true),
+        Search::Missing { .. } => Some(false),
+    };
     EngineFacts {
-        name: manifest.name.to_owned(),
+        name: manifest.name.clone(),
         registered: true,
         gated: manifest.gated,
         allow_gate_set: harness.environment.get(&allow).is_some_and(|value| value == "1"),
         stage_gate_value: harness.environment.get(&stage).cloned(),
         allow_gate: Some(allow),
         stage_gate: Some(stage),
-        program_found: program
-            .as_ref()
-            .map(|program| program_in_view(program, &toolchains(harness, request))),
+        program_found,
         program: program.map(|p| escape(p.as_encoded_bytes(), 200)).unwrap_or_default(),
         program_digest: None,
         ungated_up_to_stage: manifest.ungated_up_to_stage,

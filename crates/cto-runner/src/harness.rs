@@ -9,6 +9,7 @@ use cto_sandbox::{Change, DEFAULT_ENGINE_ID, Reexec};
 use crate::baseline::{Baseline, BaselineError, BaselineStore, ObjectSource};
 use crate::cases::{CaseFile, CaseFileKind, LoadedCase};
 use crate::collect::Collection;
+use crate::engine::{EngineError, Engines};
 use crate::fixture::{FixtureFile, FixtureSource};
 use crate::request::Harness;
 use crate::run::chain;
@@ -16,22 +17,23 @@ use crate::settings::Settings;
 use crate::tool::Git;
 
 impl Harness {
-    /// Puts an installation together; `environment` holds the gates.
+    /// Puts an installation together; `environment` holds the gates. Engines that the settings register are read here.
     pub fn new(
         home: Home,
         settings: Settings,
         git: Git,
         environment: BTreeMap<String, String>,
         secrets: Vec<KnownSecret>,
-    ) -> Self {
-        Self {
+    ) -> Result<Self, EngineError> {
+        Ok(Self {
             home,
+            engines: Engines::new(&settings)?,
             settings,
             git,
             reexec: Reexec::current(),
             environment,
             secrets,
-        }
+        })
     }
 
     /// Opens the baseline store; baselines belong to the engine's uid where the harness is root.

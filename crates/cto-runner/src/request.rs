@@ -9,6 +9,7 @@ use cto_sandbox::Reexec;
 use cto_schema::{Blocker, Report, RunId, Status};
 
 use crate::cases::LoadedCase;
+use crate::engine::Engines;
 use crate::settings::{Settings, WorkspaceKind};
 use crate::tool::Git;
 
@@ -19,6 +20,8 @@ pub struct Harness {
     pub home: Home,
     /// From `harness.yaml`.
     pub settings: Settings,
+    /// The embedded engines and those that the settings register.
+    pub engines: Engines,
     /// The only git that is ever run.
     pub git: Git,
     /// How the inner stage is started.

@@ -97,7 +97,8 @@ pub(crate) fn open(global: &Global) -> Result<Harness, CommandError> {
             CommandError::failed(&error).hint("install git 2.40 or newer (Debian: apt-get install git)")
         })?,
     };
-    Ok(Harness::new(home, settings, git, gates(), secrets()))
+    Harness::new(home, settings, git, gates(), secrets())
+        .map_err(|error| CommandError::usage(crate::error::chain(&error)))
 }
 
 /// Reads the gates of the environment.

@@ -6,7 +6,7 @@ use cto_sandbox::Program;
 use cto_schema::{EventType, StreamFacts, Untrusted};
 use serde_json::json;
 
-use super::{Engine, EngineError, EngineManifest, EngineTask, Invocation, Normalized};
+use super::{Engine, EngineError, EngineManifest, EngineOutput, EngineTask, Invocation, Normalized, Places, Search};
 
 /// Most lines of output that become events; all of it is in `backend/`.
 const MAX_EVENTS: usize = 200;
@@ -14,19 +14,32 @@ const MAX_EVENTS: usize = 200;
 const MAX_TEXT: usize = 2000;
 
 /// Any program, with no promise about its output.
-pub(super) struct Command;
+#[derive(Debug)]
+pub(super) struct Command {
+    manifest: EngineManifest,
+}
 
-const MANIFEST: EngineManifest = EngineManifest {
-    name: "command",
-    summary: "any program that the operator names after '--'; no gate for copies",
-    gated: false,
-    ungated_up_to_stage: 3,
-    final_event: None,
-};
+impl Command {
+    pub(super) fn new() -> Self {
+        Self {
+            manifest: EngineManifest {
+                name: "command".to_owned(),
+                summary: "any program that the operator names after '--'; no gate for copies".to_owned(),
+                ungated_up_to_stage: 3,
+                parser: "lines".to_owned(),
+                ..EngineManifest::default()
+            },
+        }
+    }
+}
 
 impl Engine for Command {
-    fn manifest(&self) -> &'static EngineManifest {
-        &MANIFEST
+    fn manifest(&self) -> &EngineManifest {
+        &self.manifest
+    }
+
+    fn search(&self, _places: &Places<'_>) -> Search {
+        Search::NotNeeded
     }
 
     fn program(&self, task: &EngineTask<'_>) -> Option<OsString> {
@@ -57,15 +70,14 @@ impl Engine for Command {
             ("TASK_BRIEF".into(), OsString::from(&contract.brief)),
         ];
         Ok(Invocation {
-            program: Program::Argv(argv),
             env,
-            shown,
+            ..Invocation::of(Program::Argv(argv), shown)
         })
     }
 
-    fn normalize(&self, stdout: &[u8], stderr: &[u8]) -> Normalized {
+    fn normalize(&self, output: &EngineOutput<'_>) -> Normalized {
         let mut events = Vec::new();
-        for (stream, bytes) in [("stdout", stdout), ("stderr", stderr)] {
+        for (stream, bytes) in [("stdout", output.stdout), ("stderr", output.stderr)] {
             let lines = bytes.split(|b| *b == b'\n').filter(|line| !line.is_empty());
             for line in lines.take(MAX_EVENTS) {
                 let text = Untrusted::new(line).escaped(MAX_TEXT);
@@ -75,6 +87,7 @@ impl Engine for Command {
         Normalized {
             events,
             stream: StreamFacts::default(),
+            markers: vec![],
         }
     }
 }

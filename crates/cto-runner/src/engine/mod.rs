@@ -1,26 +1,35 @@
-//! Engines: one seam, a table of values, no engine with a runner of its own.
+//! Engines: one seam, a registry of values, no engine with a runner of its own.
 
 mod command;
+mod error;
 mod fake;
+mod invocation;
+mod profile;
+mod registry;
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::path::PathBuf;
 
-use cto_sandbox::Program;
 use cto_schema::{EventType, StreamFacts, TaskContract};
 use serde_json::Value;
 
 use crate::cases::LoadedCase;
 
+pub use error::EngineError;
 pub(crate) use fake::play as play_fake;
 pub use fake::{PLAYS, Play};
-
-/// Every engine that this version knows.
-pub const ENGINES: &[&dyn Engine] = &[&fake::Fake, &command::Command];
+pub use invocation::{HomeFile, InputFile, Invocation, Keep};
+pub use profile::{EngineManifest, MinimumLimits, Wire};
+pub use registry::Engines;
 
 /// What an engine supplies. The harness selects, gates, runs, supervises and judges all of them alike.
-pub trait Engine: Sync {
+pub trait Engine: std::fmt::Debug + Send + Sync {
     /// Returns what is always true of the engine.
-    fn manifest(&self) -> &'static EngineManifest;
+    fn manifest(&self) -> &EngineManifest;
+
+    /// Looks for the engine's own program on this machine, without executing anything.
+    fn search(&self, places: &Places<'_>) -> Search;
 
     /// Returns the program that must exist in the sandbox's view; `None` for an embedded engine.
     fn program(&self, task: &EngineTask<'_>) -> Option<OsString>;
@@ -29,34 +38,7 @@ pub trait Engine: Sync {
     fn invocation(&self, task: &EngineTask<'_>) -> Result<Invocation, EngineError>;
 
     /// Translates the engine's raw output into quoted `engine.*` events and what its manifest lets the stream mean.
-    fn normalize(&self, stdout: &[u8], stderr: &[u8]) -> Normalized;
-}
-
-/// What is always true of an engine.
-#[derive(Debug)]
-pub struct EngineManifest {
-    /// Its name on the command line.
-    pub name: &'static str,
-    /// One line for people.
-    pub summary: &'static str,
-    /// Whether it is denied until its allow gate is set.
-    pub gated: bool,
-    /// The highest stage that it may run at without gates of its own.
-    pub ungated_up_to_stage: u8,
-    /// The event that ends a complete stream; `None` when the engine promises none.
-    pub final_event: Option<&'static str>,
-}
-
-impl EngineManifest {
-    /// Returns the name of the variable that allows the engine.
-    pub fn allow_gate(&self) -> String {
-        format!("CTO_HARNESS_ALLOW_{}", self.name.to_uppercase())
-    }
-
-    /// Returns the name of the variable that names the engine's stage.
-    pub fn stage_gate(&self) -> String {
-        format!("CTO_HARNESS_{}_STAGE", self.name.to_uppercase())
-    }
+    fn normalize(&self, output: &EngineOutput<'_>) -> Normalized;
 }
 
 /// What an engine is asked to do.
@@ -70,41 +52,106 @@ pub struct EngineTask<'a> {
     pub variant: Option<&'a str>,
     /// The argv of the `command` engine.
     pub command: &'a [OsString],
+    /// What [`Engine::search`] found; `None` where the engine needs nothing found, or where it was not.
+    pub program: Option<&'a Installation>,
+    /// The model that the engine may reach; `None` before the gateway is there, and for engines without one.
+    pub model: Option<&'a ModelEndpoint>,
 }
 
-/// What to start.
-#[derive(Debug)]
-pub struct Invocation {
-    /// The program.
-    pub program: Program,
-    /// Variables on top of the sandbox's own.
-    pub env: Vec<(OsString, OsString)>,
-    /// The argv as evidence shows it.
-    pub shown: Vec<String>,
+/// The model endpoint as the engine sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelEndpoint {
+    /// The admitted provider; identity only.
+    pub provider: String,
+    /// The admitted model, as every request must name it.
+    pub model: String,
+    /// Scheme, host and port in the cage, without a path.
+    pub base: String,
+    /// A dummy: every agent shows its key to the model's shell.
+    pub key: String,
 }
 
-/// An engine that cannot be started as asked.
-#[derive(Debug, thiserror::Error)]
-pub enum EngineError {
-    /// The name is not in the table.
-    #[error("find engine '{name}'{}", suggestion.as_ref().map(|s| format!("; did you mean '{s}'?")).unwrap_or_default())]
-    Unknown {
-        /// What was asked for, escaped.
-        name: String,
-        /// The nearest known name.
-        suggestion: Option<String>,
+/// Where engines are looked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Places<'a> {
+    /// The variables `CTO_HARNESS_…`.
+    pub environment: &'a BTreeMap<String, String>,
+    /// The toolchain directories that the operator maps.
+    pub toolchains: &'a [PathBuf],
+}
+
+/// What a search came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Search {
+    /// The engine is embedded, or the operator names its program with each run.
+    NotNeeded,
+    /// It is there.
+    Found(Box<Installation>),
+    /// It is not: what was looked at, and what would mend it.
+    Missing {
+        /// The places, in the order in which they were looked at.
+        looked: Vec<String>,
+        /// What the operator can do.
+        mend: String,
     },
-    /// The engine does not know the variant.
-    #[error("find '{variant}' among the plays of 'fake'{}", suggestion.as_ref().map(|s| format!("; did you mean '{s}'?")).unwrap_or_default())]
-    UnknownVariant {
-        /// What was asked for, escaped.
-        variant: String,
-        /// The nearest known name.
-        suggestion: Option<String>,
-    },
-    /// `command` was asked for without a command.
-    #[error("start engine 'command': give the agent's argv after '--', for example: -- my-agent --fix")]
-    NoCommand,
+}
+
+impl Search {
+    /// Returns what was found.
+    pub fn installation(&self) -> Option<&Installation> {
+        match self {
+            Self::Found(found) => Some(found),
+            Self::NotNeeded | Self::Missing { .. } => None,
+        }
+    }
+}
+
+/// An engine on this machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Installation {
+    /// What is started: a native program, or a script for `interpreter`.
+    pub program: PathBuf,
+    /// The name of the interpreter, looked up in the sandbox, where the program is a script.
+    pub interpreter: Option<String>,
+    /// Host directories that the program needs, to be shown read-only at their own path.
+    pub binds: Vec<PathBuf>,
+    /// The package that it came from, read from the package's own record.
+    pub package: Option<Package>,
+    /// How it was found, for people: `CTO_HARNESS_PI_BIN`, `harness.yaml`, `toolchain /opt/agents`.
+    pub how: String,
+}
+
+/// A package of a registry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Package {
+    /// `npm` or `pypi`.
+    pub registry: &'static str,
+    /// Its name there.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// Its integrity hash as the installer recorded it, where it did.
+    pub integrity: Option<String>,
+}
+
+/// What an engine left behind to be read.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct EngineOutput<'a> {
+    /// Its standard output, as far as it was kept.
+    pub stdout: &'a [u8],
+    /// Its standard error, as far as it was kept.
+    pub stderr: &'a [u8],
+    /// Files of the workspace that [`EngineManifest::logs`] names.
+    pub logs: &'a [LogFile],
+}
+
+/// One log file that the engine wrote in its workspace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogFile {
+    /// Where, relative to the workspace.
+    pub path: PathBuf,
+    /// Its bytes, as far as they were read.
+    pub bytes: Vec<u8>,
 }
 
 /// An engine's output, translated.
@@ -114,30 +161,15 @@ pub struct Normalized {
     pub events: Vec<(EventType, Value)>,
     /// What the stream says as far as the manifest gives it a meaning.
     pub stream: StreamFacts,
+    /// Markers for `backend/`, one for each known failure that was seen.
+    pub markers: Vec<Marker>,
 }
 
-/// Finds an engine by the name before the colon, and the variant after it.
-pub fn find_engine(selector: &str) -> Result<(&'static dyn Engine, Option<&str>), EngineError> {
-    let (name, variant) = match selector.split_once(':') {
-        Some((name, variant)) => (name, Some(variant)),
-        None => (selector, None),
-    };
-    let engine = ENGINES
-        .iter()
-        .find(|engine| engine.manifest().name == name)
-        .copied()
-        .ok_or_else(|| {
-            let names = ENGINES.iter().map(|engine| engine.manifest().name);
-            EngineError::Unknown {
-                name: cto_schema::escape(name.as_bytes(), 80),
-                suggestion: cto_schema::nearest(name, names),
-            }
-        })?;
-    if let Some(variant) = variant.filter(|v| name != "fake" || !PLAYS.iter().any(|play| play.name == *v)) {
-        return Err(EngineError::UnknownVariant {
-            variant: cto_schema::escape(variant.as_bytes(), 80),
-            suggestion: cto_schema::nearest(variant, PLAYS.iter().map(|play| play.name)),
-        });
-    }
-    Ok((engine, variant))
+/// A file that says that a known failure was seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Marker {
+    /// Its name below `backend/`.
+    pub name: String,
+    /// Its one line.
+    pub text: String,
 }

@@ -1,5 +1,7 @@
 //! Stops 4 and 5: put the facts on record and ask every gate.
 
+use std::sync::Arc;
+
 use cto_policy::decide;
 use cto_sandbox::Provider;
 use cto_schema::{EventType, JournalEvent, TaskContract};
@@ -7,7 +9,7 @@ use serde_json::json;
 
 use super::{Halt, Journey};
 use crate::baseline::ObjectSource;
-use crate::engine::Engine;
+use crate::engine::{Engine, Installation};
 use crate::facts::gather;
 use crate::sandbox_facts::CageTest;
 use crate::watch::Stage;
@@ -15,7 +17,8 @@ use crate::watch::Stage;
 /// Proof that every gate said yes; only [`Journey::admit`] makes one.
 pub(super) struct Admitted {
     pub(super) contract: TaskContract,
-    pub(super) engine: &'static dyn Engine,
+    pub(super) engine: Arc<dyn Engine>,
+    pub(super) program: Option<Installation>,
     pub(super) variant: Option<String>,
     pub(super) provider: &'static dyn Provider,
     pub(super) cage_test: CageTest,
@@ -60,6 +63,7 @@ impl Journey<'_> {
             self.refuse()?;
             return Ok(None);
         }
+        let program = gathering.program.installation().cloned();
         let (Ok((engine, variant)), Some(provider), Some(cage_test), Some((objects, commit)), Ok(contract)) = (
             gathering.engine,
             gathering.provider,
@@ -76,6 +80,7 @@ impl Journey<'_> {
         Ok(Some(Admitted {
             contract,
             engine,
+            program,
             variant,
             provider,
             cage_test,

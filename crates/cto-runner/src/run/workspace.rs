@@ -1,6 +1,7 @@
 //! Stop 6: the frozen baseline and what every cage of the run has in common.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use cto_sandbox::Provider;
 use cto_schema::JournalEvent;
@@ -10,14 +11,15 @@ use super::open::unique_part;
 use super::{Halt, Journey, chain};
 use crate::baseline::Baseline;
 use crate::cage::CagePlan;
-use crate::engine::Engine;
+use crate::engine::{Engine, Installation};
 use crate::settings::WorkspaceKind;
 use crate::toolchains::from_root;
 use crate::watch::Stage;
 
 /// A baseline that is held and a private directory of the run; only [`Journey::prepare`] makes one.
 pub(super) struct Workspace {
-    pub(super) engine: &'static dyn Engine,
+    pub(super) engine: Arc<dyn Engine>,
+    pub(super) program: Option<Installation>,
     pub(super) variant: Option<String>,
     pub(super) provider: &'static dyn Provider,
     pub(super) contract: cto_schema::TaskContract,
@@ -109,6 +111,7 @@ impl Journey<'_> {
         self.span("baseline", from, "ok", &detail);
         Ok(Workspace {
             engine: admitted.engine,
+            program: admitted.program,
             variant: admitted.variant,
             provider: admitted.provider,
             contract,

@@ -263,7 +263,7 @@ fn same_after_many(options: &Options, table: &mut Table) -> Fallible<()> {
         Git::find()?,
         std::collections::BTreeMap::new(),
         vec![],
-    );
+    )?;
     let stop = Stop::new()?;
     let mut early = None;
     for number in 0..count {

@@ -1,6 +1,6 @@
 //! `cto decide`: who may run a contract, and why not.
 
-use cto_runner::{ENGINES, RunRequest, Task, decide_only};
+use cto_runner::{RunRequest, Task, decide_only};
 use cto_schema::{EligibilityDecision, ExitClass};
 
 use crate::cli::{DecideArgs, Global};
@@ -13,7 +13,11 @@ pub(super) fn decide(global: &Global, args: &DecideArgs, output: &Output) -> Res
     let bytes = super::run::read_contract(&args.contract)?;
     let names: Vec<String> = match &args.engine {
         Some(name) => vec![name.clone()],
-        None => ENGINES.iter().map(|engine| engine.manifest().name.to_owned()).collect(),
+        None => harness
+            .engines
+            .all()
+            .map(|engine| engine.manifest().name.clone())
+            .collect(),
     };
     let decisions: Vec<EligibilityDecision> = names
         .into_iter()

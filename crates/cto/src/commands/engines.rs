@@ -1,6 +1,6 @@
 //! `cto engines`: what this version can run.
 
-use cto_runner::{ENGINES, PLAYS};
+use cto_runner::PLAYS;
 use cto_schema::ExitClass;
 use serde_json::json;
 
@@ -13,8 +13,9 @@ pub(super) fn engines(global: &Global, output: &Output) -> Result<Exit, CommandE
     let harness = installation::open(global)?;
     let default = harness.settings.default_lane.as_deref().unwrap_or("fake");
     if output.json() {
-        let rows: Vec<_> = ENGINES
-            .iter()
+        let rows: Vec<_> = harness
+            .engines
+            .all()
             .map(|engine| {
                 let manifest = engine.manifest();
                 json!({
@@ -37,12 +38,12 @@ pub(super) fn engines(global: &Global, output: &Output) -> Result<Exit, CommandE
         return Ok(Exit(ExitClass::Pass));
     }
     let mut text = String::new();
-    for engine in ENGINES {
+    for engine in harness.engines.all() {
         let manifest = engine.manifest();
         let mark = if manifest.name == default { " (default)" } else { "" };
         text = format!(
             "{text}{}{mark}\n    {}\n",
-            output.paint("1", manifest.name),
+            output.paint("1", &manifest.name),
             manifest.summary
         );
     }

@@ -45,7 +45,7 @@ pub(super) fn run(global: &Global, args: &RunArgs, output: &Output) -> Result<Ex
             .map(|path| absolute(path))
             .collect::<Result<_, _>>()?,
     };
-    cto_runner::find_engine(&request.engine).map_err(|error| {
+    harness.engines.find(&request.engine).map_err(|error| {
         CommandError::usage(crate::error::chain(&error)).hint("cto engines lists the engines and the plays of fake")
     })?;
     let stop = Stop::new().and_then(|stop| stop.on_signals().map(|()| stop));

@@ -9,30 +9,46 @@ use cto_sandbox::Program;
 use cto_schema::{EventType, StreamFacts, Untrusted};
 use serde_json::{Value, json};
 
-use super::{Engine, EngineError, EngineManifest, EngineTask, Invocation, Normalized};
+use super::{Engine, EngineError, EngineManifest, EngineOutput, EngineTask, Invocation, Normalized, Places, Search};
 
 pub use play::{PLAYS, Play};
 pub(crate) use program::play;
 
 /// The default lane.
-pub(super) struct Fake;
+#[derive(Debug)]
+pub(super) struct Fake {
+    manifest: EngineManifest,
+}
+
+impl Fake {
+    pub(super) fn new() -> Self {
+        Self {
+            manifest: EngineManifest {
+                name: "fake".to_owned(),
+                summary:
+                    "embedded and deterministic: plays a scripted edit, or a failure (fake:no-diff, …); the default lane"
+                        .to_owned(),
+                ungated_up_to_stage: 3,
+                parser: "fake".to_owned(),
+                final_event: Some(FINAL_EVENT.to_owned()),
+                ..EngineManifest::default()
+            },
+        }
+    }
+}
 
 const FINAL_EVENT: &str = "fake.finished";
-
-const MANIFEST: EngineManifest = EngineManifest {
-    name: "fake",
-    summary: "embedded and deterministic: plays a scripted edit, or a failure (fake:no-diff, …); the default lane",
-    gated: false,
-    ungated_up_to_stage: 3,
-    final_event: Some(FINAL_EVENT),
-};
 
 /// Longest text of one event.
 const MAX_TEXT: usize = 2000;
 
 impl Engine for Fake {
-    fn manifest(&self) -> &'static EngineManifest {
-        &MANIFEST
+    fn manifest(&self) -> &EngineManifest {
+        &self.manifest
+    }
+
+    fn search(&self, _places: &Places<'_>) -> Search {
+        Search::NotNeeded
     }
 
     fn program(&self, task: &EngineTask<'_>) -> Option<OsString> {
@@ -44,17 +60,14 @@ impl Engine for Fake {
         let shown = vec!["fake".to_owned(), task.variant.unwrap_or("edit").to_owned()];
         // A script is strings and numbers: it always serialises.
         let input = serde_json::to_string(&script).unwrap_or_default();
-        Ok(Invocation {
-            program: Program::Embedded {
-                name: "fake".to_owned(),
-                input,
-            },
-            env: vec![],
-            shown,
-        })
+        let program = Program::Embedded {
+            name: "fake".to_owned(),
+            input,
+        };
+        Ok(Invocation::of(program, shown))
     }
 
-    fn normalize(&self, stdout: &[u8], _stderr: &[u8]) -> Normalized {
+    fn normalize(&self, output: &EngineOutput<'_>) -> Normalized {
         let mut normalized = Normalized {
             stream: StreamFacts {
                 final_event: Some(FINAL_EVENT.to_owned()),
@@ -62,7 +75,7 @@ impl Engine for Fake {
             },
             ..Normalized::default()
         };
-        for line in stdout.split(|b| *b == b'\n').filter(|line| !line.is_empty()) {
+        for line in output.stdout.split(|b| *b == b'\n').filter(|line| !line.is_empty()) {
             let Ok(value) = serde_json::from_slice::<Value>(line) else {
                 normalized.stream.protocol_error = Some("a line of the stream is not JSON".to_owned());
                 continue;
