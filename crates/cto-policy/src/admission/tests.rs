@@ -351,6 +351,22 @@ fn an_engine_without_a_model_is_asked_for_no_record() {
 }
 
 #[test]
+fn an_engine_without_gates_needs_no_record_of_source_or_build_but_one_that_is_there_must_hold() {
+    let (contract, mut facts) = world(MutationMode::CopiedRepo);
+    facts.engine.name = "command".to_owned();
+    facts.engine.gated = false;
+    facts.engine.ungated_up_to_stage = 3;
+    facts.admissions.decision_required = false;
+    facts.admissions.source = RecordFact::absent();
+    facts.admissions.build = RecordFact::absent();
+    assert_eq!(refusals(&contract, &facts), []);
+    facts.admissions.source = record(&with(source(), json!({"admission_status": "not_admitted"})));
+    facts.admissions.build = record(&build());
+    let codes: Vec<C> = refusals(&contract, &facts).into_iter().map(|(_, code)| code).collect();
+    assert_eq!(codes, [C::SourceNotAdmitted, C::BuildMismatch]);
+}
+
+#[test]
 fn every_status_of_a_model_admission_is_reached() {
     use ModelAdmissionStatus as S;
     let status = |change: &dyn Fn(&mut AdmissionFacts)| {

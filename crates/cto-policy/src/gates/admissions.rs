@@ -40,7 +40,11 @@ pub(super) fn model_admission(input: &GateInput<'_>) -> Option<Refusal> {
 
 pub(super) fn source_admission(input: &GateInput<'_>) -> Option<Refusal> {
     let mode = asked(input)?;
-    let judged = judge_source(&input.facts.admissions, mode);
+    let facts = &input.facts.admissions;
+    if !facts.source.present && rules::ungated(input) {
+        return None;
+    }
+    let judged = judge_source(facts, mode);
     judged.blocks.then(|| {
         (
             BlockerCode::SourceNotAdmitted,
@@ -52,7 +56,8 @@ pub(super) fn source_admission(input: &GateInput<'_>) -> Option<Refusal> {
 pub(super) fn build(input: &GateInput<'_>) -> Option<Refusal> {
     let mode = asked(input)?;
     // A program that is not there is refused by its own gate; that is the cause.
-    if input.facts.engine.program_found == Some(false) {
+    let missing = input.facts.engine.program_found == Some(false);
+    if missing || (!input.facts.admissions.build.present && rules::ungated(input)) {
         return None;
     }
     let judged = judge_build(&input.facts.admissions, &input.facts.engine.name, mode);
