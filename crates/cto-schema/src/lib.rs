@@ -11,6 +11,7 @@ mod contract;
 mod decision;
 mod digest;
 mod enforcement;
+mod engine;
 mod event;
 mod facts;
 mod ids;
@@ -48,14 +49,19 @@ pub use contract::{
 pub use decision::{BackendDenial, EligibilityDecision, Escalation, GateOutcome};
 pub use digest::Sha256Digest;
 pub use enforcement::{Bound, BoundState, Enforcement};
+pub use engine::{
+    EngineDialect, EngineDocument, EngineFailure, EngineFind, EngineHomeFile, EngineIdentity, EngineJsonl,
+    EngineJsonlEvent, EngineJsonlKind, EngineJsonlSuccess, EngineKeep, EngineMinimum, EngineModel, EngineNative,
+    EngineNpm, EngineParser, EnginePypi, EngineStream, EngineTaskFiles,
+};
 pub use event::{Event, EventType};
 pub use facts::{EngineFacts, Facts, RepositoryState, RunsRootFacts, SandboxFacts, TargetFacts, VerificationFacts};
 pub use ids::{InvalidId, RunId};
 pub use journal::{JournalEvent, JournalRecord};
 pub use nearest::{explain_yaml, nearest};
 pub use observation::{
-    ArtifactFailure, EndedBy, EngineObservation, ForbiddenAttempt, LimitHit, Observations, SecretFinding, StreamFacts,
-    TargetAfter,
+    ArtifactFailure, EndedBy, EngineObservation, ForbiddenAttempt, LimitHit, Observations, ProviderFailure,
+    SecretFinding, StreamFacts, TargetAfter,
 };
 pub use paths::PathText;
 pub use proof::{AllowedPathsProof, ForbiddenActionsProof, NoTargetInspection, SourceNonMutation, TreeProof};

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::blocker::BlockerCode;
 use crate::facts::RepositoryState;
 use crate::verification::Verification;
 
@@ -92,8 +93,20 @@ pub struct StreamFacts {
     pub reviewer_rejection: Option<String>,
     /// Why the result envelope could not be read.
     pub protocol_error: Option<String>,
+    /// What the engine says about its model's provider, where its manifest knows the words.
+    #[serde(default)]
+    pub provider_failure: Option<ProviderFailure>,
     /// Whether the stream claims success.
     pub claims_success: bool,
+}
+
+/// What an engine says about its model's provider. It can fail a run, and what the gateway saw outranks it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ProviderFailure {
+    /// What the words mean.
+    pub code: BlockerCode,
+    /// The words, escaped.
+    pub detail: String,
 }
 
 /// A limit that was hit.

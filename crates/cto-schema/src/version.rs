@@ -30,6 +30,8 @@ impl SchemaId {
     pub const RUN: Self = Self::new("run");
     /// `case.yaml`. 1.0: first version.
     pub const CASE: Self = Self::new("case");
+    /// Engine manifests. 1.0: first version.
+    pub const ENGINE: Self = Self::new("engine");
 
     /// Model admission records. 1.0: first version.
     pub const MODEL_ADMISSION: Self = Self::new("model-admission");

@@ -48,6 +48,10 @@ fn judge_own_end(engine: &EngineObservation, reasons: &mut Reasons) {
         return;
     }
     let stream = &engine.stream;
+    if let Some(known) = &stream.provider_failure {
+        reasons.add(known.code, known.detail.clone());
+        return;
+    }
     if let Some(failure) = &stream.failure {
         reasons.add(BlockerCode::EngineFailed, failure.clone());
     } else if let Some(code) = engine.exit_code.filter(|code| *code != 0) {

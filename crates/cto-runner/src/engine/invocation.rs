@@ -18,6 +18,8 @@ pub struct Invocation {
     pub home: Vec<HomeFile>,
     /// Host directories shown read-only at their own path.
     pub binds: Vec<PathBuf>,
+    /// Directories that come first on the search path, such as the one that holds a program which a model calls.
+    pub path: Vec<PathBuf>,
     /// Files that the harness puts in the workspace for the engine.
     ///
     /// The run must make them by trusted code before the engine starts (`Change::Remove` of each first component,
@@ -41,6 +43,7 @@ impl Invocation {
             shown,
             home: vec![],
             binds: vec![],
+            path: vec![],
             inputs: vec![],
             masks: vec![],
             keep: vec![],

@@ -1,17 +1,24 @@
 //! Engines: one seam, a registry of values, no engine with a runner of its own.
 
+mod case_task;
 mod command;
 mod error;
+mod failures;
 mod fake;
+mod find;
 mod invocation;
+mod manifest;
 mod profile;
+mod prompt;
 mod registry;
+mod stream;
+mod template;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use cto_schema::{EventType, StreamFacts, TaskContract};
+use cto_schema::{EngineDocument, EventType, StreamFacts, TaskContract};
 use serde_json::Value;
 
 use crate::cases::LoadedCase;
@@ -27,6 +34,11 @@ pub use registry::Engines;
 pub trait Engine: std::fmt::Debug + Send + Sync {
     /// Returns what is always true of the engine.
     fn manifest(&self) -> &EngineManifest;
+
+    /// Returns the manifest as read; `None` for the engines in code.
+    fn document(&self) -> Option<&EngineDocument> {
+        None
+    }
 
     /// Looks for the engine's own program on this machine, without executing anything.
     fn search(&self, places: &Places<'_>) -> Search;

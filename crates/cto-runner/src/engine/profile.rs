@@ -25,6 +25,8 @@ pub struct EngineManifest {
     pub commits: bool,
     /// Globs of log files in the workspace that its parser reads.
     pub logs: Vec<String>,
+    /// What it writes in the workspace itself: scratch paths of every run with it.
+    pub scratch: Vec<String>,
     /// What it cannot run without.
     pub minimum: MinimumLimits,
 }

@@ -32,6 +32,7 @@ fn documents() -> Vec<(&'static str, String)> {
         ("contract", schema::<s::TaskContract>()),
         ("decision", schema::<s::EligibilityDecision>()),
         ("enforcement", schema::<s::Enforcement>()),
+        ("engine", schema::<s::EngineDocument>()),
         ("event", schema::<s::Event>()),
         ("journal-record", schema::<s::JournalRecord>()),
         ("proof-allowed-paths", schema::<s::AllowedPathsProof>()),
