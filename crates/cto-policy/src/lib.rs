@@ -4,6 +4,7 @@
 //! replayed by a stranger from the facts in a bundle.
 #![warn(clippy::wildcard_enum_match_arm)]
 
+mod admission;
 mod completion;
 mod eligibility;
 mod gates;
@@ -11,6 +12,10 @@ mod lifecycle;
 mod outcome;
 mod scope;
 
+pub use admission::{
+    AdmissionWords, BuildStatus, DecisionRefusal, Judgement, ModelAdmissionStatus, RepositoryRefusal,
+    SourceAdmissionStatus, admission_words, judge_build, judge_decision, judge_model, judge_repository, judge_source,
+};
 pub use completion::missing_events;
 pub use eligibility::decide;
 pub use gates::{GATES, Gate, GateInput, Phase, Refusal};

@@ -14,6 +14,7 @@ use cto_schema::{
 use crate::baseline::ObjectSource;
 use crate::cases::LoadedCase;
 use crate::engine::{Engine, EngineError, EngineTask, Places, Search};
+use crate::model::{ModelPlan, Program, gather_admissions, needs_model};
 use crate::request::{Harness, RunRequest, Task};
 use crate::run::chain;
 use crate::sandbox_facts::{CageTest, DEFAULT_PROVIDER, cage_test, find_provider};
@@ -26,6 +27,8 @@ pub(crate) struct Gathering {
     pub(crate) engine: Result<(Arc<dyn Engine>, Option<String>), EngineError>,
     /// Where the engine's program is.
     pub(crate) program: Search,
+    /// The admitted model and how it is reached, for engines that need one.
+    pub(crate) model: Option<ModelPlan>,
     pub(crate) provider: Option<&'static dyn Provider>,
     pub(crate) cage_test: Option<CageTest>,
     /// Held, so that the repository that was looked at is the one that is used.
@@ -54,6 +57,7 @@ pub(crate) fn gather(harness: &Harness, request: &RunRequest, contract: Result<&
         facts: Facts::default(),
         engine,
         program,
+        model: None,
         provider,
         cage_test,
         source: None,
@@ -61,6 +65,7 @@ pub(crate) fn gather(harness: &Harness, request: &RunRequest, contract: Result<&
         target: None,
     };
     gathering.facts.engine = engine_facts(harness, request, contract.ok(), &gathering);
+    gathering.gather_admissions(harness, request);
     gathering.facts.verification = verification_facts(harness, request, contract.ok());
     gathering.facts.runs_root = RunsRootFacts {
         writable: true,
@@ -163,13 +168,18 @@ fn engine_facts(
         registered: true,
         gated: manifest.gated,
         allow_gate_set: harness.environment.get(&allow).is_some_and(|value| value == "1"),
-        stage_gate_value: harness.environment.get(&stage).cloned(),
+        stage_gate_value: harness
+            .environment
+            .get(&stage)
+            .cloned()
+            .or(request.stage.map(|stage| stage.to_string())),
         allow_gate: Some(allow),
         stage_gate: Some(stage),
         program_found,
         program: program.map(|p| escape(p.as_encoded_bytes(), 200)).unwrap_or_default(),
         program_digest: None,
         ungated_up_to_stage: manifest.ungated_up_to_stage,
+        needs_model: needs_model(harness, request, manifest),
     }
 }
 
@@ -254,6 +264,24 @@ fn home_inside_target(harness: &Harness, contract: Option<&TaskContract>) -> boo
 }
 
 impl Gathering {
+    /// Gathers records, provider and binary, for an engine that runs with a model.
+    fn gather_admissions(&mut self, harness: &Harness, request: &RunRequest) {
+        let Ok((engine, _)) = &self.engine else { return };
+        if !self.facts.engine.needs_model {
+            return;
+        }
+        let installation = self.program.installation();
+        let named = request.command.first().map(Path::new).filter(|path| path.is_absolute());
+        let program = Program {
+            path: installation.map(|found| found.program.as_path()).or(named),
+            interpreted: installation.is_some_and(|found| found.interpreter.is_some()),
+        };
+        let (facts, plan) = gather_admissions(harness, request, engine.manifest(), program);
+        self.facts.engine.program_digest = facts.binary.digest;
+        self.facts.admissions = facts;
+        self.model = plan;
+    }
+
     /// Gathers what the mode's target is; what cannot be used becomes a fact that refuses.
     fn gather_target(&mut self, harness: &Harness, request: &RunRequest, contract: &TaskContract) {
         let gathered = match (&request.task, contract.mutation_mode, &contract.target_repository) {

@@ -1,6 +1,6 @@
 //! What an installation offers to its runs: the baseline store, fixtures, and canary patches.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use cto_evidence::{Home, KnownSecret};
@@ -16,6 +16,18 @@ use crate::run::chain;
 use crate::settings::Settings;
 use crate::tool::Git;
 
+/// Host and port of the gateway as engines see it.
+const ENGINE_SIDE: &str = "127.0.0.1:8080";
+
+/// An endpoint as the environment gives it, not yet looked at and never shown.
+pub(crate) struct EndpointText(String);
+
+impl std::fmt::Debug for EndpointText {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("EndpointText(configured)")
+    }
+}
+
 impl Harness {
     /// Puts an installation together; `environment` holds the gates. Engines that the settings register are read here.
     pub fn new(
@@ -25,7 +37,10 @@ impl Harness {
         environment: BTreeMap<String, String>,
         secrets: Vec<KnownSecret>,
     ) -> Result<Self, EngineError> {
-        Ok(Self {
+        let (endpoints, environment): (BTreeMap<_, _>, BTreeMap<_, _>) = environment
+            .into_iter()
+            .partition(|(name, _)| name.ends_with("_BASE_URL"));
+        let mut harness = Self {
             home,
             engines: Engines::new(&settings)?,
             settings,
@@ -33,7 +48,45 @@ impl Harness {
             reexec: Reexec::current(),
             environment,
             secrets,
-        })
+            endpoints: BTreeMap::new(),
+            present: BTreeSet::new(),
+        };
+        harness.know_endpoints(endpoints);
+        Ok(harness)
+    }
+
+    /// Adds what else is known of the environment: which variables are set, and the values of those that
+    /// [`Settings::endpoint_variables`] names.
+    #[must_use]
+    pub fn with_variables(mut self, present: BTreeSet<String>, endpoints: BTreeMap<String, String>) -> Self {
+        self.present = present;
+        self.know_endpoints(endpoints);
+        self
+    }
+
+    /// An endpoint's value appears nowhere: not in what is printed, and not in evidence.
+    fn know_endpoints(&mut self, endpoints: BTreeMap<String, String>) {
+        for (name, value) in endpoints {
+            // The engine's own side of the gateway has a fixed address, which evidence may show.
+            if !value.is_empty() && !value.contains(ENGINE_SIDE) {
+                self.secrets.push(KnownSecret {
+                    name: format!("endpoint in {name}"),
+                    value: value.clone().into_bytes(),
+                });
+            }
+            self.endpoints.insert(name, EndpointText(value));
+        }
+    }
+
+    /// Returns the value of a variable that holds an endpoint.
+    pub(crate) fn endpoint(&self, variable: &str) -> Option<&str> {
+        let text = self.endpoints.get(variable).map(|text| text.0.as_str());
+        text.filter(|text| !text.is_empty())
+    }
+
+    /// Returns whether a variable is set; its value is not looked at.
+    pub(crate) fn has_variable(&self, name: &str) -> bool {
+        self.present.contains(name)
     }
 
     /// Opens the baseline store; baselines belong to the engine's uid where the harness is root.

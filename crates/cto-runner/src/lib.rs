@@ -2,6 +2,7 @@
 //!
 //! The crate never prints and never exits; what it has to say is in the values that it returns.
 
+mod authority;
 mod baseline;
 mod cache;
 mod cage;
@@ -16,8 +17,11 @@ mod facts;
 mod fixture;
 mod harness;
 mod keep;
+#[cfg(test)]
+mod lacks;
 mod layers;
 mod matrix;
+mod model;
 mod patch;
 #[cfg(test)]
 mod real_tool;
@@ -35,6 +39,7 @@ mod toolchains;
 mod watch;
 mod write_set;
 
+pub use authority::{AuthorityError, Distrust, Links, read_authority};
 pub use baseline::{
     Baseline, BaselineError, BaselineKey, BaselineStore, GarbageReport, ObjectFormat, ObjectSource, TreeCheck,
 };
@@ -56,6 +61,11 @@ pub use layers::{
     FreezeRequest, Frozen, LayerError, StoredLayer, check as check_layer, freeze as freeze_layer, list as list_layers,
 };
 pub use matrix::{Played, ROWS, Row, find_row, play};
+pub use model::{
+    Endpoint, GatewaySettings, InstalledPackage, InvalidEndpoint, ModelPlan, ProfileLimits, ProfileSettings,
+    ProviderKind, ProviderSettings, RecordPlace, RequestedModel, Variables, installed_package, look_at_binary,
+    own_place, read_fact, record_place, requested_model,
+};
 pub use patch::{PatchError, RoundTrip, TreeChange, TreeEntry, make_patch, round_trip};
 pub use recover::{RecoverError, Recovered, RecoveryOutcome, recover};
 pub use request::{Harness, RunOutcome, RunRequest, Task};

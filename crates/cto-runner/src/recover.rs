@@ -152,6 +152,7 @@ fn close_interrupted(interrupted: Interrupted, signer: &Signer, ledger: &Ledger)
         backend: &opened.backend,
         contract: known.contract.as_ref(),
         decision: &known.decision,
+        facts: &known.facts,
         write_set: known.write_set.as_ref(),
         enforcement: known.enforcement.as_ref(),
         baseline: known

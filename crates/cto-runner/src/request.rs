@@ -1,15 +1,17 @@
 //! What a caller asks of one run, and the installation that serves it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use cto_evidence::{Home, KnownSecret};
 use cto_sandbox::Reexec;
-use cto_schema::{Blocker, Report, RunId, Status};
+use cto_schema::{Blocker, Budget, Report, RunId, Status};
 
 use crate::cases::LoadedCase;
 use crate::engine::Engines;
+use crate::harness::EndpointText;
+use crate::model::RequestedModel;
 use crate::settings::{Settings, WorkspaceKind};
 use crate::tool::Git;
 
@@ -30,6 +32,10 @@ pub struct Harness {
     pub environment: BTreeMap<String, String>,
     /// Values that must never reach evidence.
     pub secrets: Vec<KnownSecret>,
+    /// Values of variables that hold endpoints; they are in no other field.
+    pub(crate) endpoints: BTreeMap<String, EndpointText>,
+    /// Names of all variables that are set; a credential's value is read by the gateway alone.
+    pub(crate) present: BTreeSet<String>,
 }
 
 /// What is to be done.
@@ -67,6 +73,12 @@ pub struct RunRequest {
     pub clean_start: bool,
     /// Directories mapped read-only into every sandbox of the run, besides the settings'.
     pub toolchains: Vec<PathBuf>,
+    /// The model that is asked for; the environment's, the settings' or the admitted one when absent.
+    pub model: Option<RequestedModel>,
+    /// The stage that the engine is open for, where its variable is not set.
+    pub stage: Option<u8>,
+    /// Limits on spending, besides the contract's; the stricter holds.
+    pub budget: Budget,
 }
 
 impl RunRequest {
@@ -82,6 +94,9 @@ impl RunRequest {
             keep_workspace: false,
             clean_start: false,
             toolchains: vec![],
+            model: None,
+            stage: None,
+            budget: Budget::default(),
         }
     }
 }

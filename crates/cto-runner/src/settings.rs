@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::{GatewaySettings, ProfileSettings, ProviderSettings};
+
 /// The largest settings file, in bytes.
 const MAX_BYTES: u64 = 256 * 1024;
 
@@ -18,6 +20,12 @@ pub struct Settings {
     pub default_lane: Option<String>,
     /// Engines: more of them, and what the embedded ones are given.
     pub engines: BTreeMap<String, EngineSettings>,
+    /// Providers of models, by name.
+    pub providers: BTreeMap<String, ProviderSettings>,
+    /// The model gateway.
+    pub gateway: GatewaySettings,
+    /// Named run profiles.
+    pub profiles: BTreeMap<String, ProfileSettings>,
     /// Sandbox settings.
     pub sandbox: SandboxSettings,
     /// `overlay` or `copied`; probed when absent.
@@ -40,6 +48,20 @@ pub struct EngineSettings {
     pub program: Option<PathBuf>,
     /// The variable that allows it, in place of `CTO_HARNESS_ALLOW_<NAME>`.
     pub gated_by_env: Option<String>,
+    /// The provider of the requested model.
+    pub model_provider: Option<String>,
+    /// The requested model.
+    pub model: Option<String>,
+    /// The file of its provider decision.
+    pub provider_decision_file: Option<PathBuf>,
+    /// The file of its model admission.
+    pub model_admission_file: Option<PathBuf>,
+    /// The file of its source admission.
+    pub source_admission_file: Option<PathBuf>,
+    /// The file of its build admission.
+    pub build_admission_file: Option<PathBuf>,
+    /// The file of its target repository admission.
+    pub target_admission_file: Option<PathBuf>,
 }
 
 /// Sandbox settings.
@@ -118,6 +140,7 @@ impl Settings {
         let options = serde_saphyr::options! { strict_booleans: true };
         let settings: Self = serde_saphyr::from_str_with_options(&text, options)
             .map_err(|error| invalid(cto_schema::explain_yaml(&error.to_string())))?;
+        settings.check_models().map_err(invalid)?;
         match settings.sandbox.provider.as_deref() {
             None | Some("native" | "bwrap" | "none") => {}
             Some("vercel" | "noSandbox") => {

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::admission::AdmissionFacts;
 use crate::digest::Sha256Digest;
 
 /// Everything that the gates look at.
@@ -18,6 +19,9 @@ pub struct Facts {
     pub verification: VerificationFacts,
     /// The target, unless a gate that needs no target refused first.
     pub target: TargetFacts,
+    /// Admission records, and what they are held against.
+    #[serde(default)]
+    pub admissions: AdmissionFacts,
 }
 
 /// Facts about the selected engine.
@@ -45,6 +49,9 @@ pub struct EngineFacts {
     pub program_digest: Option<Sha256Digest>,
     /// Stages that the engine may run without records of its own.
     pub ungated_up_to_stage: u8,
+    /// Whether it runs with a model, so that admissions are asked for.
+    #[serde(default)]
+    pub needs_model: bool,
 }
 
 /// Facts about the runs root.

@@ -3,6 +3,7 @@
 //! The crate does no IO and decides nothing, so that a third party can compile it to read our evidence.
 //! What *authorises* (a contract) refuses unknown fields; what is *read back* (a bundle) tolerates new minors.
 
+mod admission;
 mod attestation;
 mod blocker;
 mod case;
@@ -28,6 +29,13 @@ mod verification;
 mod version;
 mod write_set;
 
+pub use admission::{
+    AdmissionFacts, BinaryFacts, BranchName, BuildAdmission, CommitId, DecisionStatus, IdentityCheck, Integrity,
+    InvalidText, LicenceNote, LicenceStatus, Line, ModelAdmission, ModelFacts, ModelName, ModelPair, Moment,
+    PackageName, PackagePin, PackageVersion, ProviderClass, ProviderDecision, ProviderName, ProviderReach,
+    RECORD_MAX_BYTES, Record, RecordError, RecordFact, RecordKind, RecordedPath, RepositoryAdmission, RepositoryStatus,
+    SourceAdmission, TagName, WebAddress, Word, looks_like_a_secret, read_object, read_record,
+};
 pub use attestation::{
     Envelope, EnvelopeSignature, PAYLOAD_TYPE, PREDICATE_TYPE, RunPredicate, STATEMENT_TYPE, Statement, Subject,
     pre_authentication_encoding,

@@ -33,6 +33,17 @@ impl SchemaId {
     /// Engine manifests. 1.0: first version.
     pub const ENGINE: Self = Self::new("engine");
 
+    /// Model admission records. 1.0: first version.
+    pub const MODEL_ADMISSION: Self = Self::new("model-admission");
+    /// Source admission records. 1.0: first version.
+    pub const SOURCE_ADMISSION: Self = Self::new("source-admission");
+    /// Build admission records. 1.0: first version.
+    pub const BUILD_ADMISSION: Self = Self::new("build-admission");
+    /// Target repository admission records. 1.0: first version.
+    pub const REPOSITORY_ADMISSION: Self = Self::new("repository-admission");
+    /// Provider decision records. 1.0: first version.
+    pub const PROVIDER_DECISION: Self = Self::new("provider-decision");
+
     const fn new(name: &'static str) -> Self {
         Self {
             name,

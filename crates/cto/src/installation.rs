@@ -1,6 +1,6 @@
 //! The installation that a command works on: home, settings, git and the environment, read once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use cto_evidence::{Home, KnownSecret};
@@ -97,8 +97,29 @@ pub(crate) fn open(global: &Global) -> Result<Harness, CommandError> {
             CommandError::failed(&error).hint("install git 2.40 or newer (Debian: apt-get install git)")
         })?,
     };
-    Harness::new(home, settings, git, gates(), secrets())
-        .map_err(|error| CommandError::usage(crate::error::chain(&error)))
+    let (present, endpoints) = variables(&settings);
+    let harness = Harness::new(home, settings, git, gates(), secrets())
+        .map_err(|error| CommandError::usage(crate::error::chain(&error)))?;
+    Ok(harness.with_variables(present, endpoints))
+}
+
+/// Returns the names of the variables that are set, and the values of those that the settings name for endpoints.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the environment is read here, once, and nowhere else"
+)]
+fn variables(settings: &Settings) -> (BTreeSet<String>, BTreeMap<String, String>) {
+    let present = std::env::vars_os()
+        .filter(|(_, value)| !value.is_empty())
+        .filter_map(|(name, _)| name.into_string().ok())
+        .collect();
+    let value = |name: &str| std::env::var_os(name)?.into_string().ok();
+    let endpoints = settings
+        .endpoint_variables()
+        .into_iter()
+        .filter_map(|name| Some((name.to_owned(), value(name)?)))
+        .collect();
+    (present, endpoints)
 }
 
 /// Reads the gates of the environment.

@@ -1,5 +1,6 @@
 //! Gates: conditions that must be proven before execution, as a table of functions.
 
+mod admissions;
 mod rules;
 #[cfg(test)]
 mod tests;
@@ -75,6 +76,36 @@ pub const GATES: &[Gate] = &[
         name: "engine-program",
         phase: Phase::Environment,
         judge: rules::engine_program,
+    },
+    Gate {
+        name: "provider-decision",
+        phase: Phase::Environment,
+        judge: admissions::provider_decision,
+    },
+    Gate {
+        name: "model-admission",
+        phase: Phase::Environment,
+        judge: admissions::model_admission,
+    },
+    Gate {
+        name: "source-admission",
+        phase: Phase::Environment,
+        judge: admissions::source_admission,
+    },
+    Gate {
+        name: "build",
+        phase: Phase::Environment,
+        judge: admissions::build,
+    },
+    Gate {
+        name: "provider-config",
+        phase: Phase::Environment,
+        judge: admissions::provider_config,
+    },
+    Gate {
+        name: "provider-auth",
+        phase: Phase::Environment,
+        judge: admissions::provider_auth,
     },
     Gate {
         name: "approval",

@@ -66,7 +66,7 @@ pub(super) fn engine_registered(input: &GateInput<'_>) -> Option<Refusal> {
 }
 
 /// True where the engine needs no gate of its own: `fake` and `command` on copies.
-fn ungated(input: &GateInput<'_>) -> bool {
+pub(super) fn ungated(input: &GateInput<'_>) -> bool {
     let stage = input
         .contract
         .map_or(u8::MAX, |contract| contract.mutation_mode.stage());

@@ -1,12 +1,13 @@
 //! Closing a run: verdict, report, seal. The same code closes an accepted, a refused and an interrupted run.
 
 mod claims;
+mod model;
 mod report;
 
 use cto_evidence::{Ledger, ReportView, RunDir, RunDirError, SealError, Signer, html, markdown};
 use cto_policy::{Evidence, conclude, status_of};
 use cto_schema::{
-    Blocker, EligibilityDecision, Enforcement, EventType, JournalEvent, Observations, Report, Span, Status,
+    Blocker, EligibilityDecision, Enforcement, EventType, Facts, JournalEvent, Observations, Report, Span, Status,
     TaskContract, WriteSet,
 };
 use serde_json::json;
@@ -22,6 +23,7 @@ pub(crate) struct Ending<'a> {
     pub(crate) backend: &'a str,
     pub(crate) contract: Option<&'a TaskContract>,
     pub(crate) decision: &'a EligibilityDecision,
+    pub(crate) facts: &'a Facts,
     pub(crate) write_set: Option<&'a WriteSet>,
     pub(crate) enforcement: Option<&'a Enforcement>,
     pub(crate) baseline: Option<(&'a str, &'a str)>,

@@ -108,6 +108,7 @@ pub(super) fn report(
         runtime_default_activation: false,
         core_promotion_status: "not-promoted".to_owned(),
     };
+    super::model::fill(&mut report, ending);
     index(&mut report, dir);
     report.not_applicable = not_applicable(&report, ending);
     report
@@ -232,8 +233,8 @@ fn not_applicable(report: &Report, ending: &Ending<'_>) -> BTreeMap<String, Stri
             rationale.map_or("no verification command was run on the patch", |_| "no_test_rationale"),
         );
     }
-    add("case_model_provider", "this engine uses no model");
-    add("case_model", "this engine uses no model");
-    add("case_runtime_model_provider", "this engine uses no model");
+    for (name, reason) in super::model::not_applicable(report, ending) {
+        add(name, reason);
+    }
     reasons
 }

@@ -1,5 +1,6 @@
 //! Stops 4 and 5: put the facts on record and ask every gate.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use cto_policy::decide;
@@ -7,10 +8,12 @@ use cto_sandbox::Provider;
 use cto_schema::{EventType, JournalEvent, TaskContract};
 use serde_json::json;
 
+use super::markers::marker;
 use super::{Halt, Journey};
 use crate::baseline::ObjectSource;
 use crate::engine::{Engine, Installation};
 use crate::facts::gather;
+use crate::model::ModelPlan;
 use crate::sandbox_facts::CageTest;
 use crate::watch::Stage;
 
@@ -24,6 +27,9 @@ pub(super) struct Admitted {
     pub(super) cage_test: CageTest,
     pub(super) objects: ObjectSource,
     pub(super) commit: String,
+    /// The admitted model, for engines that run with one.
+    #[expect(dead_code, reason = "the gateway takes it once it is wired into the run")]
+    pub(super) model: Option<ModelPlan>,
 }
 
 impl Journey<'_> {
@@ -64,6 +70,7 @@ impl Journey<'_> {
             return Ok(None);
         }
         let program = gathering.program.installation().cloned();
+        let model = gathering.model;
         let (Ok((engine, variant)), Some(provider), Some(cage_test), Some((objects, commit)), Ok(contract)) = (
             gathering.engine,
             gathering.provider,
@@ -86,6 +93,7 @@ impl Journey<'_> {
             cage_test,
             objects,
             commit,
+            model,
         }))
     }
 
@@ -136,6 +144,15 @@ impl Journey<'_> {
                     "case_executed": false,
                 }),
             )?;
+        }
+        let mut markers: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for refusal in decision.gates.iter().filter_map(|gate| gate.refusal.as_ref()) {
+            if let Some(name) = marker(refusal.code) {
+                markers.entry(name).or_default().push(&refusal.detail);
+            }
+        }
+        for (name, details) in markers {
+            self.dir.write(name, format!("{}\n", details.join("\n")).as_bytes())?;
         }
         let engine = self.request.engine.split(':').next().unwrap_or_default();
         let safe: String = engine.chars().filter(|c| c.is_ascii_alphanumeric()).take(40).collect();

@@ -3,6 +3,7 @@
 mod admit;
 mod collection;
 mod engine_run;
+mod markers;
 mod open;
 mod target;
 mod verification;
@@ -189,6 +190,7 @@ impl Journey<'_> {
             backend: &self.request.engine,
             contract: self.contract.as_ref().ok(),
             decision,
+            facts: &self.facts,
             write_set: self.write_set.as_ref(),
             enforcement: self.enforcement.as_ref(),
             baseline: self

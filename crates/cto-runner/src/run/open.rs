@@ -135,6 +135,9 @@ pub(crate) fn read_task(request: &RunRequest) -> (String, Result<TaskContract, S
         if let Some(seconds) = request.timeout_seconds {
             contract.timeouts.engine_seconds = seconds;
         }
+        let stricter = |own: Option<u32>, asked: Option<u32>| own.into_iter().chain(asked).min();
+        contract.budget.tokens = stricter(contract.budget.tokens, request.budget.tokens);
+        contract.budget.cost_micro_usd = stricter(contract.budget.cost_micro_usd, request.budget.cost_micro_usd);
         contract
     });
     (case_id, contract)

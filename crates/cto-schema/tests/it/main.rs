@@ -22,6 +22,11 @@ fn schema<T: JsonSchema>() -> String {
 
 fn documents() -> Vec<(&'static str, String)> {
     vec![
+        ("admission-build", schema::<s::BuildAdmission>()),
+        ("admission-decision", schema::<s::ProviderDecision>()),
+        ("admission-model", schema::<s::ModelAdmission>()),
+        ("admission-repository", schema::<s::RepositoryAdmission>()),
+        ("admission-source", schema::<s::SourceAdmission>()),
         ("attestation-envelope", schema::<s::Envelope>()),
         ("case", schema::<s::Case>()),
         ("contract", schema::<s::TaskContract>()),

@@ -44,6 +44,9 @@ pub(super) fn run(global: &Global, args: &RunArgs, output: &Output) -> Result<Ex
             .iter()
             .map(|path| absolute(path))
             .collect::<Result<_, _>>()?,
+        model: None,
+        stage: None,
+        budget: cto_schema::Budget::default(),
     };
     harness.engines.find(&request.engine).map_err(|error| {
         CommandError::usage(crate::error::chain(&error)).hint("cto engines lists the engines and the plays of fake")

@@ -1,0 +1,85 @@
+//! What a gateway is ordered to serve: the admitted pair, its fallbacks, and where each is reached.
+
+use std::fmt;
+
+use cto_gateway::{
+    Budget, CredentialSource, Dialect, GatewayLimits, GatewayOrder, Preflight, Price, ProviderTool, Route,
+};
+use cto_schema::{ModelPair, Sha256Digest};
+
+use super::endpoint::Endpoint;
+
+/// An admitted model, and everything that its gateway needs but the credential itself.
+#[derive(Clone, Debug)]
+pub struct ModelPlan {
+    /// The admitted pair.
+    pub pair: ModelPair,
+    /// The admission's status; only `admitted` has a plan.
+    pub admission_status: &'static str,
+    /// Digest of the admission record's bytes.
+    pub admission_digest: Sha256Digest,
+    /// Admitted fallbacks, in their order.
+    pub fallbacks: Vec<ModelPair>,
+    /// The provider's name inside the engine, where it differs.
+    pub runtime_provider: Option<String>,
+    /// What is asked of the upstream before the engine starts.
+    pub preflight: Preflight,
+    /// Class of the credential of the admitted pair.
+    pub credential_class: &'static str,
+    /// Wire formats that engine and provider have in common.
+    pub dialects: Vec<Dialect>,
+    /// Sizes, times and counts.
+    pub limits: GatewayLimits,
+    /// Tools of the provider that may reach a network.
+    pub provider_tools: Vec<ProviderTool>,
+    /// Host names that package managers may reach.
+    pub egress: Vec<String>,
+    pub(super) planned: Vec<PlannedRoute>,
+}
+
+/// A route whose address is not shown.
+#[derive(Clone)]
+pub(super) struct PlannedRoute {
+    pub(super) pair: ModelPair,
+    pub(super) endpoint: Endpoint,
+    pub(super) credential: CredentialSource,
+    pub(super) price: Option<Price>,
+}
+
+impl fmt::Debug for PlannedRoute {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PlannedRoute")
+            .field("pair", &self.pair)
+            .field("credential", &super::settings::credential_class(&self.credential))
+            .finish_non_exhaustive()
+    }
+}
+
+impl ModelPlan {
+    /// Returns the routes: the admitted pair first. They hold addresses, so they go to the gateway and nowhere else.
+    pub fn routes(&self) -> Vec<Route> {
+        self.planned
+            .iter()
+            .map(|route| Route {
+                provider: route.pair.provider.to_string(),
+                model: route.pair.model.to_string(),
+                base_url: route.endpoint.reveal().to_owned(),
+                credential: route.credential.clone(),
+                price: route.price,
+            })
+            .collect()
+    }
+
+    /// Returns the gateway's order for a run with a budget.
+    pub fn order(&self, budget: Budget) -> GatewayOrder {
+        GatewayOrder {
+            routes: self.routes(),
+            dialects: self.dialects.clone(),
+            limits: self.limits.clone(),
+            budget,
+            provider_tools: self.provider_tools.clone(),
+            preflight: self.preflight,
+            egress: self.egress.clone(),
+        }
+    }
+}
