@@ -315,6 +315,8 @@ pub(crate) fn report(run: &RunDir, status: Status, blockers: Vec<Blocker>) -> Re
         case_model_admission_status: "not-required".into(),
         case_runtime_model_provider: None,
         model_fallback_used: false,
+        model: None,
+        masked_paths: vec![],
         not_applicable: BTreeMap::new(),
         enforcement: None,
         claims: Vec::new(),

@@ -22,6 +22,7 @@ mod lacks;
 mod layers;
 mod matrix;
 mod model;
+mod model_calls;
 mod patch;
 #[cfg(test)]
 mod real_tool;
@@ -48,7 +49,7 @@ pub use cases::{
     embedded as embedded_cases, find as find_case, load as load_case,
 };
 pub use closing::CloseError;
-pub use cto_gateway::scripted;
+pub use cto_gateway::{GATEWAY_ARGUMENT, gateway_main, scripted};
 pub use cto_sandbox::{Ability, INNER_ARGUMENT, MachineReport, probe_machine};
 pub use engine::{
     Engine, EngineError, EngineManifest, EngineOutput, EngineTask, Engines, HomeFile, InputFile, Installation,

@@ -1,5 +1,6 @@
 //! Supervision of one cage: output, observations, deadlines, and the operator's wish to stop.
 
+use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 use cto_sandbox::{Exited, Exports, JailError, JailEvent, RunningJail};
@@ -33,6 +34,26 @@ pub(crate) struct Output {
     pub(crate) limit_bytes: Option<u64>,
 }
 
+/// Who speaks beside a cage while it runs, such as the model gateway.
+pub(crate) trait Companion {
+    /// Returns what to poll; none once there is nothing more to hear.
+    fn descriptor(&self) -> Option<BorrowedFd<'_>>;
+
+    /// Takes what was said, without waiting.
+    fn listen(&mut self) -> Heard;
+}
+
+/// What a companion said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Heard {
+    /// Nothing new.
+    Nothing,
+    /// Something: the engine is not idle.
+    Something,
+    /// The companion is gone or cannot be heard; the cage must end.
+    Lost,
+}
+
 /// A cage that is empty again.
 #[derive(Debug)]
 pub(crate) struct Supervised {
@@ -63,6 +84,7 @@ pub(crate) fn supervise(
     deadlines: Deadlines,
     stop: &Stop,
     observer: &dyn RunObserver,
+    mut companion: Option<&mut dyn Companion>,
 ) -> Result<Supervised, SuperviseError> {
     let started = now();
     let mut watch = Supervision {
@@ -75,12 +97,16 @@ pub(crate) fn supervise(
         refusals: Refusals::default(),
         ending: None,
         output_exceeded: false,
+        companion_lost: false,
         empty: false,
     };
     while !watch.empty {
         watch.enforce(stop)?;
-        watch.wait(stop)?;
+        watch.wait(stop, companion.as_deref())?;
         watch.read_output(observer);
+        if let Some(companion) = &mut companion {
+            watch.listen(&mut **companion);
+        }
         watch.read_jail()?;
     }
     // What was written before the last process died is still in the pipes.
@@ -123,10 +149,19 @@ struct Supervision {
     refusals: Refusals,
     ending: Option<Ending>,
     output_exceeded: bool,
+    companion_lost: bool,
     empty: bool,
 }
 
 impl Supervision {
+    fn listen(&mut self, companion: &mut dyn Companion) {
+        match companion.listen() {
+            Heard::Nothing => {}
+            Heard::Something => self.last_output = now(),
+            Heard::Lost => self.companion_lost = true,
+        }
+    }
+
     /// Ends the cage where a deadline, a limit or the operator says so.
     fn enforce(&mut self, stop: &Stop) -> Result<(), SuperviseError> {
         let now = now();
@@ -158,6 +193,8 @@ impl Supervision {
             Some(EndedBy::Cancelled)
         } else if self.output_exceeded {
             Some(EndedBy::ResourceLimit)
+        } else if self.companion_lost {
+            Some(EndedBy::GatewayLost)
         } else if now >= self.started + self.deadlines.wall {
             Some(EndedBy::Timeout)
         } else if self.deadlines.idle.is_some_and(|idle| now >= self.last_output + idle) {
@@ -183,7 +220,7 @@ impl Supervision {
         }
     }
 
-    fn wait(&self, stop: &Stop) -> Result<(), SuperviseError> {
+    fn wait(&self, stop: &Stop, companion: Option<&dyn Companion>) -> Result<(), SuperviseError> {
         let (stdout, stderr, control) = (self.jail.stdout(), self.jail.stderr(), self.jail.control());
         let (listener, wake) = (self.jail.listener(), stop.wake());
         let mut polled = vec![PollFd::new(&control, PollFlags::IN)];
@@ -194,6 +231,10 @@ impl Supervision {
             polled.push(PollFd::new(&stderr, PollFlags::IN));
         }
         polled.extend(listener.as_ref().map(|listener| PollFd::new(listener, PollFlags::IN)));
+        let beside = companion
+            .filter(|_| !self.companion_lost)
+            .and_then(Companion::descriptor);
+        polled.extend(beside.as_ref().map(|beside| PollFd::new(beside, PollFlags::IN)));
         if self.ending.is_none() {
             polled.push(PollFd::new(&wake, PollFlags::IN));
         }

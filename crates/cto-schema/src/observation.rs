@@ -85,6 +85,8 @@ pub enum EndedBy {
     ResourceLimit,
     /// Lifecycle supervision, after the work was done.
     Lifecycle,
+    /// The harness, because the model gateway was gone.
+    GatewayLost,
 }
 
 /// What an engine's stream says, as far as its manifest declares a meaning.

@@ -9,6 +9,7 @@ use crate::blocker::{Blocker, Status};
 use crate::contract::MutationMode;
 use crate::digest::Sha256Digest;
 use crate::enforcement::Enforcement;
+use crate::model::ModelObservation;
 use crate::observation::ForbiddenAttempt;
 use crate::verification::Verification;
 
@@ -95,6 +96,12 @@ pub struct Report {
     pub case_runtime_model_provider: Option<String>,
     /// Whether a fallback model was used.
     pub model_fallback_used: bool,
+    /// What the model gateway saw; null when no gateway was started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<ModelObservation>,
+    /// Paths of the target that were covered because they could take the engine over.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub masked_paths: Vec<String>,
     /// Field, event or artifact that this run could not have, with the reason.
     pub not_applicable: BTreeMap<String, String>,
     /// Which bounds held.

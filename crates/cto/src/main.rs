@@ -19,12 +19,15 @@ use crate::cli::Cli;
 use crate::output::Output;
 
 fn main() -> ExitCode {
-    // The inner stage of a sandbox is this same binary; it must come before anything that could start a thread.
-    if std::env::args_os()
-        .nth(1)
-        .is_some_and(|word| word == cto_runner::INNER_ARGUMENT)
-    {
-        return cto_runner::inner_stage();
+    // The inner stage of a sandbox and the model gateway are this same binary; they come before anything that could
+    // start a thread.
+    if let Some(word) = std::env::args_os().nth(1) {
+        if word == cto_runner::INNER_ARGUMENT {
+            return cto_runner::inner_stage();
+        }
+        if word == cto_runner::GATEWAY_ARGUMENT {
+            return cto_runner::gateway_main(std::env::args_os().skip(2));
+        }
     }
     let cli = Cli::parse();
     let output = Output::new(cli.global.json, cli.global.color());

@@ -141,6 +141,13 @@ fn what_ran(page: &mut Page, view: &ReportView<'_>) {
         _ => "none".to_owned(),
     };
     page.line(format_args!("- Model: {model}"));
+    if let Some(seen) = &report.model {
+        page.line(format_args!("- Model calls: {}", words::model_line(seen)));
+    }
+    if !report.masked_paths.is_empty() {
+        let paths: Vec<String> = report.masked_paths.iter().map(|path| code(path)).collect();
+        page.line(format_args!("- Hidden from the engine: {}", paths.join(", ")));
+    }
     let mode = report.mutation_mode.map_or("unknown", cto_schema::MutationMode::word);
     let stage = report
         .stage

@@ -90,6 +90,13 @@ pub(super) fn facts(view: &ReportView<'_>) -> Vec<(&'static str, String)> {
         ),
         ("Harness", text(&report.harness_version)),
     ];
+    if let Some(model) = &report.model {
+        facts.push(("Model calls", words::model_line(model)));
+    }
+    if !report.masked_paths.is_empty() {
+        let paths: Vec<String> = report.masked_paths.iter().map(|path| text(path)).collect();
+        facts.push(("Hidden from the engine", paths.join(", ")));
+    }
     if report.freshness.clock_step_ms != 0 {
         facts.push((
             "Wall clock",

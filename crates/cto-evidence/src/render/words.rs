@@ -1,8 +1,8 @@
 //! The words of a report: one sentence for each verdict, check, blocker and bound.
 
 use cto_schema::{
-    ApprovalStatus, BoundState, CanaryOutcome, CanaryState, ClaimBasis, Report, RunLabel, Status, Verification,
-    VerificationRun,
+    ApprovalStatus, BoundState, CanaryOutcome, CanaryState, ClaimBasis, ModelObservation, Report, RunLabel, Status,
+    Verification, VerificationRun,
 };
 
 /// What the signature does not prove; every report ends with it.
@@ -176,4 +176,20 @@ openssl pkeyutl -verify -pubin -inkey KEY.pem -rawin -in \"$work/signed\" -sigfi
             signature,
         ),
     ]
+}
+
+/// What the gateway counted, as one line.
+pub(super) fn model_line(model: &ModelObservation) -> String {
+    let failed: u32 = model.failures.values().sum();
+    let refused: u32 = model.refused.values().sum();
+    let usage = &model.usage;
+    let mut line = format!(
+        "{} answered, {failed} failed, {refused} refused; tokens: {} in ({} cached), {} out",
+        model.completed, usage.input_tokens, usage.cached_input_tokens, usage.output_tokens
+    );
+    if let Some(cost) = usage.cost_micro_usd.as_ref().and_then(|cost| cost.parse::<u64>().ok()) {
+        let cost = format!("; cost {}.{:06} US dollars", cost / 1_000_000, cost % 1_000_000);
+        line.push_str(&cost);
+    }
+    line
 }

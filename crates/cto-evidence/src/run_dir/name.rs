@@ -23,6 +23,11 @@ pub(crate) fn parse(name: &str) -> Option<ArtifactName<'_>> {
     holds.then_some(ArtifactName { parent, file })
 }
 
+/// Tells whether an artifact may have a name: plain ASCII parts that do not start with a dot, at most four.
+pub fn is_artifact_name(name: &str) -> bool {
+    parse(name).is_some() && !is_reserved(name)
+}
+
 /// True for names that only the run directory itself writes.
 pub(crate) fn is_reserved(name: &str) -> bool {
     [JOURNAL, EVENTS, TRACE, SUMS, ATTESTATION].contains(&name)

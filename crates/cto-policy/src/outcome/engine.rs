@@ -31,8 +31,8 @@ pub(super) fn judge(engine: &EngineObservation, model_failed: bool, reasons: &mu
             BlockerCode::Timeout,
             "the engine was silent for longer than its idle limit",
         ),
-        // The operator's stop is on record by itself; the other two carry their own reasons.
-        EndedBy::Cancelled | EndedBy::ResourceLimit | EndedBy::Lifecycle => {}
+        // The operator's stop is on record by itself; the others carry their own reasons.
+        EndedBy::Cancelled | EndedBy::ResourceLimit | EndedBy::Lifecycle | EndedBy::GatewayLost => {}
         EndedBy::Itself => judge_own_end(engine, model_failed, reasons),
     }
 }

@@ -109,7 +109,7 @@ impl<'a> Room<'a> {
                 limit_bytes: None,
             },
         };
-        let supervised = supervise(jail.start()?, deadlines, self.stop, self.observer)?;
+        let supervised = supervise(jail.start()?, deadlines, self.stop, self.observer, None)?;
         if supervised.ended_by == EndedBy::Cancelled {
             return Err(RoomError::Stopped);
         }

@@ -13,6 +13,7 @@ pub(super) fn claims(ending: &Ending<'_>) -> Vec<Claim> {
         source_untouched(ending),
         refusals(ending),
         engine_word(ending),
+        model(ending),
         claim(
             "hidden_reads",
             "attempts to read paths that the view does not show end in a plain ENOENT and cannot be observed",
@@ -26,6 +27,33 @@ pub(super) fn claims(ending: &Ending<'_>) -> Vec<Claim> {
             &[],
         ),
     ]
+}
+
+fn model(ending: &Ending<'_>) -> Claim {
+    const NAME: &str = "admitted_model";
+    match &ending.observations.model {
+        Some(seen) if seen.lost.is_none() && seen.unavailable.is_none() => {
+            let failed: u32 = seen.failures.values().sum();
+            let refused: u32 = seen.refused.values().sum();
+            let statement = format!(
+                "every call went through the gateway to an admitted model: {} answered, {failed} failed, {refused} refused",
+                seen.completed
+            );
+            claim(NAME, &statement, ClaimBasis::Verified, &["events.normalized.jsonl"])
+        }
+        Some(_) => claim(
+            NAME,
+            "the model gateway did not serve to the end",
+            ClaimBasis::Absent,
+            &[],
+        ),
+        None => claim(
+            NAME,
+            "no model gateway was opened for this run",
+            ClaimBasis::Absent,
+            &[],
+        ),
+    }
 }
 
 fn claim(name: &str, statement: &str, basis: ClaimBasis, evidence: &[&str]) -> Claim {

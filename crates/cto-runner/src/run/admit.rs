@@ -28,7 +28,6 @@ pub(super) struct Admitted {
     pub(super) objects: ObjectSource,
     pub(super) commit: String,
     /// The admitted model, for engines that run with one.
-    #[expect(dead_code, reason = "the gateway takes it once it is wired into the run")]
     pub(super) model: Option<ModelPlan>,
 }
 

@@ -90,9 +90,18 @@ impl Journey<'_> {
             merged: exports.workspace.as_fd(),
             upper: exports.upper.as_ref().map(|fd| fd.as_fd()),
         };
+        let inputs = &workspace.inputs;
+        let scratch: Vec<String> = workspace
+            .contract
+            .scratch_paths
+            .iter()
+            .chain(&inputs.scratch)
+            .cloned()
+            .collect();
+        let covered: Vec<PathBuf> = exports.masked.iter().chain(&inputs.covering).cloned().collect();
         let options = CollectOptions {
-            scratch_paths: &workspace.contract.scratch_paths,
-            masked: &exports.masked,
+            scratch_paths: &scratch,
+            masked: &covered,
             limits: CollectLimits {
                 files: limits.files.into(),
                 file_bytes: u64::from(limits.file_mib) << 20,
@@ -133,7 +142,19 @@ impl Journey<'_> {
         let found = self.read_write_set(workspace, exports, &staging)?.write_set;
         let changed = found.changes.iter().map(|change| change.path.shown());
         let unsafe_entries = found.unsafe_entries.iter().map(|entry| entry.path.shown());
-        let ignored = found.ignored.iter().map(|artifact| artifact.path.shown());
+        // What the harness put there itself is on record with the invocation.
+        let own = |path: &String| {
+            workspace
+                .inputs
+                .scratch
+                .iter()
+                .any(|root| path.starts_with(root.as_str()))
+        };
+        let ignored = found
+            .ignored
+            .iter()
+            .map(|artifact| artifact.path.shown())
+            .filter(|path| !own(path));
         let paths: Vec<String> = changed.chain(unsafe_entries).chain(ignored).take(20).collect();
         let clean = paths.is_empty() && found.git.is_empty() && found.truncated.is_none();
         let detail = format!(

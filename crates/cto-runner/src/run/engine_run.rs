@@ -1,20 +1,21 @@
 //! Stops 7 to 12: ask the engine what to start, close the cage, start, supervise, and quote what it said.
 
 use std::os::fd::AsFd as _;
-use std::path::PathBuf;
 use std::time::Duration;
 
-use cto_sandbox::{Exited as JailExit, Exports, JailError, PreparedJail, prepare};
-use cto_schema::{
-    EndedBy, Enforcement, EngineObservation, EventType, ForbiddenAttempt, JournalEvent, LimitHit, SchemaId, escape,
-};
+use cto_gateway::{Budget, GatewayOrder};
+use cto_sandbox::{JailError, PreparedJail, prepare};
+use cto_schema::{EndedBy, EngineObservation, EventType, JournalEvent, ModelObservation, TaskContract};
 use serde_json::json;
 
+use super::engine_facts::{enforcement, observation};
+use super::outfit;
+use super::serving::{DUMMY_KEY, Listening, PORT, Serving, Start, marker};
 use super::workspace::Workspace;
 use super::{Halt, Journey, chain};
-use crate::cage::{Cage, Outfit};
-use crate::engine::{EngineOutput, EngineTask};
-use crate::supervise::{Deadlines, Output, Supervised, supervise};
+use crate::cage::Cage;
+use crate::engine::{EngineOutput, EngineTask, Invocation, Keep, ModelEndpoint};
+use crate::supervise::{Companion, Deadlines, Output, Supervised, supervise};
 use crate::watch::Stage;
 
 /// A closed cage in which the engine waits for the word.
@@ -22,6 +23,8 @@ pub(super) struct Caged {
     workspace: Workspace,
     jail: PreparedJail,
     shown: Vec<String>,
+    keep: Vec<Keep>,
+    serving: Option<Serving>,
 }
 
 /// A workspace whose every process is dead.
@@ -31,31 +34,29 @@ pub(super) struct Exited {
 }
 
 impl Journey<'_> {
-    /// Closes the cage and records which bounds hold, before anything of the engine runs.
-    pub(super) fn cage(&mut self, workspace: Workspace) -> Result<Caged, Halt> {
+    /// Closes the cage, records which bounds hold, and opens the model gateway, before anything of the engine runs.
+    pub(super) fn cage(&mut self, mut workspace: Workspace) -> Result<Caged, Halt> {
         let from = self.now();
-        let task = EngineTask {
-            contract: &workspace.contract,
-            case: self.case(),
-            variant: workspace.variant.as_deref(),
-            command: &self.request.command,
-            program: workspace.program.as_ref(),
-            model: None,
-        };
-        let invocation = workspace
-            .engine
-            .invocation(&task)
-            .map_err(|error| Halt::Ignorant(chain(&error)))?;
+        let order = workspace
+            .model
+            .as_ref()
+            .map(|plan| plan.order(budget(&workspace.contract)));
+        let invocation = self.invocation(&workspace, order.as_ref())?;
+        let listen = order.as_ref().map(|_| PORT);
+        let (changes, inputs) = outfit::inputs(&invocation, &workspace.baseline)
+            .map_err(|error| Halt::Ignorant(format!("failed to look at the baseline: {error}")))?;
+        workspace.inputs = inputs;
+        let outfit = outfit::outfit(&invocation, listen);
         let cage = Cage {
             suffix: "engine".to_owned(),
             program: invocation.program,
             env: invocation.env,
-            changes: vec![],
+            changes,
             observe: true,
-            outfit: Outfit::default(),
+            outfit,
         };
         let spec = workspace.plan(self).spec(cage);
-        let jail = match prepare(workspace.provider, &spec, &self.harness.reexec) {
+        let mut jail = match prepare(workspace.provider, &spec, &self.harness.reexec) {
             Ok(jail) => jail,
             Err(error) => return Err(self.bound_refused(&workspace, &error)?),
         };
@@ -65,11 +66,81 @@ impl Journey<'_> {
         self.enforcement = Some(enforcement);
         self.dir.journal(JournalEvent::EngineReady { enforcement_digest })?;
         self.span("cage", from, "ok", workspace.provider.name());
+        let serving = match &order {
+            Some(order) => Some(self.serve(&workspace, order, &mut jail)?),
+            None => None,
+        };
         Ok(Caged {
             workspace,
             jail,
             shown: invocation.shown,
+            keep: invocation.keep,
+            serving,
         })
+    }
+
+    fn invocation(&self, workspace: &Workspace, order: Option<&GatewayOrder>) -> Result<Invocation, Halt> {
+        let runtime = workspace
+            .engine
+            .manifest()
+            .wire
+            .as_ref()
+            .and_then(|wire| wire.runtime_provider.clone());
+        let endpoint = order.and_then(|order| order.routes.first()).map(|route| ModelEndpoint {
+            provider: runtime.unwrap_or_else(|| route.provider.clone()),
+            model: route.model.clone(),
+            base: format!("http://127.0.0.1:{PORT}"),
+            key: DUMMY_KEY.to_owned(),
+        });
+        let task = EngineTask {
+            contract: &workspace.contract,
+            case: self.case(),
+            variant: workspace.variant.as_deref(),
+            command: &self.request.command,
+            program: workspace.program.as_ref(),
+            model: endpoint.as_ref(),
+        };
+        workspace
+            .engine
+            .invocation(&task)
+            .map_err(|error| Halt::Ignorant(chain(&error)))
+    }
+
+    /// Opens the model gateway on the listener that was born in the cage.
+    fn serve(&mut self, workspace: &Workspace, order: &GatewayOrder, jail: &mut PreparedJail) -> Result<Serving, Halt> {
+        let from = self.now();
+        let Some(listener) = jail.take_listener() else {
+            return Err(Halt::Ignorant(
+                "the cage has no listener for the model gateway".to_owned(),
+            ));
+        };
+        match Serving::start(self.harness, order, listener)? {
+            Start::Serving(serving) => {
+                self.span("gateway", from, "ok", "");
+                Ok(serving)
+            }
+            Start::Unavailable(seen) => {
+                let reason = seen
+                    .unavailable
+                    .as_ref()
+                    .map(|end| end.detail.clone())
+                    .unwrap_or_default();
+                self.span("gateway", from, "refused", &reason);
+                self.dir.event(
+                    EventType::BackendGateBlocked,
+                    json!({
+                        "backend": self.request.engine,
+                        "gate": "model-gateway",
+                        "reason": reason,
+                        "mutation_mode": workspace.contract.mutation_mode,
+                        "case_executed": false,
+                    }),
+                )?;
+                self.leave_model_marker(&seen)?;
+                self.seen.model = Some(*seen);
+                Err(Halt::Refused)
+            }
+        }
     }
 
     /// Puts on record that the cage could not be closed; a missing bound is a refusal, anything else is ignorance.
@@ -101,7 +172,13 @@ impl Journey<'_> {
             return Err(Halt::Stopped);
         }
         self.stage(Stage::Engine);
-        let Caged { workspace, jail, shown } = caged;
+        let Caged {
+            workspace,
+            jail,
+            shown,
+            keep,
+            mut serving,
+        } = caged;
         self.dir.journal(JournalEvent::EngineIntent { argv: shown })?;
         let from = self.now();
         let deadlines = deadlines(&workspace);
@@ -111,11 +188,24 @@ impl Journey<'_> {
             started: true,
             ..EngineObservation::default()
         });
-        let supervised = supervise(running, deadlines, self.watch.stop, self.watch.observer)
-            .map_err(|error| Halt::Ignorant(chain(&error)))?;
+        let dir = &mut self.dir;
+        let mut write = |kind, data| dir.event(kind, data).map_err(Halt::from);
+        let mut listening = serving.as_mut().map(|serving| Listening {
+            serving,
+            write: &mut write,
+            failed: None,
+        });
+        let companion = listening.as_mut().map(|listening| listening as &mut dyn Companion);
+        let supervised = supervise(running, deadlines, self.watch.stop, self.watch.observer, companion);
+        let failed = listening.and_then(|listening| listening.failed);
+        let supervised = supervised.map_err(|error| Halt::Ignorant(chain(&error)))?;
         self.span("engine", from, "ok", &self.facts.engine.name.clone());
+        self.end_serving(serving)?;
+        if let Some(halt) = failed {
+            return Err(halt);
+        }
         self.engine_output_bytes = supervised.stdout.total() + supervised.stderr.total();
-        self.record_engine(&workspace, &supervised)?;
+        self.record_engine(&workspace, &supervised, &keep)?;
         let exited = &supervised.exited;
         self.dir.journal(JournalEvent::EngineExited {
             exit_code: exited.code,
@@ -127,13 +217,36 @@ impl Journey<'_> {
         Ok(Exited { workspace, supervised })
     }
 
+    /// Leaves the marker that names a failure of the provider.
+    fn leave_model_marker(&mut self, seen: &ModelObservation) -> Result<(), Halt> {
+        if let Some((name, line)) = marker(seen) {
+            self.dir.write(&format!("backend/{name}"), line.as_bytes())?;
+        }
+        Ok(())
+    }
+
+    /// Ends the gateway, whose engine is dead, and notes what it saw.
+    fn end_serving(&mut self, serving: Option<Serving>) -> Result<(), Halt> {
+        let Some(serving) = serving else { return Ok(()) };
+        let (events, seen) = serving.end();
+        for (kind, data) in events {
+            self.dir.event(kind, data)?;
+        }
+        self.leave_model_marker(&seen)?;
+        self.seen.model = Some(seen);
+        Ok(())
+    }
+
     /// Writes the raw logs, the quoted stream and the refusals; notes what the verdict needs.
-    fn record_engine(&mut self, workspace: &Workspace, supervised: &Supervised) -> Result<(), Halt> {
+    fn record_engine(&mut self, workspace: &Workspace, supervised: &Supervised, keep: &[Keep]) -> Result<(), Halt> {
         let (stdout, stderr) = (supervised.stdout.bytes(), supervised.stderr.bytes());
+        let unread = |error: std::io::Error| Halt::Ignorant(format!("failed to read what the engine left: {error}"));
+        let exports = &supervised.exports;
+        let logs = outfit::logs(exports.workspace.as_fd(), &workspace.engine.manifest().logs).map_err(unread)?;
         let mut normalized = workspace.engine.normalize(&EngineOutput {
             stdout: &stdout,
             stderr: &stderr,
-            logs: &[],
+            logs: &logs,
         });
         let (refusals, forbidden) = supervised.refusals.clone().finish();
         // A result envelope that was cut because we ended the engine is our doing.
@@ -142,17 +255,25 @@ impl Journey<'_> {
         }
         self.seen.engine = Some(observation(
             supervised,
-            normalized.stream,
+            std::mem::take(&mut normalized.stream),
             forbidden,
             workspace.contract.limits.disk_mib,
         ));
-        for (kind, data) in normalized.events.into_iter().chain(refusals) {
+        for (kind, data) in std::mem::take(&mut normalized.events).into_iter().chain(refusals) {
             let data = self.redact_event(data);
             self.dir.event(kind, data)?;
         }
         for (name, bytes) in [("backend/stdout.log", &stdout), ("backend/stderr.log", &stderr)] {
             let (_, findings) = self.dir.write_redacted(name, bytes)?;
             self.seen.secrets.extend(findings);
+        }
+        for kept in outfit::kept(exports.home.as_fd(), keep).map_err(unread)? {
+            let (_, findings) = self.dir.write_redacted(&kept.name, &kept.bytes)?;
+            self.seen.secrets.extend(findings);
+        }
+        for marker in &normalized.markers {
+            let line = format!("{}\n", marker.text);
+            self.dir.write(&format!("backend/{}", marker.name), line.as_bytes())?;
         }
         if self
             .seen
@@ -180,6 +301,14 @@ impl Journey<'_> {
     }
 }
 
+/// Returns what the run may use up of its model; time is bounded by the deadlines.
+fn budget(contract: &TaskContract) -> Budget {
+    Budget {
+        tokens: contract.budget.tokens.map(u64::from),
+        cost_micro_usd: contract.budget.cost_micro_usd.map(u64::from),
+    }
+}
+
 fn deadlines(workspace: &Workspace) -> Deadlines {
     let contract = &workspace.contract;
     let timeouts = &contract.timeouts;
@@ -197,125 +326,6 @@ fn deadlines(workspace: &Workspace) -> Deadlines {
             keep_bytes: output,
             limit_bytes: Some(output),
         },
-    }
-}
-
-fn observation(
-    supervised: &Supervised,
-    stream: cto_schema::StreamFacts,
-    forbidden: Vec<ForbiddenAttempt>,
-    disk_mib: u32,
-) -> EngineObservation {
-    let exited = &supervised.exited;
-    let start_error = exited.exec_failed.map(|errno| {
-        format!(
-            "the engine's program could not be started: {}",
-            std::io::Error::from_raw_os_error(errno)
-        )
-    });
-    EngineObservation {
-        started: start_error.is_none(),
-        start_error,
-        exit_code: exited.code.filter(|_| exited.exec_failed.is_none()),
-        signal: exited.signal,
-        ended_by: supervised.ended_by,
-        survivors: survivors(exited),
-        limits_hit: limits_hit(supervised, disk_mib),
-        stream,
-        masked: masked(&supervised.exports),
-        forbidden,
-        duration_ms: u64::try_from(supervised.duration.as_millis()).unwrap_or(u64::MAX),
-    }
-}
-
-/// Names the covered paths of the target.
-fn masked(exports: &Exports) -> Vec<String> {
-    let shown = |path: &PathBuf| escape(path.as_os_str().as_encoded_bytes(), 400);
-    exports.masked.iter().map(shown).collect()
-}
-
-fn survivors(exited: &JailExit) -> Vec<String> {
-    let mut named: Vec<String> = exited
-        .survivors
-        .iter()
-        .map(|survivor| {
-            format!(
-                "{} ({})",
-                survivor.comm,
-                if survivor.argv.is_empty() { "?" } else { &survivor.argv }
-            )
-        })
-        .collect();
-    let more = exited.survivors_total.saturating_sub(named.len() as u64);
-    if more > 0 {
-        named.push(format!("{more} more"));
-    }
-    named
-}
-
-fn limits_hit(supervised: &Supervised, disk_mib: u32) -> Vec<LimitHit> {
-    let usage = supervised.exited.cgroup;
-    let mut hits = Vec::new();
-    let mut add = |limit: &str, detail: String| {
-        hits.push(LimitHit {
-            limit: limit.to_owned(),
-            detail,
-        });
-    };
-    if usage.oom_kills > 0 {
-        add(
-            "memory",
-            format!("the kernel killed {} processes at the memory limit", usage.oom_kills),
-        );
-    }
-    if usage.process_limit_hits > 0 {
-        add(
-            "processes",
-            format!("{} forks were refused at the process limit", usage.process_limit_hits),
-        );
-    }
-    if supervised.output_exceeded {
-        add(
-            "output",
-            "the engine wrote more output than limits.output_mib".to_owned(),
-        );
-    }
-    let full = supervised
-        .exports
-        .upper
-        .as_ref()
-        .map(|upper| rustix::fs::fstatvfs(upper.as_fd()));
-    let full = full.unwrap_or_else(|| rustix::fs::fstatvfs(supervised.exports.workspace.as_fd()));
-    if let Ok(stat) = full {
-        if stat.f_bavail.saturating_mul(stat.f_frsize) < 64 * 1024 && stat.f_blocks > 0 {
-            add("disk", format!("the workspace is full: {disk_mib} MiB are allowed"));
-        } else if stat.f_files > 0 && stat.f_ffree == 0 {
-            add("files", "the workspace has no room for another file".to_owned());
-        }
-    }
-    hits
-}
-
-/// Translates what the sandbox read back into the document of the bundle.
-pub(crate) fn enforcement(seen: &cto_sandbox::Enforcement) -> Enforcement {
-    let state = |state| match state {
-        cto_sandbox::BoundState::Enforced => cto_schema::BoundState::Enforced,
-        cto_sandbox::BoundState::Weaker => cto_schema::BoundState::Weaker,
-        cto_sandbox::BoundState::Absent => cto_schema::BoundState::Absent,
-    };
-    let bound = |bound: &cto_sandbox::Bound| cto_schema::Bound {
-        name: bound.name.to_owned(),
-        state: state(bound.state),
-        how: escape(bound.how.as_bytes(), 400),
-        read_back: escape(bound.read_back.as_bytes(), 800),
-    };
-    Enforcement {
-        schema: SchemaId::ENFORCEMENT.to_string(),
-        provider: seen.provider.to_owned(),
-        kernel: seen.kernel.clone(),
-        landlock_abi: u32::try_from(seen.landlock_abi).ok().filter(|abi| *abi > 0),
-        workspace: seen.workspace.to_owned(),
-        bounds: seen.bounds.iter().map(bound).collect(),
     }
 }
 

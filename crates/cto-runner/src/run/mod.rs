@@ -2,9 +2,12 @@
 
 mod admit;
 mod collection;
+mod engine_facts;
 mod engine_run;
 mod markers;
 mod open;
+mod outfit;
+mod serving;
 mod target;
 mod verification;
 mod workspace;

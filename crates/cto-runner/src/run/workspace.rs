@@ -8,10 +8,12 @@ use cto_schema::JournalEvent;
 
 use super::admit::Admitted;
 use super::open::unique_part;
+use super::outfit::Inputs;
 use super::{Halt, Journey, chain};
 use crate::baseline::Baseline;
 use crate::cage::CagePlan;
 use crate::engine::{Engine, Installation};
+use crate::model::ModelPlan;
 use crate::settings::WorkspaceKind;
 use crate::toolchains::from_root;
 use crate::watch::Stage;
@@ -28,6 +30,10 @@ pub(super) struct Workspace {
     pub(super) layers: Vec<(PathBuf, PathBuf)>,
     pub(super) toolchains: Vec<PathBuf>,
     pub(super) scratch: Scratch,
+    /// The admitted model and how it is reached; `None` where the engine needs none.
+    pub(super) model: Option<ModelPlan>,
+    /// What the harness put in the workspace for the engine.
+    pub(super) inputs: Inputs,
     /// For private copies that a dropped uid must reach by path, which only the provider `none` needs.
     pub(super) open_scratch: Option<Scratch>,
 }
@@ -119,6 +125,8 @@ impl Journey<'_> {
             kind,
             layers,
             toolchains: self.toolchains(),
+            model: admitted.model,
+            inputs: Inputs::default(),
             scratch: Scratch(scratch),
             open_scratch,
         })

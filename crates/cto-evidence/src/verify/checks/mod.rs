@@ -5,6 +5,7 @@ mod change;
 mod documents;
 mod form;
 mod freshness;
+mod model;
 mod proofs;
 mod readable;
 mod seal;
@@ -50,6 +51,7 @@ pub(super) const CHECKS: &[(&str, CheckFunction)] = &[
     ("verdict", verdict::verdict),
     ("agreement", verdict::agreement),
     ("observations", verdict::observations),
+    ("model", model::model),
     ("proofs", proofs::proofs),
     ("claims", verdict::claims),
     ("no-promotion", verdict::no_promotion),

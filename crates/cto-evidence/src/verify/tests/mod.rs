@@ -60,7 +60,7 @@ fn an_honest_bundle_passes_every_check() {
         .filter(|c| c.state == CheckState::NotApplicable)
         .map(|c| c.name)
         .collect();
-    assert_eq!(skipped, ["approval", "proofs", "ledger"]);
+    assert_eq!(skipped, ["approval", "model", "proofs", "ledger"]);
 }
 
 #[test]

@@ -1,0 +1,256 @@
+//! What an engine finds in its cage, and what of it becomes evidence afterwards.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::Read as _;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Component, Path, PathBuf};
+
+use cto_sandbox::Change;
+use globset::{Glob, GlobSetBuilder};
+use rustix::fs::{Dir, FileType, Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
+
+use crate::baseline::Baseline;
+use crate::cage::Outfit;
+use crate::engine::{Invocation, Keep, LogFile};
+
+/// Most bytes of all log files that a parser reads.
+const MAX_LOG_BYTES: u64 = 32 << 20;
+/// Most entries that are looked at for logs and kept files.
+const MAX_ENTRIES: usize = 20_000;
+/// Nothing in a cage's directories is followed: an engine made them.
+const BENEATH: ResolveFlags = ResolveFlags::BENEATH
+    .union(ResolveFlags::NO_SYMLINKS)
+    .union(ResolveFlags::NO_MAGICLINKS);
+
+/// The first components of what the harness put in the workspace for the engine.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Inputs {
+    /// They are new: what the engine writes there is recorded like a scratch path.
+    pub(super) scratch: Vec<String>,
+    /// They cover something of the baseline, which therefore counts as unchanged.
+    pub(super) covering: Vec<PathBuf>,
+}
+
+/// Returns what the cage gets for an invocation.
+pub(super) fn outfit(invocation: &Invocation, listen: Option<u16>) -> Outfit {
+    let home = invocation.home.iter().map(|file| Change::Content {
+        path: file.path.clone(),
+        mode: file.mode,
+        bytes: file.content.clone(),
+    });
+    Outfit {
+        home: home.collect(),
+        binds: invocation.binds.clone(),
+        masks: invocation.masks.clone(),
+        listen,
+        start_in_root: invocation.workdir_root,
+    }
+}
+
+/// Returns how the engine's inputs come into the workspace: nothing of the target is taken for them.
+pub(super) fn inputs(invocation: &Invocation, baseline: &Baseline) -> std::io::Result<(Vec<Change>, Inputs)> {
+    let first = |path: &Path| match path.components().next() {
+        Some(Component::Normal(name)) => Some(PathBuf::from(name)),
+        _ => None,
+    };
+    let roots: BTreeSet<PathBuf> = invocation
+        .inputs
+        .iter()
+        .filter_map(|input| first(&input.path))
+        .collect();
+    let mut seen = Inputs::default();
+    for root in &roots {
+        if baseline.kind(root.as_os_str().as_bytes())?.is_some() {
+            seen.covering.push(root.clone());
+        } else {
+            seen.scratch.push(format!("{}/", root.display()));
+        }
+    }
+    let removed = roots.into_iter().map(|path| Change::Remove { path });
+    let made = invocation.inputs.iter().map(|input| Change::Content {
+        path: input.path.clone(),
+        mode: 0o644,
+        bytes: input.content.clone(),
+    });
+    Ok((removed.chain(made).collect(), seen))
+}
+
+/// Reads the log files that a manifest names, from a workspace at rest; links are not followed.
+pub(super) fn logs(workspace: BorrowedFd<'_>, globs: &[String]) -> std::io::Result<Vec<LogFile>> {
+    let mut builder = GlobSetBuilder::new();
+    for glob in globs {
+        builder.add(Glob::new(glob).map_err(std::io::Error::other)?);
+    }
+    let wanted = builder.build().map_err(std::io::Error::other)?;
+    let roots: BTreeSet<PathBuf> = globs.iter().filter_map(|glob| fixed_part(glob)).collect();
+    let mut found = Vec::new();
+    let mut left = MAX_LOG_BYTES;
+    for root in roots {
+        for path in files_below(workspace, &root)? {
+            if wanted.is_match(&path) {
+                let bytes = read(workspace, &path, left)?;
+                left = left.saturating_sub(bytes.len() as u64);
+                found.push(LogFile { path, bytes });
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// One kept file: its name below `backend/`, and its bytes.
+pub(super) struct Kept {
+    pub(super) name: String,
+    pub(super) bytes: Vec<u8>,
+}
+
+/// Reads what of the private home is evidence; of a directory, every regular file below.
+pub(super) fn kept(home: BorrowedFd<'_>, keep: &[Keep]) -> std::io::Result<Vec<Kept>> {
+    let mut all = Vec::new();
+    for wanted in keep {
+        let mut left = wanted.max_bytes;
+        for path in files_below(home, &wanted.from)? {
+            let bytes = read(home, &path, left)?;
+            left = left.saturating_sub(bytes.len() as u64);
+            let rest = path.strip_prefix(&wanted.from).unwrap_or(&path);
+            let Some(name) = evidence_name(&wanted.to, rest) else {
+                continue;
+            };
+            all.push(Kept { name, bytes });
+        }
+    }
+    Ok(all)
+}
+
+/// Names of evidence are plain; a file with another name stays behind.
+fn evidence_name(to: &str, rest: &Path) -> Option<String> {
+    let rest = rest.to_str()?;
+    let name = if rest.is_empty() {
+        format!("backend/{to}")
+    } else {
+        format!("backend/{to}/{rest}")
+    };
+    cto_evidence::is_artifact_name(&name).then_some(name)
+}
+
+/// The leading components of a glob without a wildcard.
+fn fixed_part(glob: &str) -> Option<PathBuf> {
+    let fixed = glob.split('/').take_while(|part| !part.contains(['*', '?', '[', '{']));
+    let path: PathBuf = fixed.collect();
+    (!path.as_os_str().is_empty()).then_some(path)
+}
+
+/// Lists regular files at or below a path, sorted; what is not there is an empty list.
+fn files_below(base: BorrowedFd<'_>, path: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let at = match rustix::fs::openat2(base, path, flags, Mode::empty(), BENEATH) {
+        Ok(at) => at,
+        Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::ACCESS) => return Ok(vec![]),
+        Err(errno) => return Err(errno.into()),
+    };
+    let mut found = Vec::new();
+    match FileType::from_raw_mode(rustix::fs::fstat(&at)?.st_mode) {
+        FileType::RegularFile => found.push(path.to_owned()),
+        FileType::Directory => walk(&at, path, &mut found, 0)?,
+        _ => {}
+    }
+    found.sort();
+    Ok(found)
+}
+
+fn walk(directory: &OwnedFd, path: &Path, found: &mut Vec<PathBuf>, depth: usize) -> std::io::Result<()> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let Ok(open) = rustix::fs::openat(directory, ".", flags, Mode::empty()) else {
+        // What its owner closed to itself is no log.
+        return Ok(());
+    };
+    for entry in Dir::read_from(&open)? {
+        let entry = entry?;
+        let name = entry.file_name().to_bytes();
+        if name == b"." || name == b".." || found.len() >= MAX_ENTRIES || depth > 16 {
+            continue;
+        }
+        let name = Path::new(std::ffi::OsStr::from_bytes(name));
+        match entry.file_type() {
+            FileType::RegularFile => found.push(path.join(name)),
+            FileType::Directory => {
+                if let Ok(below) = rustix::fs::openat(&open, name, OFlags::PATH | OFlags::NOFOLLOW, Mode::empty()) {
+                    walk(&below, &path.join(name), found, depth + 1)?;
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Reads at most `limit` bytes of a regular file that is still one.
+fn read(base: BorrowedFd<'_>, path: &Path, limit: u64) -> std::io::Result<Vec<u8>> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let Ok(file) = rustix::fs::openat2(base, path, flags, Mode::empty(), BENEATH) else {
+        return Ok(vec![]);
+    };
+    if FileType::from_raw_mode(rustix::fs::fstat(file.as_fd())?.st_mode) != FileType::RegularFile {
+        return Ok(vec![]);
+    }
+    let mut bytes = Vec::new();
+    File::from(file).take(limit).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn write(path: &Path, bytes: &[u8]) {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::io::Write::write_all(&mut File::create(path).unwrap(), bytes).unwrap();
+    }
+
+    #[test]
+    fn logs_are_regular_files_of_the_workspace_and_links_are_not_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        write(&dir.path().join(".case/x/events/run-1.jsonl"), b"one");
+        write(&dir.path().join(".case/x/events/other.txt"), b"no");
+        write(&dir.path().join("secret"), b"of the host");
+        std::os::unix::fs::symlink("../../../secret", dir.path().join(".case/x/events/run-2.jsonl")).unwrap();
+        std::os::unix::fs::symlink("/etc", dir.path().join(".case/y")).unwrap();
+        let root = File::open(dir.path()).unwrap();
+        let found = logs(root.as_fd(), &[".case/*/events/*.jsonl".to_owned()]).unwrap();
+        let expected = LogFile {
+            path: ".case/x/events/run-1.jsonl".into(),
+            bytes: b"one".to_vec(),
+        };
+        assert_eq!(found, [expected]);
+    }
+
+    #[test]
+    fn what_is_kept_is_capped_and_has_plain_names() {
+        let dir = tempfile::tempdir().unwrap();
+        write(&dir.path().join(".agent/a.json"), b"0123456789");
+        write(&dir.path().join(".agent/b c.json"), b"odd name");
+        write(&dir.path().join(".agent/sub/z.log"), b"zzzz");
+        let root = File::open(dir.path()).unwrap();
+        let keep = [Keep {
+            from: ".agent".into(),
+            to: "agent-data".to_owned(),
+            max_bytes: 22,
+        }];
+        let found = kept(root.as_fd(), &keep).unwrap();
+        let shown: Vec<(&str, usize)> = found
+            .iter()
+            .map(|kept| (kept.name.as_str(), kept.bytes.len()))
+            .collect();
+        assert_eq!(
+            shown,
+            [("backend/agent-data/a.json", 10), ("backend/agent-data/sub/z.log", 4)]
+        );
+        let absent = [Keep {
+            from: "nowhere".into(),
+            ..keep[0].clone()
+        }];
+        assert!(kept(root.as_fd(), &absent).unwrap().is_empty());
+    }
+}
