@@ -34,6 +34,34 @@ pub(crate) fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
+/// Tells whether `CTO_TEST_LACKS` says that this machine lacks something: without a word of it, a lack fails a test.
+///
+/// The words are `overlay` (a kernel below 6.7) and `speed` (an emulated processor).
+pub(crate) fn lacks(what: &str) -> bool {
+    names("CTO_TEST_LACKS", what)
+}
+
+/// Tells whether groups can be made here: by root, and by a user to whom `CTO_TEST_HAS=cgroup` says one is delegated.
+pub(crate) fn has_cgroup() -> bool {
+    is_root() || names("CTO_TEST_HAS", "cgroup")
+}
+
+fn names(variable: &str, what: &str) -> bool {
+    std::env::var(variable).is_ok_and(|words| words.split(' ').any(|word| word == what))
+}
+
+/// Makes a workspace of layers, the topmost first.
+pub(crate) type MakeWorkspace = fn(Vec<PathBuf>) -> Workspace;
+
+/// The kinds of workspace that can be had here, the best first.
+pub(crate) fn workspaces() -> &'static [MakeWorkspace] {
+    const ALL: &[MakeWorkspace] = &[
+        |lowers| Workspace::Overlay { lowers },
+        |sources| Workspace::Copied { sources },
+    ];
+    if lacks("overlay") { &ALL[1..] } else { ALL }
+}
+
 pub(crate) fn reexec() -> Reexec {
     Reexec {
         program: PathBuf::from(env!("CARGO_BIN_EXE_cto-jail-test")),
@@ -83,9 +111,7 @@ impl World {
     pub(crate) fn spec(&self, argv: &[&str]) -> JailSpec {
         JailSpec {
             name: format!("test-{}", marker().replace('.', "-")),
-            workspace: Workspace::Overlay {
-                lowers: vec![self.lower()],
-            },
+            workspace: workspaces()[0](vec![self.lower()]),
             changes: Vec::new(),
             read_only: Vec::new(),
             binds: Vec::new(),
