@@ -3,7 +3,7 @@
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use cto_sandbox::{BoundState, PROVIDERS, ProviderKind};
+use cto_sandbox::{BoundState, JailError, PROVIDERS, ProviderKind, Workspace};
 
 use crate::world::{World, has_cgroup, marker, processes_with, run, run_with, workspaces};
 
@@ -105,5 +105,24 @@ fn memory_is_bounded_and_the_kill_is_counted() {
         // Init is spared, so the end is told.
         assert!(!outcome.exited.init_lost);
         assert!(outcome.exited.cgroup.memory_peak_bytes <= 64 << 20);
+    }
+}
+
+#[test]
+fn a_workspace_too_large_to_copy_is_told_from_a_lost_jail() {
+    if !has_cgroup() {
+        return;
+    }
+    let world = World::new();
+    std::fs::write(world.lower().join("large"), vec![1; 64 << 20]).unwrap();
+    world.give(&world.lower());
+    let mut spec = world.spec(&["/bin/true"]);
+    spec.workspace = Workspace::Copied {
+        sources: vec![world.lower()],
+    };
+    spec.limits.memory_bytes = 16 << 20;
+    match run_with(ProviderKind::Native.provider(), &spec, |_, _| {}) {
+        Err(JailError::Lost { detail }) => assert!(detail.contains("memory limit"), "{detail}"),
+        other => panic!("{:?}", other.err()),
     }
 }
