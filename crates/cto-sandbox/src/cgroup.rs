@@ -132,9 +132,9 @@ impl Cgroup {
                     drop(fs::remove_dir(&group));
                     return None;
                 }
-                // Neither exists everywhere, and neither is what the bound rests on.
+                // It does not exist everywhere. `memory.oom.group` stays off: the kernel would kill init
+                // with the rest, and nobody could tell of the end.
                 drop(put(&group.join("memory.swap.max"), "0"));
-                drop(put(&group.join("memory.oom.group"), "1"));
                 Some(group)
             });
             return Self {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::landlock;
 use crate::protocol::{Facts, Order};
 use crate::readback::ReadBack;
 use crate::seccomp;
@@ -232,7 +233,11 @@ impl Judge<'_> {
         let facts = self.facts;
         let walled =
             facts.landlock_abi > 0 && facts.landlock_status == "FullyEnforced" && facts.landlock_probe != "written";
-        let how = format!("ABI {}, hard requirement", facts.landlock_abi);
+        let mut how = format!("ABI {}, hard requirement", facts.landlock_abi);
+        let left = landlock::not_refused(facts.landlock_abi);
+        if !left.is_empty() {
+            how = format!("{how}; too old to refuse {left}");
+        }
         let read_back = format!("{}; forbidden write: {}", facts.landlock_status, facts.landlock_probe);
         self.holds("landlock", walled, &how, read_back);
         let mode = self.status("Seccomp");

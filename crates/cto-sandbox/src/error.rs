@@ -126,7 +126,23 @@ fn mend(step: &str, errno: Errno) -> String {
         ("reach a source" | "stage a source", Errno::ACCESS | Errno::NOENT) => {
             "the path must exist and be reachable for the harness"
         }
+        (_, Errno::NOSYS) => "use Linux 5.13 or newer",
         _ => "",
     };
     text.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_that_the_kernel_does_not_know_names_the_oldest_kernel_that_works() {
+        let error = JailError::inner(
+            "make the mounts private".to_owned(),
+            Errno::NOSYS.raw_os_error(),
+            String::new(),
+        );
+        assert!(error.to_string().ends_with(": use Linux 5.13 or newer"), "{error}");
+    }
 }

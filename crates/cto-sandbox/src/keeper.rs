@@ -88,16 +88,27 @@ impl Keeper {
                 frame: Report::Refused { step, errno, detail },
                 ..
             })) => Err(JailError::inner(step, errno, detail)),
-            Ok(Some(received)) => Ok(received),
-            Ok(None) => Err(JailError::Lost {
+            Ok(
+                None
+                | Some(Received {
+                    frame: Report::Empty { .. },
+                    ..
+                }),
+            ) => Err(JailError::Lost {
                 detail: self.last_words(),
             }),
+            Ok(Some(received)) => Ok(received),
             Err(errno) => Err(JailError::kernel("read the report of the jail")(errno)),
         }
     }
 
     /// What the inner stage, or bubblewrap, wrote to its standard error.
     fn last_words(&self) -> String {
+        if self.cgroup.usage().oom_kills > 0 {
+            return "the kernel killed it at the memory limit, which a copied workspace counts against; \
+                    raise the limit above the size of the repository"
+                .to_owned();
+        }
         let mut buffer = [0; 1024];
         // An open pipe without content ends the wait too: there is nothing to hear.
         readable(self.stderr.as_fd(), Instant::now() + Duration::from_millis(200));

@@ -25,6 +25,24 @@ pub(crate) enum LandlockError {
     Partial,
 }
 
+/// What a domain cannot refuse before a certain ABI. TCP is not here: no domain of ours handles it.
+const SINCE: [(i32, &str); 4] = [
+    (3, "truncation"),
+    (5, "device ioctls"),
+    (6, "signals and abstract sockets"),
+    (9, "path-name sockets"),
+];
+
+/// Names what a domain of this ABI leaves to the other bounds; empty on the newest kernel.
+pub(crate) fn not_refused(abi: i32) -> String {
+    let names: Vec<_> = SINCE
+        .iter()
+        .filter(|(since, _)| abi < *since)
+        .map(|(_, name)| *name)
+        .collect();
+    names.join(", ")
+}
+
 /// Restricts the calling thread for good; returns the ABI and what the kernel made of it.
 ///
 /// Each path is writable below: wholly, or only where something already exists.
@@ -68,4 +86,16 @@ fn allow(rules: RulesetCreated, path: &Path, access: BitFlags<AccessFs>) -> Resu
         source,
     })?;
     Ok(rules.add_rule(PathBeneath::new(descriptor, access))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::not_refused;
+
+    #[test]
+    fn an_older_kernel_is_named_by_what_it_leaves_open() {
+        assert_eq!(not_refused(9), "");
+        assert_eq!(not_refused(6), "path-name sockets");
+        assert!(not_refused(2).starts_with("truncation, device ioctls, "));
+    }
 }

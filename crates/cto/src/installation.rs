@@ -93,9 +93,8 @@ pub(crate) fn open(global: &Global) -> Result<Harness, CommandError> {
     let (settings, _) = read_settings(global, &home)?;
     let git = match &settings.git {
         Some(program) => Git::at(program.clone()),
-        None => Git::find().map_err(|error| {
-            CommandError::failed(&error).hint("install git 2.40 or newer (Debian: apt-get install git)")
-        })?,
+        None => Git::find()
+            .map_err(|error| CommandError::failed(&error).hint("install git 2.40 or newer (Debian has it since 13)"))?,
     };
     let (present, endpoints) = variables(&settings);
     let harness = Harness::new(home, settings, git, gates(), secrets())

@@ -84,7 +84,11 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = format!("failed to {error}");
     let mut next = error.source();
     while let Some(cause) = next {
-        text = format!("{text}: {cause}");
+        let cause_text = cause.to_string();
+        // Some errors repeat their source in their own text.
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
         next = cause.source();
     }
     cto_schema::escape(text.as_bytes(), 2000)

@@ -3,21 +3,17 @@
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use cto_sandbox::{BoundState, PROVIDERS, ProviderKind, Workspace};
+use cto_sandbox::{BoundState, JailError, PROVIDERS, ProviderKind, Workspace};
 
-use crate::world::{World, is_root, marker, processes_with, run, run_with};
+use crate::world::{World, has_cgroup, marker, processes_with, run, run_with, workspaces};
 
 #[test]
 fn a_full_workspace_says_so_and_grows_no_further() {
-    for workspace in ["overlay", "copied"] {
+    for workspace in workspaces() {
         let world = World::new();
         let mut spec = world.shell("head -c 20000000 /dev/zero > big");
         spec.limits.disk_bytes = 2 << 20;
-        if workspace == "copied" {
-            spec.workspace = Workspace::Copied {
-                sources: vec![world.lower()],
-            };
-        }
+        spec.workspace = workspace(vec![world.lower()]);
         let outcome = run(ProviderKind::Native.provider(), &spec);
         assert_ne!(outcome.exited.code, Some(0));
         assert!(outcome.stderr.contains("No space left"), "{}", outcome.stderr);
@@ -66,12 +62,14 @@ fn a_fork_bomb_meets_its_bound() {
         let word = marker();
         let mut spec = world.shell(&format!("for i in $(seq 200); do sleep {word} & done"));
         spec.limits.processes = 40;
+        // Where nothing counts the refused forks, all there is to do is to watch for a while.
+        let patience = Duration::from_secs(if has_cgroup() { 15 } else { 1 });
         let start = Instant::now();
         let (mut most, mut killed) = (0, false);
         let outcome = run_with(*provider, &spec, |jail, _| {
             most = most.max(processes_with(&word).len());
             let hit = jail.usage().process_limit_hits > 0;
-            if !killed && (hit || start.elapsed() > Duration::from_secs(1)) {
+            if !killed && (hit || start.elapsed() > patience) {
                 jail.kill().unwrap();
                 killed = true;
             }
@@ -79,7 +77,7 @@ fn a_fork_bomb_meets_its_bound() {
         .unwrap();
         assert!(most <= 40, "{}: {most}", provider.name());
         let bound = outcome.enforcement.bound("process_limit").unwrap();
-        if is_root() {
+        if has_cgroup() {
             assert_eq!(bound.state, BoundState::Enforced);
             assert!(outcome.exited.cgroup.process_limit_hits > 0, "{}", provider.name());
         } else {
@@ -90,7 +88,7 @@ fn a_fork_bomb_meets_its_bound() {
 
 #[test]
 fn memory_is_bounded_and_the_kill_is_counted() {
-    if !is_root() {
+    if !has_cgroup() {
         return;
     }
     for provider in PROVIDERS {
@@ -107,5 +105,24 @@ fn memory_is_bounded_and_the_kill_is_counted() {
         // Init is spared, so the end is told.
         assert!(!outcome.exited.init_lost);
         assert!(outcome.exited.cgroup.memory_peak_bytes <= 64 << 20);
+    }
+}
+
+#[test]
+fn a_workspace_too_large_to_copy_is_told_from_a_lost_jail() {
+    if !has_cgroup() {
+        return;
+    }
+    let world = World::new();
+    std::fs::write(world.lower().join("large"), vec![1; 64 << 20]).unwrap();
+    world.give(&world.lower());
+    let mut spec = world.spec(&["/bin/true"]);
+    spec.workspace = Workspace::Copied {
+        sources: vec![world.lower()],
+    };
+    spec.limits.memory_bytes = 16 << 20;
+    match run_with(ProviderKind::Native.provider(), &spec, |_, _| {}) {
+        Err(JailError::Lost { detail }) => assert!(detail.contains("memory limit"), "{detail}"),
+        other => panic!("{:?}", other.err()),
     }
 }

@@ -14,7 +14,7 @@ use cto_sandbox::{
 };
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE_S: u64 = 20;
 
 /// A directory with a small tree that the engine owns.
 pub(crate) struct World {
@@ -32,6 +32,34 @@ pub(crate) struct Outcome {
 
 pub(crate) fn is_root() -> bool {
     rustix::process::geteuid().is_root()
+}
+
+/// Tells whether `CTO_TEST_LACKS` says that this machine lacks something: without a word of it, a lack fails a test.
+///
+/// The words are `overlay` (a kernel below 6.7) and `speed` (an emulated processor).
+pub(crate) fn lacks(what: &str) -> bool {
+    names("CTO_TEST_LACKS", what)
+}
+
+/// Tells whether groups can be made here: by root, and by a user to whom `CTO_TEST_HAS=cgroup` says one is delegated.
+pub(crate) fn has_cgroup() -> bool {
+    is_root() || names("CTO_TEST_HAS", "cgroup")
+}
+
+fn names(variable: &str, what: &str) -> bool {
+    std::env::var(variable).is_ok_and(|words| words.split(' ').any(|word| word == what))
+}
+
+/// Makes a workspace of layers, the topmost first.
+pub(crate) type MakeWorkspace = fn(Vec<PathBuf>) -> Workspace;
+
+/// The kinds of workspace that can be had here, the best first.
+pub(crate) fn workspaces() -> &'static [MakeWorkspace] {
+    const ALL: &[MakeWorkspace] = &[
+        |lowers| Workspace::Overlay { lowers },
+        |sources| Workspace::Copied { sources },
+    ];
+    if lacks("overlay") { &ALL[1..] } else { ALL }
 }
 
 pub(crate) fn reexec() -> Reexec {
@@ -83,9 +111,7 @@ impl World {
     pub(crate) fn spec(&self, argv: &[&str]) -> JailSpec {
         JailSpec {
             name: format!("test-{}", marker().replace('.', "-")),
-            workspace: Workspace::Overlay {
-                lowers: vec![self.lower()],
-            },
+            workspace: workspaces()[0](vec![self.lower()]),
             changes: Vec::new(),
             home: Vec::new(),
             read_only: Vec::new(),
@@ -99,7 +125,8 @@ impl World {
             ],
             limits: Limits {
                 memory_bytes: 512 << 20,
-                survivor_grace_ms: 100,
+                // On an emulated processor a shell takes longer than that to end.
+                survivor_grace_ms: if lacks("speed") { 1000 } else { 100 },
                 ..Limits::default()
             },
             engine_uid: None,
@@ -128,7 +155,7 @@ pub(crate) fn run_with(
 ) -> Result<Outcome, JailError> {
     let mut jail = prepare(provider, spec, &reexec())?.start()?;
     let enforcement = jail.enforcement().clone();
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + Duration::from_secs(if lacks("speed") { 10 * PATIENCE_S } else { PATIENCE_S });
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
     let mut observations = Vec::new();
     let mut ended = false;
