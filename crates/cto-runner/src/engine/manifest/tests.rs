@@ -434,3 +434,21 @@ fn real_failures_of_a_provider_are_known() {
         assert_eq!(seen.markers.len(), 1, "{name}: {:?}", seen.markers);
     }
 }
+
+#[test]
+fn the_example_of_the_guide_is_a_manifest() {
+    let guide = include_str!("../../../../../docs/guides/an-engine.md");
+    let example = guide.split("```yaml\n").nth(1).unwrap().split("```").next().unwrap();
+    let engine = read_manifest(example.as_bytes(), "guide").unwrap();
+    let invocation = invoke(&engine, &contract(), &endpoint("m")).unwrap();
+    assert_eq!(argv(&invocation)[1..4], ["--headless", "--model", "m"]);
+    let good = b"{\"type\":\"text\",\"text\":\"x\"}\n{\"type\":\"done\",\"ok\":true}\n";
+    let bad = b"{\"type\":\"done\",\"ok\":false}\n";
+    for (stdout, expected) in [(&good[..], true), (&bad[..], false)] {
+        let output = EngineOutput {
+            stdout,
+            ..EngineOutput::default()
+        };
+        assert_eq!(engine.normalize(&output).stream.claims_success, expected);
+    }
+}
