@@ -10,9 +10,9 @@ use crate::blocker::BlockerCode;
 /// An engine manifest, a YAML file. `cto engines` lists the embedded ones; `harness.yaml` registers more.
 ///
 /// Texts named *template* may hold `{program}`, `{model}`, `{key}`, `{base_url}`, `{home}`, `{workspace}`,
-/// `{provider}`, `{prompt}` and `{title}`; `{{` and `}}` stand for braces. An unknown placeholder is an error. All but
-/// `{prompt}` and `{title}` are of letters, digits and `. _ - : / @ +`, so that they need no quoting; these two may
-/// only be a whole argument, a whole variable, or a whole file.
+/// `{provider}`, `{prompt}` and `{title}`. An unknown name is an error; braces around anything but a lower-case name
+/// are text, as JSON and TOML need them. All values but `{prompt}` and `{title}` are of letters, digits and
+/// `. _ - : / @ +`, so that they need no quoting; these two may only be a whole argument, variable or file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EngineDocument {

@@ -14,7 +14,7 @@ use super::serving::{DUMMY_KEY, Listening, PORT, Serving, Start, marker};
 use super::workspace::Workspace;
 use super::{Halt, Journey, chain};
 use crate::cage::Cage;
-use crate::engine::{EngineOutput, EngineTask, Invocation, Keep, ModelEndpoint};
+use crate::engine::{EngineOutput, EngineTask, Invocation, Keep, ModelEndpoint, collect_logs};
 use crate::supervise::{Companion, Deadlines, Output, Supervised, supervise};
 use crate::watch::Stage;
 
@@ -242,11 +242,10 @@ impl Journey<'_> {
         let (stdout, stderr) = (supervised.stdout.bytes(), supervised.stderr.bytes());
         let unread = |error: std::io::Error| Halt::Ignorant(format!("failed to read what the engine left: {error}"));
         let exports = &supervised.exports;
-        let logs = outfit::logs(exports.workspace.as_fd(), &workspace.engine.manifest().logs).map_err(unread)?;
         let mut normalized = workspace.engine.normalize(&EngineOutput {
             stdout: &stdout,
             stderr: &stderr,
-            logs: &logs,
+            logs: &collect_logs(exports.workspace.as_fd(), &workspace.engine.manifest().logs),
         });
         let (refusals, forbidden) = supervised.refusals.clone().finish();
         // A result envelope that was cut because we ended the engine is our doing.

@@ -8,17 +8,14 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Component, Path, PathBuf};
 
 use cto_sandbox::Change;
-use globset::{Glob, GlobSetBuilder};
 use rustix::fs::{Dir, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
 use crate::baseline::Baseline;
 use crate::cage::Outfit;
-use crate::engine::{Invocation, Keep, LogFile};
+use crate::engine::{Invocation, Keep};
 
-/// Most bytes of all log files that a parser reads.
-const MAX_LOG_BYTES: u64 = 32 << 20;
-/// Most entries that are looked at for logs and kept files.
+/// Most entries that are looked at for kept files.
 const MAX_ENTRIES: usize = 20_000;
 /// Nothing in a cage's directories is followed: an engine made them.
 const BENEATH: ResolveFlags = ResolveFlags::BENEATH
@@ -78,28 +75,6 @@ pub(super) fn inputs(invocation: &Invocation, baseline: &Baseline) -> std::io::R
     Ok((removed.chain(made).collect(), seen))
 }
 
-/// Reads the log files that a manifest names, from a workspace at rest; links are not followed.
-pub(super) fn logs(workspace: BorrowedFd<'_>, globs: &[String]) -> std::io::Result<Vec<LogFile>> {
-    let mut builder = GlobSetBuilder::new();
-    for glob in globs {
-        builder.add(Glob::new(glob).map_err(std::io::Error::other)?);
-    }
-    let wanted = builder.build().map_err(std::io::Error::other)?;
-    let roots: BTreeSet<PathBuf> = globs.iter().filter_map(|glob| fixed_part(glob)).collect();
-    let mut found = Vec::new();
-    let mut left = MAX_LOG_BYTES;
-    for root in roots {
-        for path in files_below(workspace, &root)? {
-            if wanted.is_match(&path) {
-                let bytes = read(workspace, &path, left)?;
-                left = left.saturating_sub(bytes.len() as u64);
-                found.push(LogFile { path, bytes });
-            }
-        }
-    }
-    Ok(found)
-}
-
 /// One kept file: its name below `backend/`, and its bytes.
 pub(super) struct Kept {
     pub(super) name: String,
@@ -133,13 +108,6 @@ fn evidence_name(to: &str, rest: &Path) -> Option<String> {
         format!("backend/{to}/{rest}")
     };
     cto_evidence::is_artifact_name(&name).then_some(name)
-}
-
-/// The leading components of a glob without a wildcard.
-fn fixed_part(glob: &str) -> Option<PathBuf> {
-    let fixed = glob.split('/').take_while(|part| !part.contains(['*', '?', '[', '{']));
-    let path: PathBuf = fixed.collect();
-    (!path.as_os_str().is_empty()).then_some(path)
 }
 
 /// Lists regular files at or below a path, sorted; what is not there is an empty list.
@@ -210,28 +178,14 @@ mod tests {
     }
 
     #[test]
-    fn logs_are_regular_files_of_the_workspace_and_links_are_not_followed() {
-        let dir = tempfile::tempdir().unwrap();
-        write(&dir.path().join(".case/x/events/run-1.jsonl"), b"one");
-        write(&dir.path().join(".case/x/events/other.txt"), b"no");
-        write(&dir.path().join("secret"), b"of the host");
-        std::os::unix::fs::symlink("../../../secret", dir.path().join(".case/x/events/run-2.jsonl")).unwrap();
-        std::os::unix::fs::symlink("/etc", dir.path().join(".case/y")).unwrap();
-        let root = File::open(dir.path()).unwrap();
-        let found = logs(root.as_fd(), &[".case/*/events/*.jsonl".to_owned()]).unwrap();
-        let expected = LogFile {
-            path: ".case/x/events/run-1.jsonl".into(),
-            bytes: b"one".to_vec(),
-        };
-        assert_eq!(found, [expected]);
-    }
-
-    #[test]
-    fn what_is_kept_is_capped_and_has_plain_names() {
+    fn what_is_kept_is_capped_has_plain_names_and_is_no_link() {
         let dir = tempfile::tempdir().unwrap();
         write(&dir.path().join(".agent/a.json"), b"0123456789");
         write(&dir.path().join(".agent/b c.json"), b"odd name");
         write(&dir.path().join(".agent/sub/z.log"), b"zzzz");
+        write(&dir.path().join("secret"), b"of the host");
+        std::os::unix::fs::symlink("../secret", dir.path().join(".agent/link.json")).unwrap();
+        std::os::unix::fs::symlink("/etc", dir.path().join(".agent/etc")).unwrap();
         let root = File::open(dir.path()).unwrap();
         let keep = [Keep {
             from: ".agent".into(),

@@ -522,3 +522,47 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn real_case_runs_that_went_wrong_are_told_apart() {
+    let rejected = read_as(EngineParser::Case, include_bytes!("samples/case.reject.jsonl")).stream;
+    assert!(
+        rejected
+            .reviewer_rejection
+            .is_some_and(|text| text.contains("not good enough"))
+    );
+    assert!(rejected.failure.is_none() && rejected.protocol_error.is_none());
+    for lost in [
+        &include_bytes!("samples/case.no-envelope.jsonl")[..],
+        &include_bytes!("samples/case.provider-500.jsonl")[..],
+    ] {
+        let facts = read_as(EngineParser::Case, lost).stream;
+        assert_eq!(
+            facts.protocol_error.as_deref(),
+            Some("AGENT_RESULT start delimiter not found")
+        );
+        assert!(facts.final_event_seen && facts.reviewer_rejection.is_none());
+    }
+}
+
+#[test]
+fn case_quotes_its_human_lines_beside_its_log() {
+    let logs = [LogFile {
+        path: PathBuf::from(".case/cto-task/events/run-d50338d5-b207-4a07-a81b-fe7b11701be6.jsonl"),
+        bytes: include_bytes!("samples/case.jsonl").to_vec(),
+    }];
+    let output = EngineOutput {
+        stdout: include_bytes!("samples/case.stdout.txt"),
+        stderr: include_bytes!("samples/case.stderr.jsonl"),
+        logs: &logs,
+    };
+    let normalized = read(&description(EngineParser::Case), &output);
+    assert!(normalized.stream.claims_success);
+    let said = |text: &str| {
+        normalized
+            .events
+            .iter()
+            .any(|(_, data)| data.to_string().contains(text))
+    };
+    assert!(said("Pipeline completed successfully.") && said("\"phase\":\"review\""));
+}

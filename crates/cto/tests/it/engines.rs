@@ -1,0 +1,115 @@
+//! Engines that are manifests, through the whole program.
+
+use serde_json::Value;
+
+use crate::support::{Installation, write};
+
+/// An agent without a line of Rust: the fix of the slugify case as one Python statement.
+const MANIFEST: &str = r##"
+schema: cto/engine/1.0
+name: my-agent
+summary: an agent for tests
+find: {}
+argv:
+  - -c
+  - |
+    open('strings.py', 'w').write('''import re
+
+
+    def slugify(text):
+        return re.sub("[^a-z0-9]+", "-", text.lower()).strip("-")
+    ''')
+    print("working\ndone")
+  - "{prompt}"
+stream:
+  parser: lines
+  final_event: done
+"##;
+
+fn installation(manifest: &str) -> Installation {
+    let installation = Installation::new();
+    let path = installation.dir.path().join("engine.yaml");
+    write(&path, manifest.as_bytes());
+    std::fs::create_dir_all(installation.home()).unwrap();
+    let settings = format!(
+        "engines: {{my-agent: {{manifest: {}, program: /usr/bin/python3}}}}\n",
+        path.display()
+    );
+    write(&installation.home().join("harness.yaml"), settings.as_bytes());
+    installation
+}
+
+fn run(installation: &Installation, gates: &[(&str, &str)]) -> (i32, Value) {
+    let mut command = installation.command();
+    command.envs(gates.iter().copied());
+    command.args(["--json", "run", "r1-string-slugify", "--engine", "my-agent"]);
+    let output = command.output().unwrap();
+    let value = serde_json::from_slice(&output.stdout);
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    (
+        output.status.code().unwrap(),
+        value.unwrap_or_else(|_| panic!("{error}")),
+    )
+}
+
+const GATES: [(&str, &str); 2] = [("CTO_HARNESS_ALLOW_MY_AGENT", "1"), ("CTO_HARNESS_MY_AGENT_STAGE", "2")];
+
+#[test]
+fn an_engine_that_is_only_a_manifest_passes_a_case() {
+    let installation = installation(MANIFEST);
+    let (exit, report) = run(&installation, &GATES);
+    assert_eq!(exit, 0, "{report:#}");
+    let quoted = installation.events(&report);
+    assert!(
+        quoted
+            .iter()
+            .any(|event| event["type"] == "engine.message" && event["data"]["text"] == "done")
+    );
+}
+
+#[test]
+fn an_engine_that_never_says_that_it_is_done_fails() {
+    let installation = installation(&MANIFEST.replace("final_event: done", "final_event: finished"));
+    let (exit, report) = run(&installation, &GATES);
+    assert_eq!(exit, 1, "{report:#}");
+    assert!(report.to_string().contains("missing_required_event"));
+}
+
+#[test]
+fn a_manifest_is_denied_until_both_gates_say_otherwise() {
+    let installation = installation(MANIFEST);
+    for gates in [&GATES[..0], &GATES[..1], &GATES[1..]] {
+        let (exit, report) = run(&installation, gates);
+        assert_eq!(exit, 3, "{gates:?}: {report:#}");
+        assert!(report.to_string().contains("gate_missing"));
+    }
+}
+
+#[test]
+fn a_manifest_with_a_slip_is_a_usage_error_that_names_it() {
+    let installation = installation(&MANIFEST.replace("argv:", "args:"));
+    let output = installation.cto(&["engines"]);
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    assert!(
+        text.contains("engine.yaml") && text.contains("did you mean 'argv'"),
+        "{text}"
+    );
+}
+
+#[test]
+fn the_list_says_where_each_engine_is_and_what_comes_next() {
+    let installation = installation(MANIFEST);
+    let (_, list) = installation.json(&["engines"]);
+    let engines = list["engines"].as_array().unwrap();
+    let named = |name: &str| engines.iter().find(|engine| engine["name"] == name).unwrap();
+    assert_eq!(named("fake")["program"]["state"], "not_needed");
+    assert_eq!(named("codex")["program"]["state"], "missing");
+    assert_eq!(named("codex")["wire"]["dialects"][0], "responses");
+    let own = named("my-agent");
+    assert_eq!(
+        (&own["program"]["state"], &own["program"]["how"]),
+        (&"found".into(), &"harness.yaml".into())
+    );
+    assert_eq!(own["next"].as_array().unwrap().len(), 2);
+}
