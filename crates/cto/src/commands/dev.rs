@@ -91,14 +91,15 @@ fn announce(address: SocketAddr, admissions: &[PathBuf], output: &Output) {
         }));
         return;
     }
-    let mut text = format!("# A scripted model listens on http://{address} until Ctrl-C.\n");
+    output.print(&format!(
+        "# A scripted model listens on http://{address} until Ctrl-C.\n"
+    ));
     for (index, engine) in ENGINES.iter().enumerate() {
-        text.push_str(&format!("\n# {engine}\n"));
-        for (name, value) in lines(index, engine) {
-            text.push_str(&format!("export {name}={}\n", quoted(&value)));
-        }
+        let exports = lines(index, engine)
+            .into_iter()
+            .map(|(name, value)| format!("export {name}={}\n", quoted(&value)));
+        output.print(&format!("\n# {engine}\n{}", exports.collect::<String>()));
     }
-    output.print(&text);
 }
 
 /// Quotes a value for a shell.
@@ -112,13 +113,15 @@ fn quoted(value: &str) -> String {
 
 /// Returns one line about a request, for people.
 fn line(request: &SeenRequest) -> String {
-    let mut line = format!("{} {} {}", request.number, request.method, request.path);
-    if let Some(model) = &request.model {
-        line.push_str(&format!(" model={model} results={}", request.results));
-    }
-    if let Some(fault) = request.fault {
-        line.push_str(&format!(" fault={fault}"));
-    }
-    line.push_str(&format!(" -> {}", request.status));
+    let what = request.model.as_ref().map_or_else(String::new, |model| {
+        format!(" model={model} results={}", request.results)
+    });
+    let fault = request
+        .fault
+        .map_or_else(String::new, |fault| format!(" fault={fault}"));
+    let line = format!(
+        "{} {} {}{what}{fault} -> {}",
+        request.number, request.method, request.path, request.status
+    );
     escape(line.as_bytes(), 400)
 }

@@ -8,6 +8,7 @@
 )]
 
 mod bad_input;
+mod dev;
 mod evidence;
 mod hostile;
 mod layers;

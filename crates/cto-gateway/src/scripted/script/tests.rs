@@ -10,6 +10,7 @@ use super::{Script, ScriptError, cases, choose};
 use crate::Dialect;
 use crate::scripted::answer::{Answer, ToolInput};
 use crate::scripted::call::Call;
+use crate::scripted::{ScriptedModel, ScriptedOptions};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../cases")
@@ -259,6 +260,36 @@ fn the_other_scripts_do_what_their_names_say() {
     let asked = &commands("ask-model")[0];
     assert!(asked.contains("127.0.0.1:8080") && asked.contains("\"model\":\"another-model\""));
     assert_eq!(commands("ask-model").len(), 1 + commands("fix").len());
+}
+
+#[test]
+fn another_model_is_really_asked_with_curl_or_without() {
+    let model = ScriptedModel::start(ScriptedOptions::default()).unwrap();
+    let mut call = call(
+        "",
+        "r1-string-slugify",
+        &[],
+        &json!([shell("bash", "command", "string")]),
+    );
+    call.host = model.address().to_string();
+    let asked = arguments(&answer(&call, "ask-model"))["command"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    // A shell for which there is no curl.
+    let bare = tempfile::tempdir().unwrap();
+    for program in ["bash", "cat"] {
+        std::os::unix::fs::symlink(Path::new("/bin").join(program), bare.path().join(program)).unwrap();
+    }
+    for path in [
+        "/usr/local/bin:/usr/bin:/bin".to_owned(),
+        bare.path().display().to_string(),
+    ] {
+        let command = format!("PATH={path}; {asked}");
+        let heard = bash(bare.path(), &command);
+        assert!(heard.contains("\"model\":\"another-model\""), "{path}: {heard}");
+    }
+    assert_eq!(model.stop().len(), 2);
 }
 
 #[test]
