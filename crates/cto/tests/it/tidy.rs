@@ -50,8 +50,8 @@ const BANNED: &[&str] = &[
     "reqwest",
 ];
 
-/// Ten per cent above the number of packages in the lock file when this was written.
-const MOST_PACKAGES: usize = 170;
+/// A few more than there are now; the last rise was for the HTTP and TLS of the gateway (35 packages).
+const MOST_PACKAGES: usize = 210;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
