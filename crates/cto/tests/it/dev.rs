@@ -74,6 +74,8 @@ fn a_scripted_model_is_served_until_it_is_interrupted() {
     );
     let address = document["address"].as_str().unwrap();
     assert!(address.starts_with("127.0.0.1:"));
+    assert_eq!(document["credential_variable"], "CTO_SCRIPTED_KEY");
+    assert!(!document.to_string().contains("test-key"));
     let engine = &document["engines"]["codex"];
     assert_eq!(engine["CTO_HARNESS_ALLOW_CODEX"], "1");
     assert_eq!(

@@ -2,6 +2,7 @@
 
 use super::client::post;
 use super::requests::{PROMPT, conversation, first};
+use super::streams::said;
 use super::{PATHS, plain};
 
 #[test]
@@ -17,7 +18,7 @@ fn equal_requests_have_equal_answers_on_any_server() {
 }
 
 #[test]
-fn sixty_four_runs_side_by_side_do_not_mix() {
+fn sixty_four_streams_side_by_side_do_not_mix() {
     let model = plain();
     let address = model.address();
     let run = |number: usize| {
@@ -31,9 +32,10 @@ fn sixty_four_runs_side_by_side_do_not_mix() {
             format!("cat > {file}"),
             format!("Changed {file}."),
         ] {
-            let body = conversation(path, "scripted-fix", false, &prompt, &results);
-            let reply = post(address, path, &body);
-            assert!(reply.text().contains(&wanted), "{number}: {}", reply.text());
+            let body = conversation(path, "scripted-fix", true, &prompt, &results);
+            let said = said(path, &post(address, path, &body));
+            let done = said.calls.first().map_or(&said.text, |(_, _, input)| input);
+            assert!(done.contains(&wanted), "{number}: {said:?}");
             results.push("done".to_owned());
         }
     };
