@@ -90,25 +90,34 @@ fn every_case_of_the_repository_has_its_solution() {
 #[test]
 fn the_plain_fix_solves_every_case_in_a_real_shell() {
     for solution in cases::solutions() {
-        for prompt in [&solution.case_id, &solution.title, &solution.task] {
-            let directory = tempfile::tempdir().unwrap();
-            copy(&root().join(&solution.case_id).join("fixture"), directory.path());
-            let prompt = format!("Do this:\n   {}", prompt.replace(' ', "\n    "));
-            let tools = json!([shell("bash", "command", "string")]);
-            let mut results: Vec<String> = vec![];
-            let last = loop {
-                let heard: Vec<&str> = results.iter().map(String::as_str).collect();
-                let answer = answer(&call("", &prompt, &heard, &tools), "fix");
-                if answer.calls.is_empty() {
-                    break answer.text.unwrap();
-                }
-                results.push(bash(directory.path(), arguments(&answer)["command"].as_str().unwrap()));
-                assert!(results.len() < 5);
-            };
-            assert_eq!(results.len(), 2);
-            assert!(last.contains(&solution.title), "{last}");
-            for (path, content) in &solution.reference_edit {
-                assert_eq!(&fs::read_to_string(directory.path().join(path)).unwrap(), content);
+        let directory = tempfile::tempdir().unwrap();
+        copy(&root().join(&solution.case_id).join("fixture"), directory.path());
+        let tools = json!([shell("bash", "command", "string")]);
+        let mut results: Vec<String> = vec![];
+        let last = loop {
+            let heard: Vec<&str> = results.iter().map(String::as_str).collect();
+            let answer = answer(&call("", &solution.title, &heard, &tools), "fix");
+            if answer.calls.is_empty() {
+                break answer.text.unwrap();
+            }
+            results.push(bash(directory.path(), arguments(&answer)["command"].as_str().unwrap()));
+            assert!(results.len() < 5);
+        };
+        assert_eq!(results.len(), 2);
+        assert!(last.contains(&solution.title), "{last}");
+        for (path, content) in &solution.reference_edit {
+            assert_eq!(&fs::read_to_string(directory.path().join(path)).unwrap(), content);
+        }
+    }
+}
+
+#[test]
+fn a_case_is_found_by_its_id_its_title_or_its_task_however_they_are_wrapped() {
+    for solution in cases::solutions() {
+        for mark in [&solution.case_id, &solution.title, &solution.task] {
+            let prompt = format!("Do this:\n   {}", mark.replace(' ', "\n    "));
+            for texts in [["", &prompt], [&prompt, "r1-none"]] {
+                assert_eq!(cases::find(&texts).unwrap().case_id, solution.case_id, "{mark}");
             }
         }
     }
