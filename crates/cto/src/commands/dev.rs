@@ -21,6 +21,9 @@ use crate::output::{Exit, Output};
 /// Longest script file that is read at all; the reader's own limit is lower and says so.
 const MAX_BYTES: u64 = 2 << 20;
 
+/// The variable from which a run takes the key of a scripted model.
+const KEY_VARIABLE: &str = "CTO_SCRIPTED_KEY";
+
 pub(super) fn dev(action: &DevAction, output: &Output) -> Result<Exit, CommandError> {
     match action {
         DevAction::ScriptedModel(args) => scripted_model(args, output),
@@ -42,7 +45,8 @@ fn scripted_model(args: &ScriptedModelArgs, output: &Output) -> Result<Exit, Com
     };
     let stop = Stop::new().and_then(|stop| stop.on_signals().map(|()| stop));
     let stop = stop.map_err(|error| CommandError::failed(&error))?;
-    let ready = |address| announce(address, &admissions, output);
+    let key = args.require_key.is_some().then_some(KEY_VARIABLE);
+    let ready = |address| announce(address, &admissions, key, output);
     let seen = |request: &SeenRequest| output.note(&line(request));
     run_foreground(options, ready, seen, || stop.asked()).map_err(|error| match error {
         ScriptedError::NotLoopback(_) => CommandError::usage(crate::error::chain(&error)),
@@ -69,7 +73,7 @@ fn fault(text: &str) -> Result<FaultPlan, CommandError> {
 }
 
 /// Says where it listens and what to set for each engine.
-fn announce(address: SocketAddr, admissions: &[PathBuf], output: &Output) {
+fn announce(address: SocketAddr, admissions: &[PathBuf], key: Option<&str>, output: &Output) {
     let lines = |index: usize, engine: &str| setup_lines(engine, address, admissions.get(index).map(PathBuf::as_path));
     if output.json() {
         let engines: Map<String, serde_json::Value> = ENGINES
@@ -87,18 +91,20 @@ fn announce(address: SocketAddr, admissions: &[PathBuf], output: &Output) {
             "address": address.to_string(),
             "openai_base_url": format!("http://{address}/v1"),
             "anthropic_base_url": format!("http://{address}"),
+            "credential_variable": key,
             "engines": engines,
         }));
         return;
     }
-    let mut text = format!("# A scripted model listens on http://{address} until Ctrl-C.\n");
+    output.print(&format!(
+        "# A scripted model listens on http://{address} until Ctrl-C.\n"
+    ));
     for (index, engine) in ENGINES.iter().enumerate() {
-        text.push_str(&format!("\n# {engine}\n"));
-        for (name, value) in lines(index, engine) {
-            text.push_str(&format!("export {name}={}\n", quoted(&value)));
-        }
+        let exports = lines(index, engine)
+            .into_iter()
+            .map(|(name, value)| format!("export {name}={}\n", quoted(&value)));
+        output.print(&format!("\n# {engine}\n{}", exports.collect::<String>()));
     }
-    output.print(&text);
 }
 
 /// Quotes a value for a shell.
@@ -112,13 +118,15 @@ fn quoted(value: &str) -> String {
 
 /// Returns one line about a request, for people.
 fn line(request: &SeenRequest) -> String {
-    let mut line = format!("{} {} {}", request.number, request.method, request.path);
-    if let Some(model) = &request.model {
-        line.push_str(&format!(" model={model} results={}", request.results));
-    }
-    if let Some(fault) = request.fault {
-        line.push_str(&format!(" fault={fault}"));
-    }
-    line.push_str(&format!(" -> {}", request.status));
+    let what = request.model.as_ref().map_or_else(String::new, |model| {
+        format!(" model={model} results={}", request.results)
+    });
+    let fault = request
+        .fault
+        .map_or_else(String::new, |fault| format!(" fault={fault}"));
+    let line = format!(
+        "{} {} {}{what}{fault} -> {}",
+        request.number, request.method, request.path, request.status
+    );
     escape(line.as_bytes(), 400)
 }

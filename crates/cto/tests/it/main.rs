@@ -9,6 +9,7 @@
 
 mod bad_input;
 mod engines;
+mod dev;
 mod evidence;
 mod hostile;
 mod layers;

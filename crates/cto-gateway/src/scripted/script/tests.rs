@@ -10,6 +10,7 @@ use super::{Script, ScriptError, cases, choose};
 use crate::Dialect;
 use crate::scripted::answer::{Answer, ToolInput};
 use crate::scripted::call::Call;
+use crate::scripted::{ScriptedModel, ScriptedOptions};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../cases")
@@ -89,25 +90,34 @@ fn every_case_of_the_repository_has_its_solution() {
 #[test]
 fn the_plain_fix_solves_every_case_in_a_real_shell() {
     for solution in cases::solutions() {
-        for prompt in [&solution.case_id, &solution.title, &solution.task] {
-            let directory = tempfile::tempdir().unwrap();
-            copy(&root().join(&solution.case_id).join("fixture"), directory.path());
-            let prompt = format!("Do this:\n   {}", prompt.replace(' ', "\n    "));
-            let tools = json!([shell("bash", "command", "string")]);
-            let mut results: Vec<String> = vec![];
-            let last = loop {
-                let heard: Vec<&str> = results.iter().map(String::as_str).collect();
-                let answer = answer(&call("", &prompt, &heard, &tools), "fix");
-                if answer.calls.is_empty() {
-                    break answer.text.unwrap();
-                }
-                results.push(bash(directory.path(), arguments(&answer)["command"].as_str().unwrap()));
-                assert!(results.len() < 5);
-            };
-            assert_eq!(results.len(), 2);
-            assert!(last.contains(&solution.title), "{last}");
-            for (path, content) in &solution.reference_edit {
-                assert_eq!(&fs::read_to_string(directory.path().join(path)).unwrap(), content);
+        let directory = tempfile::tempdir().unwrap();
+        copy(&root().join(&solution.case_id).join("fixture"), directory.path());
+        let tools = json!([shell("bash", "command", "string")]);
+        let mut results: Vec<String> = vec![];
+        let last = loop {
+            let heard: Vec<&str> = results.iter().map(String::as_str).collect();
+            let answer = answer(&call("", &solution.title, &heard, &tools), "fix");
+            if answer.calls.is_empty() {
+                break answer.text.unwrap();
+            }
+            results.push(bash(directory.path(), arguments(&answer)["command"].as_str().unwrap()));
+            assert!(results.len() < 5);
+        };
+        assert_eq!(results.len(), 2);
+        assert!(last.contains(&solution.title), "{last}");
+        for (path, content) in &solution.reference_edit {
+            assert_eq!(&fs::read_to_string(directory.path().join(path)).unwrap(), content);
+        }
+    }
+}
+
+#[test]
+fn a_case_is_found_by_its_id_its_title_or_its_task_however_they_are_wrapped() {
+    for solution in cases::solutions() {
+        for mark in [&solution.case_id, &solution.title, &solution.task] {
+            let prompt = format!("Do this:\n   {}", mark.replace(' ', "\n    "));
+            for texts in [["", &prompt], [&prompt, "r1-none"]] {
+                assert_eq!(cases::find(&texts).unwrap().case_id, solution.case_id, "{mark}");
             }
         }
     }
@@ -259,6 +269,37 @@ fn the_other_scripts_do_what_their_names_say() {
     let asked = &commands("ask-model")[0];
     assert!(asked.contains("127.0.0.1:8080") && asked.contains("\"model\":\"another-model\""));
     assert_eq!(commands("ask-model").len(), 1 + commands("fix").len());
+}
+
+#[test]
+fn another_model_is_really_asked_with_curl_or_without() {
+    let model = ScriptedModel::start(ScriptedOptions::default()).unwrap();
+    let mut call = call(
+        "",
+        "r1-string-slugify",
+        &[],
+        &json!([shell("bash", "command", "string")]),
+    );
+    call.host = model.address().to_string();
+    let asked = arguments(&answer(&call, "ask-model"))["command"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    // A shell for which there is no curl.
+    let bare = tempfile::tempdir().unwrap();
+    for program in ["bash", "cat"] {
+        std::os::unix::fs::symlink(Path::new("/bin").join(program), bare.path().join(program)).unwrap();
+    }
+    for path in [
+        "/usr/local/bin:/usr/bin:/bin".to_owned(),
+        bare.path().display().to_string(),
+    ] {
+        // Nothing listens on port 1, whatever else this machine runs.
+        let command = format!("PATH={path}; {}", asked.replace("127.0.0.1:8080", "127.0.0.1:1"));
+        let heard = bash(bare.path(), &command);
+        assert!(heard.contains("\"model\":\"another-model\""), "{path}: {heard}");
+    }
+    assert_eq!(model.stop().len(), 2);
 }
 
 #[test]

@@ -1,11 +1,8 @@
-//! Many at a time, and how much memory that takes.
-
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
-use std::time::Duration;
+//! The same again, and many at a time.
 
 use super::client::post;
 use super::requests::{PROMPT, conversation, first};
+use super::streams::said;
 use super::{PATHS, plain};
 
 #[test]
@@ -21,7 +18,7 @@ fn equal_requests_have_equal_answers_on_any_server() {
 }
 
 #[test]
-fn sixty_four_runs_side_by_side_do_not_mix() {
+fn sixty_four_streams_side_by_side_do_not_mix() {
     let model = plain();
     let address = model.address();
     let run = |number: usize| {
@@ -35,9 +32,10 @@ fn sixty_four_runs_side_by_side_do_not_mix() {
             format!("cat > {file}"),
             format!("Changed {file}."),
         ] {
-            let body = conversation(path, "scripted-fix", false, &prompt, &results);
-            let reply = post(address, path, &body);
-            assert!(reply.text().contains(&wanted), "{number}: {}", reply.text());
+            let body = conversation(path, "scripted-fix", true, &prompt, &results);
+            let said = said(path, &post(address, path, &body));
+            let done = said.calls.first().map_or(&said.text, |(_, _, input)| input);
+            assert!(done.contains(&wanted), "{number}: {said:?}");
             results.push("done".to_owned());
         }
     };
@@ -47,41 +45,4 @@ fn sixty_four_runs_side_by_side_do_not_mix() {
         }
     });
     assert_eq!(model.stop().len(), 64 * 3);
-}
-
-#[test]
-fn clients_that_do_not_read_cost_no_memory() {
-    let model = plain();
-    let body = first(PATHS[1], "scripted-endless", true).to_string();
-    let head = format!(
-        "POST {} HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n",
-        PATHS[1],
-        body.len()
-    );
-    let before = resident_bytes();
-    let clients: Vec<TcpStream> = (0..64)
-        .map(|_| {
-            let mut client = TcpStream::connect(model.address()).unwrap();
-            client.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-            client.write_all(head.as_bytes()).unwrap();
-            client.write_all(body.as_bytes()).unwrap();
-            // From here on the server sends as much as it can.
-            client.read_exact(&mut [0; 4096]).unwrap();
-            client
-        })
-        .collect();
-    let mut greedy = &clients[0];
-    let mut buffer = vec![0; 1 << 20];
-    let mut read = 0;
-    while read < 256 << 20 {
-        read += greedy.read(&mut buffer).unwrap();
-    }
-    let grown = resident_bytes().saturating_sub(before);
-    assert!(grown < 96 << 20, "{grown} bytes more for 64 clients");
-}
-
-fn resident_bytes() -> u64 {
-    let text = std::fs::read_to_string("/proc/self/statm").unwrap();
-    let pages: u64 = text.split(' ').nth(1).unwrap().parse().unwrap();
-    pages * 4096
 }

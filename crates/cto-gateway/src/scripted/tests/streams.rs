@@ -8,12 +8,12 @@ use super::{PATHS, plain};
 
 /// What a stream says when it is put together.
 #[derive(Debug, Default, PartialEq)]
-struct Said {
+pub(super) struct Said {
     model: String,
-    text: String,
+    pub(super) text: String,
     reasoning: String,
     /// Name, id and input of each tool call.
-    calls: Vec<(String, String, String)>,
+    pub(super) calls: Vec<(String, String, String)>,
     finish: String,
     tokens: (u64, u64),
 }
@@ -177,7 +177,7 @@ fn tokens(usage: &Value, input: &str, output: &str) -> (u64, u64) {
     (usage[input].as_u64().unwrap(), usage[output].as_u64().unwrap())
 }
 
-fn said(path: &str, reply: &Reply) -> Said {
+pub(super) fn said(path: &str, reply: &Reply) -> Said {
     assert_eq!(reply.status, 200);
     assert!(reply.whole);
     assert_eq!(reply.headers["content-type"], "text/event-stream; charset=utf-8");
