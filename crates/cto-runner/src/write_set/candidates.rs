@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
 
+use cto_policy::is_git_directory;
 use cto_schema::{EntryState, escape};
 use rustix::fs::{FileType, Mode};
 use rustix::io::Errno;
 
-use super::names::is_git_directory;
 use super::{CollectLimits, WriteSetError};
 use crate::baseline::{Baseline, beneath};
 

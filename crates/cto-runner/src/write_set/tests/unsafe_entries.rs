@@ -25,19 +25,23 @@ fn what_git_cannot_carry_is_unsafe() {
         symlink("../a.py", at("dir/fine")).unwrap();
         write(&at("esc\x1b[31m"), "x");
         write(&at("new\nline"), "x");
-        for nested in ["nested/.git", "dir/.GIT"] {
+        for nested in ["nested/.git", "dir/.GIT", "git~1", ".g\u{200c}it"] {
             fs::create_dir_all(at(nested)).unwrap();
             write(&at(nested).join("HEAD"), "ref: refs/heads/x\n");
         }
         write(&at("nested/hidden.py"), "x");
         let collected = desk.collect();
         let expected = [
+            (".g\\u{200c}it", "nested_git"),
+            (".g\\u{200c}it/HEAD", "nested_git"),
             ("absolute", "escaping_symlink"),
             ("dir/.GIT", "nested_git"),
             ("dir/.GIT/HEAD", "nested_git"),
             ("dir/up", "escaping_symlink"),
             ("esc\\u{1b}[31m", "unsafe_path"),
             ("fifo", "special_file"),
+            ("git~1", "nested_git"),
+            ("git~1/HEAD", "nested_git"),
             ("nested/.git", "nested_git"),
             ("nested/.git/HEAD", "nested_git"),
             ("new\\nline", "unsafe_path"),
