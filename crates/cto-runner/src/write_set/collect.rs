@@ -37,7 +37,7 @@ pub fn collect(
 ) -> Result<Collected, WriteSetError> {
     let scratch = Scratch::new(options.scratch_paths)?;
     let found = match view.upper {
-        Some(upper) => candidates::of_upper(upper, baseline, &options.limits)?,
+        Some(upper) => candidates::of_upper(upper, view.merged, baseline, &options.limits)?,
         None => candidates::of_copy(view.merged, baseline, &options.limits)?,
     };
     let git_facts = if found.git_touched {
