@@ -16,5 +16,6 @@ mod ordinary_user;
 mod recovery;
 mod repository;
 mod run;
+mod slow_git;
 mod support;
 mod tidy;
