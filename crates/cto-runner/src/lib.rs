@@ -16,6 +16,8 @@ mod facts;
 mod fixture;
 mod harness;
 mod keep;
+#[cfg(test)]
+mod lacks;
 mod layers;
 mod matrix;
 mod patch;

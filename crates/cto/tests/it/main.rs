@@ -10,6 +10,8 @@
 mod bad_input;
 mod evidence;
 mod hostile;
+#[path = "../../../cto-runner/src/lacks.rs"]
+mod lacks;
 mod layers;
 mod matrix;
 mod ordinary_user;

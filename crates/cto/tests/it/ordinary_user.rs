@@ -7,7 +7,8 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use crate::support::{Installation, codes, contract, program, write};
+use crate::lacks::lacks;
+use crate::support::{Installation, codes, contract, is_root, program, write};
 
 const USER: u32 = 1717;
 
@@ -53,6 +54,9 @@ fn give(path: &Path) {
 
 #[test]
 fn what_an_agent_closes_to_its_own_user_is_read_all_the_same() {
+    if lacks("root", is_root()) {
+        return;
+    }
     let installation = Installation::new();
     let script = "echo good > value.txt
         mkdir -p new/deep .git/hooks && echo x > new/deep/f && ln -s /etc new/deep/link
@@ -93,6 +97,9 @@ fn what_an_agent_closes_to_its_own_user_is_read_all_the_same() {
 
 #[test]
 fn an_ordinary_user_runs_the_demo_and_is_told_which_limits_are_missing() {
+    if lacks("root", is_root()) {
+        return;
+    }
     let installation = Installation::new();
     let report = run_as_user(&installation, &["r1-string-slugify"], |_| ());
     assert_eq!(report["status"], "pass", "{:#}", report["blockers"]);
