@@ -2,6 +2,7 @@
 //!
 //! The crate never prints and never exits; what it has to say is in the values that it returns.
 
+mod authority;
 mod baseline;
 mod cache;
 mod cage;
@@ -37,6 +38,7 @@ mod toolchains;
 mod watch;
 mod write_set;
 
+pub use authority::{AuthorityError, Distrust, Links, read_authority};
 pub use baseline::{
     Baseline, BaselineError, BaselineKey, BaselineStore, GarbageReport, ObjectFormat, ObjectSource, TreeCheck,
 };
