@@ -14,6 +14,7 @@ mod hostile;
 mod lacks;
 mod layers;
 mod matrix;
+mod observed_verification;
 mod ordinary_user;
 mod recovery;
 mod repository;

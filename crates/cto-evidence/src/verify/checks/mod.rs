@@ -50,6 +50,7 @@ pub(super) const CHECKS: &[(&str, CheckFunction)] = &[
     ("verdict", verdict::verdict),
     ("agreement", verdict::agreement),
     ("observations", verdict::observations),
+    ("attempts", verdict::attempts),
     ("proofs", proofs::proofs),
     ("claims", verdict::claims),
     ("no-promotion", verdict::no_promotion),
