@@ -9,6 +9,7 @@ mod completion;
 mod eligibility;
 mod gates;
 mod lifecycle;
+mod look_alike;
 mod outcome;
 mod scope;
 
@@ -20,5 +21,6 @@ pub use completion::missing_events;
 pub use eligibility::decide;
 pub use gates::{GATES, Gate, GateInput, Phase, Refusal};
 pub use lifecycle::{IllegalTransition, RunState};
+pub use look_alike::is_git_directory;
 pub use outcome::{Evidence, conclude, failure_reason, status_of};
 pub use scope::{Scope, ScopeError, ScopeVerdict, may_match_below};

@@ -7,15 +7,20 @@ use std::path::Path;
 use cto_schema::{Change, EntryKind, TaskContract};
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
+use crate::look_alike::{fold, is_git_directory};
+
 /// The compiled path policy of one contract.
 ///
-/// Matching is byte-exact per component: no case folding, no Unicode normalisation. `*` does not cross `/`, `**`
-/// does. A trailing `/` means everything below that directory. Only in forbidden patterns, one without a slash
-/// (a trailing one does not count) matches at any depth.
+/// Allowed patterns are byte-exact per component: no case folding, no Unicode normalisation. Forbidden ones also match
+/// names that differ in case, because some file systems take them for the same. `*` does not cross `/`, `**` does. A
+/// trailing `/` means everything below that directory. Only in forbidden patterns, one without a slash (a trailing one
+/// does not count) matches at any depth.
 #[derive(Clone, Debug)]
 pub struct Scope {
     allowed: GlobSet,
     forbidden: GlobSet,
+    /// Which pattern each glob of `forbidden` came from.
+    forbidden_origins: Vec<usize>,
     forbidden_patterns: Vec<String>,
 }
 
@@ -41,33 +46,42 @@ pub struct ScopeError {
 impl Scope {
     /// Compiles the patterns of a contract.
     pub fn of(contract: &TaskContract) -> Result<Self, ScopeError> {
-        let forbidden = contract.effective_forbidden_paths();
+        let patterns = contract.effective_forbidden_paths();
+        let globs: Vec<(usize, String)> = patterns
+            .iter()
+            .enumerate()
+            .flat_map(|(index, pattern)| forbidden_globs(pattern).into_iter().map(move |glob| (index, glob)))
+            .collect();
         Ok(Self {
             allowed: Self::patterns(&contract.allowed_paths)?,
-            forbidden: compile(forbidden.iter().flat_map(|p| forbidden_globs(p)))?.0,
-            forbidden_patterns: forbidden,
+            forbidden: compile(globs.iter().map(|(_, glob)| glob.as_str()), true)?,
+            forbidden_origins: globs.into_iter().map(|(index, _)| index).collect(),
+            forbidden_patterns: patterns,
         })
     }
 
     /// Compiles anchored patterns, as in `allowed_paths` and `scratch_paths`.
     pub fn patterns(patterns: &[String]) -> Result<GlobSet, ScopeError> {
-        Ok(compile(patterns.iter().map(|pattern| anchored_glob(pattern)))?.0)
+        let globs: Vec<String> = patterns.iter().map(|pattern| anchored_glob(pattern)).collect();
+        compile(globs.iter().map(String::as_str), false)
     }
 
     /// Judges one path, given as bytes relative to the repository root.
     pub fn judge(&self, path: &[u8]) -> ScopeVerdict {
         let as_path = Path::new(OsStr::from_bytes(path));
-        let in_git = path
-            .split(|b| *b == b'/')
-            .any(|part| part.eq_ignore_ascii_case(b".git"));
+        let in_git = path.split(|b| *b == b'/').any(is_git_directory);
         let forbidden_by = if in_git {
             Some(".git/".to_owned())
         } else {
-            // Every pattern contributes two globs, in order.
-            self.forbidden
-                .matches(as_path)
-                .first()
-                .map(|index| self.forbidden_patterns[index / 2].clone())
+            let first = |path: &[u8]| {
+                self.forbidden
+                    .matches(Path::new(OsStr::from_bytes(path)))
+                    .first()
+                    .copied()
+            };
+            first(path)
+                .or_else(|| first(&fold(path)))
+                .map(|glob| self.forbidden_patterns[self.forbidden_origins[glob]].clone())
         };
         ScopeVerdict {
             allowed: self.allowed.is_match(as_path),
@@ -84,11 +98,13 @@ impl Scope {
         let Some(bytes) = change.path.bytes().filter(|_| link) else {
             return false;
         };
-        let below = [bytes.as_slice(), b"/"].concat();
+        let below = [fold(&bytes), b"/".to_vec()].concat();
         let anchored = |pattern: &&String| pattern.trim_end_matches('/').contains('/');
         self.forbidden_patterns.iter().filter(anchored).any(|pattern| {
             let literal = pattern.split(['*', '?', '[', '{']).next().unwrap_or_default();
-            literal.as_bytes().starts_with(&below)
+            let beginning = fold(literal.as_bytes());
+            let beginning = beginning.get(..below.len());
+            beginning.is_some_and(|beginning| beginning.eq_ignore_ascii_case(&below))
         })
     }
 
@@ -122,37 +138,42 @@ fn anchored_glob(pattern: &str) -> String {
         .map_or_else(|| pattern.to_owned(), |directory| format!("{directory}/**"))
 }
 
-/// A forbidden pattern covers the name itself and, for directories, everything below.
-fn forbidden_globs(pattern: &str) -> [String; 2] {
+/// A forbidden pattern covers the name itself and, for directories, everything below, as it is written and folded.
+fn forbidden_globs(pattern: &str) -> Vec<String> {
     let body = pattern.strip_suffix('/').unwrap_or(pattern);
     let anchored = if body.contains('/') {
         body.to_owned()
     } else {
         format!("**/{body}")
     };
-    let below = format!("{anchored}/**");
-    [anchored, below]
+    let folded = String::from_utf8(fold(anchored.as_bytes())).ok();
+    let folded = folded.filter(|folded| *folded != anchored);
+    let forms = [Some(anchored), folded].into_iter().flatten();
+    forms
+        .flat_map(|form| {
+            let below = format!("{form}/**");
+            [form, below]
+        })
+        .collect()
 }
 
-fn compile(globs: impl Iterator<Item = String>) -> Result<(GlobSet, usize), ScopeError> {
+fn compile<'a>(globs: impl Iterator<Item = &'a str>, any_case: bool) -> Result<GlobSet, ScopeError> {
     let mut builder = GlobSetBuilder::new();
-    let mut count = 0;
     for pattern in globs {
-        let glob = GlobBuilder::new(&pattern)
+        let glob = GlobBuilder::new(pattern)
             .literal_separator(true)
             .backslash_escape(false)
+            .case_insensitive(any_case)
             .build();
         builder.add(glob.map_err(|e| ScopeError {
-            pattern: pattern.clone(),
+            pattern: pattern.to_owned(),
             reason: e.kind().to_string(),
         })?);
-        count += 1;
     }
-    let set = builder.build().map_err(|e| ScopeError {
+    builder.build().map_err(|e| ScopeError {
         pattern: String::new(),
         reason: e.to_string(),
-    })?;
-    Ok((set, count))
+    })
 }
 
 #[cfg(test)]
@@ -231,6 +252,40 @@ mod tests {
     }
 
     #[test]
+    fn forbidden_names_hold_in_any_case_and_allowed_ones_in_their_own() {
+        let scope = scope(&["src/", "Größe/"], &["Geheim/Ä*.key", "x[A-Z_]"]);
+        for bad in [
+            ".ENV",
+            "src/.Env.LOCAL",
+            "src/Node_Modules/a.js",
+            "SECRETS/x",
+            "src/\u{17f}ecrets/x",
+            "Package-Lock.json",
+            ".GitHub/Workflows/ci.yml",
+            "geheim/ä1.KEY",
+            "GEHEIM/Ä.key",
+            "xa",
+            "X_",
+            "src/.g\u{200c}it/config",
+            "src/git~1/config",
+            "src/.git. /config",
+        ] {
+            assert!(scope.judge(bad.as_bytes()).forbidden_by.is_some(), "{bad}");
+        }
+        assert!(scope.judge(b"\xff/.ENV").forbidden_by.is_some());
+        for (path, allowed) in [
+            ("src/a", true),
+            ("SRC/a", false),
+            ("Größe/a", true),
+            ("GRÖSSE/a", false),
+            ("größe/a", false),
+        ] {
+            let verdict = scope.judge(path.as_bytes());
+            assert_eq!((verdict.allowed, verdict.forbidden_by), (allowed, None), "{path}");
+        }
+    }
+
+    #[test]
     fn a_link_in_the_place_of_a_forbidden_directory_is_forbidden() {
         use cto_schema::{ChangeKind, EntryState, PathText, Sha256Digest};
         let scope = scope(&["**"], &["conf/prod.yaml"]);
@@ -244,7 +299,13 @@ mod tests {
                 size_bytes: 1,
             }),
         };
-        for (path, forbidden) in [(".github", true), ("conf", true), ("con", false), ("docs", false)] {
+        for (path, forbidden) in [
+            (".github", true),
+            ("conf", true),
+            ("CONF", true),
+            ("con", false),
+            ("docs", false),
+        ] {
             assert_eq!(
                 !scope.violations(&[link(path, EntryKind::Symlink)]).1.is_empty(),
                 forbidden,

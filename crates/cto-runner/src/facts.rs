@@ -19,6 +19,7 @@ use crate::request::{Harness, RunRequest, Task};
 use crate::run::chain;
 use crate::sandbox_facts::{CageTest, DEFAULT_PROVIDER, cage_test, find_provider};
 use crate::source::{SourceError, SourceLock, SourceRepository};
+use crate::tool::Git;
 use crate::toolchains::{Toolchain, find_program, from_root, search_path};
 
 /// What was gathered for one run, and the things themselves where the run goes on to use them.
@@ -38,7 +39,12 @@ pub(crate) struct Gathering {
 }
 
 /// Gathers what the gates look at. No repository fact is read before the environment has said yes.
-pub(crate) fn gather(harness: &Harness, request: &RunRequest, contract: Result<&TaskContract, &str>) -> Gathering {
+pub(crate) fn gather(
+    harness: &Harness,
+    git: &Git,
+    request: &RunRequest,
+    contract: Result<&TaskContract, &str>,
+) -> Gathering {
     let engine = harness.engines.find(&request.engine);
     let engine = engine.map(|(engine, variant)| (engine, variant.map(str::to_owned)));
     let program = search_engine(harness, request, &engine);
@@ -87,7 +93,7 @@ pub(crate) fn gather(harness: &Harness, request: &RunRequest, contract: Result<&
         environment && outcome.refusal.is_some()
     });
     if let (false, Ok(contract)) = (environment_refuses, contract) {
-        gathering.gather_target(harness, request, contract);
+        gathering.gather_target(harness, git, request, contract);
     }
     gathering
 }
@@ -96,7 +102,7 @@ pub(crate) fn gather(harness: &Harness, request: &RunRequest, contract: Result<&
 pub fn decide_only(harness: &Harness, request: &RunRequest) -> EligibilityDecision {
     let (_, contract) = crate::run::read_task(request);
     let contract = contract.as_ref().map_err(String::as_str);
-    let gathering = gather(harness, request, contract);
+    let gathering = gather(harness, &harness.git, request, contract);
     decide(contract, &gathering.facts)
 }
 
@@ -283,16 +289,16 @@ impl Gathering {
     }
 
     /// Gathers what the mode's target is; what cannot be used becomes a fact that refuses.
-    fn gather_target(&mut self, harness: &Harness, request: &RunRequest, contract: &TaskContract) {
+    fn gather_target(&mut self, harness: &Harness, git: &Git, request: &RunRequest, contract: &TaskContract) {
         let gathered = match (&request.task, contract.mutation_mode, &contract.target_repository) {
             (Task::Case(case), MutationMode::CopiedFixture, _) => {
                 self.facts.target.kind = "fixture".to_owned();
-                harness.fixture(case)
+                harness.fixture(git, case)
             }
             (_, MutationMode::CopiedRepo, Some(path)) => {
                 self.facts.target.kind = "repository".to_owned();
                 self.facts.target.clean_start_required = request.clean_start;
-                self.read_repository(harness, Path::new(path))
+                self.read_repository(harness, git, Path::new(path))
             }
             _ => Err(
                 "mutation_mode copied-fixture needs a case (cto run CASE); for a repository use copied-repo".to_owned(),
@@ -308,7 +314,7 @@ impl Gathering {
         }
     }
 
-    fn read_repository(&mut self, harness: &Harness, path: &Path) -> Result<(ObjectSource, String), String> {
+    fn read_repository(&mut self, harness: &Harness, git: &Git, path: &Path) -> Result<(ObjectSource, String), String> {
         let source = SourceRepository::open(path).map_err(|error| chain(&error))?;
         match source.lock_shared() {
             Ok(lock) => self.lock = Some(lock),
@@ -326,7 +332,7 @@ impl Gathering {
             let (device, inode) = source.identity();
             let keep = harness.home.cache().join(format!("status-{device:x}-{inode:x}"));
             std::fs::create_dir_all(&keep).map_err(|error| format!("failed to create {}: {error}", keep.display()))?;
-            let dirty = source.dirty_paths(&harness.git, &keep).map_err(|error| chain(&error))?;
+            let dirty = source.dirty_paths(git, &keep).map_err(|error| chain(&error))?;
             facts.dirty_paths = Some(dirty.shown);
         }
         self.source = Some(source);

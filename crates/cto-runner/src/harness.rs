@@ -103,7 +103,7 @@ impl Harness {
     }
 
     /// Returns the objects and the commit of a case's fixture, made once.
-    pub(crate) fn fixture(&self, case: &LoadedCase) -> Result<(ObjectSource, String), String> {
+    pub(crate) fn fixture(&self, git: &Git, case: &LoadedCase) -> Result<(ObjectSource, String), String> {
         let file = |file: &CaseFile| match file.kind {
             CaseFileKind::Link => Err("a fixture cannot hold symbolic links".to_owned()),
             CaseFileKind::Plain | CaseFileKind::Executable => Ok(FixtureFile {
@@ -115,7 +115,7 @@ impl Harness {
         let files: Vec<FixtureFile> = case.files.iter().map(file).collect::<Result<_, _>>()?;
         let store = self.baselines().map_err(|error| chain(&error))?;
         let source = FixtureSource::new(files).map_err(|error| chain(&error))?;
-        let made = source.ensure(&self.git, &store).map_err(|error| chain(&error))?;
+        let made = source.ensure(git, &store).map_err(|error| chain(&error))?;
         Ok((made.objects, made.commit))
     }
 }

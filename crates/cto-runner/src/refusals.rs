@@ -25,8 +25,8 @@ pub(crate) struct Refusals {
 impl Refusals {
     /// Judges one act.
     ///
-    /// A refused connection by the engine's own executable is only `bound.refused`: real agents call home. The same
-    /// by a process that it started is a forbidden action (spec 06).
+    /// A refused connection by the cage's own executable is only `bound.refused`: real agents call home. The same by
+    /// a process that it started is a forbidden action (spec 06).
     pub(crate) fn take(&mut self, observation: &Observation) {
         let Some((kind, mut data, attempt)) = judge(observation) else {
             return;
@@ -80,7 +80,7 @@ fn judge(observation: &Observation) -> Option<Judgement> {
             if observation.by_engine {
                 return Some((EventType::BoundRefused, data, None));
             }
-            let detail = format!("a process that the engine started tried to reach {address}");
+            let detail = format!("a child process tried to reach {address}");
             let attempt = ForbiddenAttempt {
                 action: "reach_other_host".to_owned(),
                 detail,

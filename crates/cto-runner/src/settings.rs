@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::authority::{AuthorityError, Links, read_authority};
 use crate::model::{GatewaySettings, ProfileSettings, ProviderSettings};
 
 /// The largest settings file, in bytes.
@@ -99,14 +100,9 @@ impl WorkspaceKind {
 /// Settings that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
-    /// The file cannot be read.
-    #[error("read settings {}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// The system's error.
-        source: std::io::Error,
-    },
+    /// The file cannot be read, or is not the operator's.
+    #[error(transparent)]
+    Read(#[from] AuthorityError),
     /// The file is too large, not UTF-8, or not the expected shape.
     #[error("use settings {}: {reason}", path.display())]
     Invalid {
@@ -120,20 +116,12 @@ pub enum SettingsError {
 impl Settings {
     /// Reads a settings file; unknown keys are errors that name the nearest known one.
     pub fn read(path: &Path) -> Result<Self, SettingsError> {
-        let failed = |source| SettingsError::Read {
-            path: path.to_owned(),
-            source,
-        };
         let invalid = |reason: String| SettingsError::Invalid {
             path: path.to_owned(),
             reason,
         };
-        let size = std::fs::metadata(path).map_err(failed)?.len();
-        if size > MAX_BYTES {
-            return Err(invalid(format!("it has {size} bytes, {MAX_BYTES} are allowed")));
-        }
-        let text = String::from_utf8(std::fs::read(path).map_err(failed)?)
-            .map_err(|_| invalid("it is not UTF-8".to_owned()))?;
+        let bytes = read_authority(path, Links::Followed, MAX_BYTES)?;
+        let text = String::from_utf8(bytes).map_err(|_| invalid("it is not UTF-8".to_owned()))?;
         if text.trim().is_empty() {
             return Ok(Self::default());
         }

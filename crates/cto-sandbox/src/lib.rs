@@ -39,6 +39,7 @@ pub use self_test::{Probe, SelfTest, self_test};
 pub use spec::{
     Bind, Change, DEFAULT_ENGINE_ID, Embedded, HOME, JailSpec, Limits, Program, Reexec, WORKSPACE, Workspace,
 };
+pub use sys::end_with_parent;
 
 /// Lets go of a result that changes nothing; each caller says why.
 fn ignore<T, E>(_result: Result<T, E>) {}

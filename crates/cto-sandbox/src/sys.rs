@@ -4,10 +4,12 @@
 use std::ffi::{CStr, c_char, c_int, c_long, c_uint, c_ulong};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
 use std::ptr;
 
 use rustix::io::Errno;
-use rustix::process::Pid;
+use rustix::process::{Pid, Signal};
 
 /// Which side of a fork the caller is on.
 #[derive(Debug)]
@@ -30,6 +32,22 @@ pub(crate) fn fork() -> Result<Fork, Errno> {
     let pid = check(c_long::from(unsafe { libc::fork() }))?;
     let pid = i32::try_from(pid).map_err(|_| Errno::OVERFLOW)?;
     Ok(Pid::from_raw(pid).map_or(Fork::Child, Fork::Parent))
+}
+
+/// Makes a child die with the thread that starts it, which must therefore be the one that waits for it.
+pub fn end_with_parent(command: &mut Command) -> &mut Command {
+    let parent = rustix::process::getpid();
+    let arm = move || {
+        rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+        // Who died before that sends no signal any more.
+        if rustix::process::getppid() == Some(parent) {
+            Ok(())
+        } else {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+    };
+    // SAFETY: between fork and exec only two system calls are made: nothing is allocated and no lock is taken.
+    unsafe { command.pre_exec(arm) }
 }
 
 /// Moves the calling process into new namespaces.

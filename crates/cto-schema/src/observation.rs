@@ -40,6 +40,15 @@ pub struct Observations {
     pub events: Vec<String>,
 }
 
+impl Observations {
+    /// Returns every forbidden action that was attempted, by the engine and during verification.
+    pub fn forbidden_attempts(&self) -> Vec<ForbiddenAttempt> {
+        let engine = self.engine.iter().flat_map(|engine| &engine.forbidden);
+        let verification = self.verification.iter().flat_map(|room| &room.forbidden);
+        engine.chain(verification).cloned().collect()
+    }
+}
+
 /// The engine as the harness saw it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct EngineObservation {

@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::observation::ForbiddenAttempt;
+
 /// The result of clean-room verification.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Verification {
@@ -18,6 +20,12 @@ pub struct Verification {
     pub left_behind: Vec<String>,
     /// Whether the patch passed only in the engine's own tree; null when that was not tried.
     pub passes_in_engine_tree: Option<bool>,
+    /// What processes of verification attempted that is forbidden, and that the baseline's own do not attempt.
+    #[serde(default)]
+    pub forbidden: Vec<ForbiddenAttempt>,
+    /// Forbidden actions that the baseline's own processes attempt as well: they are events and no blockers.
+    #[serde(default)]
+    pub baseline_habits: Vec<String>,
 }
 
 impl Verification {

@@ -104,7 +104,7 @@ pub struct IgnoredArtifact {
 pub struct UnsafeEntry {
     /// The path.
     pub path: PathText,
-    /// `special_file`, `set_id`, `escaping_symlink`, `unsafe_path`, `nested_git` or `unreadable`.
+    /// `special_file`, `set_id`, `escaping_symlink`, `endless_symlink`, `unsafe_path`, `nested_git` or `unreadable`.
     pub reason: String,
 }
 

@@ -9,6 +9,10 @@ use super::change::list;
 
 pub(super) fn judge(contract: &TaskContract, verification: &Verification, cause_known: bool, reasons: &mut Reasons) {
     integrity(verification, reasons);
+    for attempt in &verification.forbidden {
+        let detail = format!("during verification: {}: {}", attempt.action, attempt.detail);
+        reasons.add(BlockerCode::ForbiddenAction, detail);
+    }
     if !verification.left_behind.is_empty() {
         reasons.add(
             BlockerCode::DirtyEndingTree,

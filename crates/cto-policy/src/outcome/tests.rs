@@ -188,6 +188,12 @@ const TABLE: &[Row] = &[
         });
         engine(w).exit_code = Some(128);
     }),
+    (BlockerCode::ForbiddenAction, Status::Fail, |w| {
+        room(w).forbidden.push(ForbiddenAttempt {
+            action: "push".to_owned(),
+            detail: "git push".to_owned(),
+        });
+    }),
     (BlockerCode::TargetModified, Status::Fail, |w| {
         w.seen.target_after.as_mut().unwrap().unchanged = false;
     }),

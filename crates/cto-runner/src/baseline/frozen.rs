@@ -6,7 +6,7 @@ use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use cto_schema::{EntryState, History, Sha256Digest};
+use cto_schema::{EntryKind, EntryState, History, PathText, Sha256Digest};
 use rustix::fs::FileType;
 
 use super::error::{At as _, BaselineError};
@@ -26,6 +26,7 @@ pub struct Baseline {
     pub(super) manifest_digest: Sha256Digest,
     pub(super) entry_count: u64,
     pub(super) has_ignore_rules: bool,
+    pub(super) symlinks: Option<Vec<PathText>>,
     pub(super) reader: PathBuf,
     pub(super) files_fd: OwnedFd,
     #[expect(dead_code, reason = "dropping them is what releases the entry")]
@@ -92,6 +93,19 @@ impl Baseline {
         let path = self.files.with_file_name("manifest");
         let bytes = std::fs::read(&path).at(&path)?;
         manifest::parse(&bytes, self.manifest_digest).ok_or(BaselineError::Damaged { path })
+    }
+
+    /// Returns the path of every symbolic link.
+    pub(crate) fn links(&self) -> Result<Vec<Vec<u8>>, BaselineError> {
+        if let Some(symlinks) = &self.symlinks {
+            return Ok(symlinks.iter().filter_map(PathText::bytes).collect());
+        }
+        let is_link = |state: &Option<EntryState>| state.as_ref().is_some_and(|state| state.kind == EntryKind::Symlink);
+        let entries = self.manifest()?.into_iter();
+        Ok(entries
+            .filter(|(_, state)| is_link(state))
+            .map(|(path, _)| path)
+            .collect())
     }
 
     /// Returns the type of what is at a path, directories included.

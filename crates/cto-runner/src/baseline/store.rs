@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use cto_schema::{History, Sha256Digest, escape};
+use cto_schema::{History, PathText, Sha256Digest, escape};
 use rustix::fs::{FlockOperation, Mode, OFlags, Timespec, Timestamps, UTIME_NOW};
 use serde::{Deserialize, Serialize};
 
@@ -34,6 +34,9 @@ pub(super) struct TreeMeta {
     pub(super) manifest_digest: Sha256Digest,
     pub(super) has_ignore_rules: bool,
     pub(super) gitlinks: Vec<String>,
+    /// Its symbolic links; absent in entries that older versions wrote.
+    #[serde(default)]
+    pub(super) symlinks: Option<Vec<PathText>>,
 }
 
 /// Names a baseline in the store.
@@ -146,6 +149,7 @@ impl BaselineStore {
             manifest_digest: tree.manifest_digest,
             entry_count: tree.entry_count,
             has_ignore_rules: tree.has_ignore_rules,
+            symlinks: tree.symlinks,
             files_fd,
             locks: [lock, tree_lock],
         }))

@@ -8,6 +8,7 @@ use cto_schema::History;
 
 use super::sample::{Bench, Node, Tree, file, read, tree, write};
 use super::*;
+use crate::lacks::lacks;
 use crate::tool::{Git, GitCall, Input};
 
 #[expect(
@@ -125,8 +126,7 @@ fn a_hit_starts_no_process_and_is_fast() {
 
 #[test]
 fn files_belong_to_the_engine_and_only_the_harness_can_enter() {
-    if !rustix::process::geteuid().is_root() {
-        eprintln!("not proved here: ownership, which only root can give");
+    if lacks("root", rustix::process::geteuid().is_root()) {
         return;
     }
     let bench = Bench::new();

@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 
-use cto_schema::{Sha256Digest, escape};
+use cto_schema::{PathText, Sha256Digest, escape};
 use rustix::fs::{AtFlags, Gid, Mode, OFlags, Timespec, Timestamps, Uid};
 use sha2::Digest as _;
 
@@ -119,6 +119,13 @@ impl Job<'_> {
                 .iter()
                 .any(|e| e.path == b".gitignore" || e.path.ends_with(b"/.gitignore")),
             gitlinks: links,
+            symlinks: Some(
+                entries
+                    .iter()
+                    .filter(|e| e.kind == Type::Symlink)
+                    .map(|e| PathText::new(e.path))
+                    .collect(),
+            ),
         })
     }
 

@@ -6,12 +6,15 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use cto_schema::escape;
+use cto_schema::{escape, nearest};
 use rustix::fs::{Mode, OFlags};
 
-use super::{CaseError, CaseFile, CaseFileKind, CaseOrigin, EmbeddedCase, LoadedCase, document, embedded};
-use cto_schema::nearest;
+use crate::authority::{Links, read_authority};
 
+use super::{CaseError, CaseFile, CaseFileKind, CaseOrigin, EmbeddedCase, LoadedCase, document, embedded};
+
+/// The largest `case.yaml`, in bytes.
+const MAX_DOCUMENT_BYTES: u64 = 1 << 20;
 /// The largest file of a fixture, in bytes.
 const MAX_FILE_BYTES: u64 = 64 * 1024 * 1024;
 /// The largest fixture, in files.
@@ -21,7 +24,7 @@ const MAX_FILES: usize = 200_000;
 pub fn find(id: &str, extra_directories: &[PathBuf]) -> Result<LoadedCase, CaseError> {
     let directories = case_directories(extra_directories);
     let named = |directory: &PathBuf| {
-        read_file(&directory.join("case.yaml"))
+        read_document(directory)
             .ok()
             .and_then(|bytes| document::parse(&bytes).ok())
             .map(|case| case.case_id)
@@ -71,7 +74,7 @@ pub fn find(id: &str, extra_directories: &[PathBuf]) -> Result<LoadedCase, CaseE
 
 /// Reads one case directory and refuses it with every problem that it has.
 pub fn load(directory: &Path) -> Result<LoadedCase, CaseError> {
-    let bytes = read_file(&directory.join("case.yaml"))?;
+    let bytes = read_document(directory)?;
     let files = read_fixture(&directory.join("fixture"))?;
     let place = shown(directory);
     finish(&bytes, files, CaseOrigin::Directory(directory.to_owned()), place)
@@ -145,6 +148,12 @@ fn read_error(path: &Path, source: impl Into<std::io::Error>) -> CaseError {
         place: shown(path),
         source: source.into(),
     }
+}
+
+/// A contract follows from it, so only who may decide may have written it.
+fn read_document(directory: &Path) -> Result<Vec<u8>, CaseError> {
+    let path = directory.join("case.yaml");
+    Ok(read_authority(&path, Links::Refused, MAX_DOCUMENT_BYTES)?)
 }
 
 fn read_file(path: &Path) -> Result<Vec<u8>, CaseError> {

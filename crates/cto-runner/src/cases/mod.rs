@@ -13,6 +13,8 @@ use std::path::PathBuf;
 
 use cto_schema::Case;
 
+use crate::authority::AuthorityError;
+
 pub use check::check;
 pub(crate) use contract::contract_for;
 pub use embedded::embedded;
@@ -101,6 +103,9 @@ pub enum CaseError {
         /// The other.
         second: String,
     },
+    /// A case's document does not count.
+    #[error(transparent)]
+    Document(#[from] AuthorityError),
     /// A case's files cannot be read.
     #[error("read '{place}'")]
     Read {

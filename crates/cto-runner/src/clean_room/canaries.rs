@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{Builder, Scope};
 
 use cto_sandbox::{Change, JailError, PreparedJail};
-use cto_schema::{CanaryOutcome, CanaryState, escape};
+use cto_schema::{CanaryOutcome, CanaryState, RunLabel, escape};
 
 use super::canary::{self, Hints};
 use super::room::{Maker, Room, RoomError};
@@ -77,7 +77,7 @@ pub(super) fn canaries(
     done: &mut Verified,
 ) -> Result<(), RoomError> {
     let maker = room.maker();
-    done.log.extend_from_slice(b"== canary ==\n");
+    done.record.log.extend_from_slice(b"== canary ==\n");
     let made = ahead.and_then(|ahead| ahead.made.recv().ok());
     let Made { patched, mut first } = made.unwrap_or_else(|| Made::make(maker, subject));
     for (index, argv) in maker.plan.contract.verification_commands.iter().enumerate() {
@@ -87,7 +87,8 @@ pub(super) fn canaries(
             Ok(caged) => perform(room, index, argv, caged, done)?,
             Err(outcome) => outcome,
         };
-        done.log
+        done.record
+            .log
             .extend_from_slice(format!("canary {index}: {}\n", outcome.detail).as_bytes());
         done.verification.canaries.push(outcome);
     }
@@ -173,8 +174,9 @@ fn perform(
     done: &mut Verified,
 ) -> Result<CanaryOutcome, RoomError> {
     let Caged { ready, jail } = caged;
-    let performed = room.perform_in(&name(index), argv, || jail)?;
-    super::room::quote(&mut done.log, &performed.output);
+    let mut performed = room.perform_in(&name(index), argv, || jail)?;
+    super::room::quote(&mut done.record.log, &performed.output);
+    done.record.take(RunLabel::Canary, index, &mut performed.supervised);
     let result = &performed.result;
     let (state, detail) = match (&result.start_error, result.passed, result.timed_out, result.exit_code) {
         (Some(error), ..) => (

@@ -4,6 +4,7 @@ mod baseline_result;
 mod canaries;
 pub(crate) mod canary;
 pub(crate) mod integrity;
+mod record;
 mod room;
 
 use std::path::Path;
@@ -15,6 +16,7 @@ use cto_schema::{RunLabel, Verification, VerificationRun};
 use crate::collect::Collection;
 use crate::supervise::Supervised;
 
+pub(crate) use record::Record;
 pub(crate) use room::{Room, RoomError};
 
 /// Applies the contract's canary patch on top of a change.
@@ -48,21 +50,24 @@ pub(crate) trait LeftBehind: std::fmt::Debug {
     fn paths(&self, supervised: &Supervised) -> Result<Vec<String>, String>;
 }
 
-/// The result of verification and its log.
+/// The result of verification, and what goes on record with it.
 #[derive(Debug)]
 pub(crate) struct Verified {
     pub(crate) verification: Verification,
-    pub(crate) log: Vec<u8>,
+    pub(crate) record: Record,
 }
 
 /// Returns the result of a run where nothing can or need be verified.
 pub(crate) fn not_run(reason: &str) -> Verified {
-    let log = format!("no verification command was run: {reason}\n").into_bytes();
+    let record = Record {
+        log: format!("no verification command was run: {reason}\n").into_bytes(),
+        ..Record::default()
+    };
     let verification = Verification {
         not_run: Some(reason.to_owned()),
         ..Verification::default()
     };
-    Verified { verification, log }
+    Verified { verification, record }
 }
 
 /// Runs the verification commands on baseline, patch, restored inputs and canaries.
@@ -71,7 +76,7 @@ pub(crate) fn verify(room: &Room<'_>, subject: &Subject<'_>) -> Result<Verified,
     let collection = subject.canaried.collection;
     let mut done = Verified {
         verification: Verification::default(),
-        log: Vec::new(),
+        record: Record::default(),
     };
     done.verification.integrity = collection.integrity.clone();
     if let Some(rationale) = &contract.no_test_rationale {
@@ -80,12 +85,14 @@ pub(crate) fn verify(room: &Room<'_>, subject: &Subject<'_>) -> Result<Verified,
         none.verification.integrity = done.verification.integrity;
         return Ok(none);
     }
-    let baseline = baseline_result::baseline_result(room, subject.cache, &mut done.log)?;
+    let baseline = baseline_result::baseline_result(room, subject.cache, &mut done.record)?;
     done.verification.runs.push(baseline);
     std::thread::scope(|scope| {
         let ahead = canaries::Ahead::start(scope, room.maker(), subject.canaried);
         verify_patched(room, subject, ahead.as_ref(), &mut done)
     })?;
+    done.verification.forbidden = done.record.forbidden();
+    done.verification.baseline_habits = std::mem::take(&mut done.record.habits);
     Ok(done)
 }
 
@@ -99,7 +106,7 @@ fn verify_patched(
     let collection = subject.canaried.collection;
     let commands = &room.plan.contract.verification_commands;
     let changes = &collection.changes;
-    let (patched, ends) = room.perform_all(RunLabel::Patched, commands, changes, &mut done.log)?;
+    let (patched, ends) = room.perform_all(RunLabel::Patched, commands, changes, &mut done.record)?;
     let passed = patched.passed();
     done.verification.runs.push(patched.clone());
     for end in &ends {
@@ -140,7 +147,7 @@ fn restored_inputs(
         .collect();
     let label = RunLabel::RestoredInputs;
     let run = if kept.len() == collection.changes.len() {
-        done.log.extend_from_slice(
+        done.record.log.extend_from_slice(
             b"== restored_inputs ==\nthe patch changes no verification input: the patched result holds\n",
         );
         VerificationRun {
@@ -149,7 +156,7 @@ fn restored_inputs(
             ..patched
         }
     } else {
-        room.perform_all(label, &contract.verification_commands, &kept, &mut done.log)?
+        room.perform_all(label, &contract.verification_commands, &kept, &mut done.record)?
             .0
     };
     done.verification.runs.push(run);
@@ -178,7 +185,7 @@ fn explain_failure(room: &Room<'_>, collection: &Collection, done: &mut Verified
     let mut changes = collection.changes.clone();
     changes.extend(collection.ignored_changes.iter().cloned());
     let commands = &room.plan.contract.verification_commands;
-    let (run, _) = room.perform_all(RunLabel::EngineTree, commands, &changes, &mut done.log)?;
+    let (run, _) = room.perform_all(RunLabel::EngineTree, commands, &changes, &mut done.record)?;
     done.verification.passes_in_engine_tree = Some(run.passed());
     done.verification.runs.push(run);
     Ok(())

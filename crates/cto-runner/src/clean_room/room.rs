@@ -6,6 +6,7 @@ use std::time::Duration;
 use cto_sandbox::{Change, JailError, PreparedJail, Program, Provider, Reexec, prepare};
 use cto_schema::{CommandResult, EndedBy, RunLabel, VerificationRun};
 
+use super::record::Record;
 use crate::cage::{Cage, CagePlan, Outfit};
 use crate::supervise::{Deadlines, Output, SuperviseError, Supervised, supervise};
 use crate::watch::{RunObserver, Stop};
@@ -62,7 +63,7 @@ impl Maker<'_> {
             program: Program::Argv(words),
             env: vec![],
             changes,
-            observe: false,
+            observe: true,
             outfit: Outfit::default(),
         };
         prepare(self.provider, &self.plan.spec(cage), self.reexec)
@@ -116,21 +117,23 @@ impl<'a> Room<'a> {
         Ok(performed(argv, supervised))
     }
 
-    /// Runs every command over the same tree; appends to the log.
+    /// Runs every command over the same tree, and puts it on record.
     pub(crate) fn perform_all(
         &self,
         label: RunLabel,
         commands: &[Vec<String>],
         changes: &[Change],
-        log: &mut Vec<u8>,
+        record: &mut Record,
     ) -> Result<(VerificationRun, Vec<Supervised>), RoomError> {
         let mut results = Vec::new();
         let mut ends = Vec::new();
-        log.extend_from_slice(format!("== {} ==\n", label.word()).as_bytes());
+        let title = format!("== {} ==\n", label.word());
+        record.log.extend_from_slice(title.as_bytes());
         for (index, argv) in commands.iter().enumerate() {
             let name = format!("{}{index}", label.word().replace('_', "-"));
-            let done = self.perform(&name, argv, changes.to_vec())?;
-            append(log, &done);
+            let mut done = self.perform(&name, argv, changes.to_vec())?;
+            append(&mut record.log, &done);
+            record.take(label, index, &mut done.supervised);
             results.push(done.result);
             ends.push(done.supervised);
         }

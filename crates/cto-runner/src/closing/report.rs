@@ -64,7 +64,7 @@ pub(super) fn report(
         changed_files: ending.write_set.map(|set| set.changed_files()).unwrap_or_default(),
         allowed_writes_passed: allowed,
         forbidden_paths_passed: not_forbidden,
-        forbidden_actions_attempted: engine.map(|engine| engine.forbidden.clone()).unwrap_or_default(),
+        forbidden_actions_attempted: observed.forbidden_attempts(),
         approval_status: approval(ending, &blockers),
         verification: verification_lines(ending),
         clean_room: observed.verification.clone(),

@@ -38,6 +38,7 @@ impl Journey<'_> {
         let from = self.now();
         let gathering = gather(
             self.harness,
+            &self.harness.git.stopped_by(self.watch.stop),
             self.request,
             self.contract.as_ref().map_err(String::as_str),
         );

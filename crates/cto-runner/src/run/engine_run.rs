@@ -289,7 +289,7 @@ impl Journey<'_> {
     }
 
     /// Replaces secrets in an event's data; the raw log reports them, so findings are not counted twice.
-    fn redact_event(&self, data: serde_json::Value) -> serde_json::Value {
+    pub(super) fn redact_event(&self, data: serde_json::Value) -> serde_json::Value {
         let text = data.to_string();
         let findings = self.dir.scan("events.normalized.jsonl", text.as_bytes());
         if findings.is_empty() {

@@ -87,14 +87,15 @@ impl Journey<'_> {
     fn proofs(&self) -> Result<Vec<Document>, Halt> {
         let mut proofs = Vec::new();
         let schema = || SchemaId::PROOF.to_string();
-        if let Some(engine) = self.seen.engine.clone() {
+        if self.seen.engine.is_some() {
+            let attempted = self.seen.forbidden_attempts();
             let contract = self.contract.as_ref().ok();
             let proof = ForbiddenActionsProof {
                 schema: schema(),
                 proof: "forbidden_actions".to_owned(),
-                holds: engine.forbidden.is_empty(),
+                holds: attempted.is_empty(),
                 forbidden_actions: contract.map(|c| c.effective_forbidden_actions()).unwrap_or_default(),
-                attempted: engine.forbidden,
+                attempted,
                 observed_by: "seccomp user notification on exec, connect and send; empty network; no credentials"
                     .to_owned(),
             };

@@ -101,10 +101,14 @@ impl Journey<'_> {
     }
 
     fn record_verification(&mut self, verified: Verified, from: u64) -> Result<(), Halt> {
-        let Verified { verification, log } = verified;
-        let (test_log_digest, findings) = self.dir.write_redacted("test.log", &log)?;
+        let Verified { verification, record } = verified;
+        let (test_log_digest, findings) = self.dir.write_redacted("test.log", &record.log)?;
         self.seen.secrets.extend(findings);
         self.test_log = self.dir.read("test.log")?.unwrap_or_default();
+        for (kind, data) in record.events {
+            let data = self.redact_event(data);
+            self.dir.event(kind, data)?;
+        }
         let runs: Vec<_> = verification
             .runs
             .iter()

@@ -10,11 +10,12 @@ use super::admit::Admitted;
 use super::open::unique_part;
 use super::outfit::Inputs;
 use super::{Halt, Journey, chain};
-use crate::baseline::Baseline;
+use crate::baseline::{Baseline, BaselineError};
 use crate::cage::CagePlan;
 use crate::engine::{Engine, Installation};
 use crate::model::ModelPlan;
 use crate::settings::WorkspaceKind;
+use crate::tool::GitError;
 use crate::toolchains::from_root;
 use crate::watch::Stage;
 
@@ -94,13 +95,18 @@ impl Journey<'_> {
         let store = self.harness.baselines().map_err(|e| Halt::Ignorant(chain(&e)))?;
         let baseline = store
             .ensure(
-                &self.harness.git,
+                &self.harness.git.stopped_by(self.watch.stop),
                 &admitted.objects,
                 &admitted.commit,
                 contract.history,
                 contract.allow_gitlinks,
             )
-            .map_err(|error| Halt::Ignorant(chain(&error)))?;
+            .map_err(|error| match error {
+                BaselineError::Git {
+                    source: GitError::Stopped { .. },
+                } => Halt::Stopped,
+                other => Halt::Ignorant(chain(&other)),
+            })?;
         let (commit, tree) = (baseline.commit().to_owned(), baseline.tree().to_owned());
         self.baseline = Some((commit.clone(), tree.clone()));
         self.dir.journal(JournalEvent::WorkspaceIntent {

@@ -48,6 +48,12 @@ pub enum GitError {
         /// The limit in bytes.
         cap: u64,
     },
+    /// The operator wanted to stop.
+    #[error("wait for `git {command}`: the operator stopped the run")]
+    Stopped {
+        /// The subcommand.
+        command: String,
+    },
     /// It took too long.
     #[error("wait for `git {command}`: it did not end in time; look for FIFOs in the target's git directory")]
     TimedOut {

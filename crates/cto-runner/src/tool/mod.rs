@@ -1,25 +1,26 @@
 //! The one place that starts git, under an environment that no repository, user or host can configure.
 
 mod error;
+mod process;
 mod quote;
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::{self, Read, Write as _};
-use std::os::fd::AsFd as _;
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
-use std::sync::OnceLock;
+use std::process::{ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread::JoinHandle;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use cto_schema::escape;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use crate::watch::Stop;
 
 pub use error::GitError;
+pub(crate) use process::GitProcess;
 pub(crate) use quote::quote_path;
 
 /// Where git is looked for, in this order; `PATH` is never asked, because a target could put a git there.
@@ -28,8 +29,6 @@ pub const GIT_DIRECTORIES: [&str; 2] = ["/usr/local/bin", "/usr/bin"];
 pub const OLDEST_GIT: (u32, u32) = (2, 40);
 /// How long one call may take: an object that is a FIFO must not hold a run for ever.
 const CALL_LIMIT: Duration = Duration::from_secs(600);
-/// How much of git's complaints is kept.
-const STDERR_CAP: usize = 4096;
 
 /// Settings that hold for every call, because git reads them from nowhere else.
 const SETTINGS: [&str; 20] = [
@@ -57,12 +56,13 @@ const SETTINGS: [&str; 20] = [
 ];
 
 /// A git program.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Git {
     program: PathBuf,
     version: OnceLock<(u32, u32)>,
-    started: AtomicU64,
+    started: Arc<AtomicU64>,
     limit: Duration,
+    stop: Option<Stop>,
 }
 
 impl Git {
@@ -89,8 +89,19 @@ impl Git {
         Self {
             program,
             version: OnceLock::new(),
-            started: AtomicU64::new(0),
+            started: Arc::default(),
             limit: CALL_LIMIT,
+            stop: None,
+        }
+    }
+
+    /// Returns a git whose calls also end when the operator wants to stop.
+    ///
+    /// It is for what comes before the engine; afterwards the evidence is worth waiting for.
+    pub(crate) fn stopped_by(&self, stop: &Stop) -> Self {
+        Self {
+            stop: Some(stop.clone()),
+            ..self.clone()
         }
     }
 
@@ -138,10 +149,7 @@ impl Git {
             return Err(process.explain(source));
         }
         if output.len() as u64 > cap {
-            return Err(GitError::TooLarge {
-                command: process.command.clone(),
-                cap,
-            });
+            return Err(process.too_large(cap));
         }
         process.finish()?;
         Ok(output)
@@ -150,14 +158,13 @@ impl Git {
     /// Runs `first | second` and returns what the second wrote; the first one's failure is told first.
     pub(crate) fn pipe(&self, first: GitCall, second: GitCall) -> Result<Vec<u8>, GitError> {
         let mut source = self.start(first)?;
-        let stdout = source.stdout.take();
-        let second = match stdout {
+        let second = match source.take_output() {
             Some(stdout) => second.input(Input::Pipe(stdout)),
             None => second,
         };
         match self.run(second) {
             // The first one is stuck as well; dropping it ends it.
-            Err(error @ GitError::TimedOut { .. }) => Err(error),
+            Err(error @ (GitError::TimedOut { .. } | GitError::Stopped { .. })) => Err(error),
             result => {
                 source.finish()?;
                 result
@@ -189,23 +196,10 @@ impl Git {
             child.current_dir("/");
         }
         child.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = child.spawn().map_err(failed)?;
+        let until = Instant::now() + self.limit;
+        let process = GitProcess::start(&mut child, command, self.stop.clone(), until).map_err(failed)?;
         self.started.fetch_add(1, Ordering::Relaxed);
-        let stdout = child.stdout.take();
-        let stderr = child
-            .stderr
-            .take()
-            .map(|stderr| std::thread::spawn(move || drain(stderr)));
-        let program = self.program.clone();
-        Ok(GitProcess {
-            program,
-            command,
-            child,
-            stdout,
-            stderr,
-            deadline: Instant::now() + self.limit,
-            done: false,
-        })
+        Ok(process)
     }
 
     #[expect(clippy::disallowed_methods, reason = "tool.rs is the one module that starts git")]
@@ -340,120 +334,6 @@ impl GitCall {
         self.environment.push((name, value.to_owned()));
         self
     }
-}
-
-/// A running git; reading it stops at a deadline, and dropping it ends it.
-#[derive(Debug)]
-pub(crate) struct GitProcess {
-    program: PathBuf,
-    command: String,
-    child: Child,
-    stdout: Option<ChildStdout>,
-    stderr: Option<JoinHandle<Vec<u8>>>,
-    deadline: Instant,
-    done: bool,
-}
-
-impl GitProcess {
-    /// Waits for the end, which must be a good one.
-    pub(crate) fn finish(mut self) -> Result<(), GitError> {
-        drop(self.stdout.take());
-        let status = self.child.wait();
-        self.done = true;
-        let status = status.map_err(|source| GitError::Io {
-            program: self.program.clone(),
-            source,
-        })?;
-        let complaint = self.complaint();
-        if status.success() {
-            Ok(())
-        } else {
-            Err(self.failure(status, &complaint))
-        }
-    }
-
-    /// Ends the process and says why reading it failed: its own complaint is the better reason.
-    pub(crate) fn explain(mut self, source: io::Error) -> GitError {
-        if source.kind() == io::ErrorKind::TimedOut {
-            return GitError::TimedOut {
-                command: self.command.clone(),
-            };
-        }
-        drop(self.stdout.take());
-        let status = self.child.wait();
-        self.done = true;
-        let complaint = self.complaint();
-        match status {
-            Ok(status) if !status.success() && !complaint.is_empty() => self.failure(status, &complaint),
-            _ => GitError::Io {
-                program: self.program.clone(),
-                source,
-            },
-        }
-    }
-
-    fn complaint(&mut self) -> Vec<u8> {
-        self.stderr
-            .take()
-            .and_then(|thread| thread.join().ok())
-            .unwrap_or_default()
-    }
-
-    fn failure(&self, status: ExitStatus, complaint: &[u8]) -> GitError {
-        let stderr = escape(complaint.trim_ascii_end(), STDERR_CAP);
-        GitError::Failed {
-            command: self.command.clone(),
-            status: status.to_string(),
-            stderr,
-        }
-    }
-}
-
-impl Read for GitProcess {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let Some(stdout) = self.stdout.as_mut() else {
-            return Ok(0);
-        };
-        let left = self.deadline.saturating_duration_since(Instant::now());
-        let timeout = Timespec {
-            tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
-            tv_nsec: 0,
-        };
-        let ready = loop {
-            match poll(
-                &mut [PollFd::from_borrowed_fd(stdout.as_fd(), PollFlags::IN)],
-                Some(&timeout),
-            ) {
-                Err(rustix::io::Errno::INTR) => {}
-                other => break other?,
-            }
-        };
-        if ready == 0 {
-            return Err(io::ErrorKind::TimedOut.into());
-        }
-        stdout.read(buffer)
-    }
-}
-
-impl Drop for GitProcess {
-    fn drop(&mut self) {
-        if !self.done {
-            // An end that is late is no error: the process is only in the way now.
-            drop(self.child.kill());
-            drop(self.child.wait());
-        }
-    }
-}
-
-/// Reads complaints to their end, so that git never blocks on them, and keeps the first part.
-fn drain(mut stderr: impl Read) -> Vec<u8> {
-    let mut kept = Vec::new();
-    let mut chunk = [0; 4096];
-    while let Ok(count @ 1..) = stderr.read(&mut chunk) {
-        let room = (2 * STDERR_CAP).saturating_sub(kept.len());
-        kept.extend_from_slice(&chunk[..count.min(room)]);
-    }
-    kept
 }
 
 /// Puts input in memory, so that no second thread has to feed it.

@@ -22,6 +22,25 @@ fn a_failure_carries_the_escaped_complaint_and_a_large_output_is_refused() {
 }
 
 #[test]
+fn a_program_that_closes_its_output_and_stays_is_not_waited_for_for_ever() {
+    let directory = tempfile::tempdir().unwrap();
+    let program = directory.path().join("git");
+    let mut file = File::create(&program).unwrap();
+    file.write_all(b"#!/bin/sh\nexec >&-\nexec sleep 600\n").unwrap();
+    drop(file);
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let git = Git::at(program).with_limit(Duration::from_millis(200));
+    let begun = Instant::now();
+    let error = git.run(GitCall::new("version")).unwrap_err();
+    assert!(matches!(error, GitError::TimedOut { .. }), "{error}");
+    let stop = Stop::new().unwrap();
+    stop.ask();
+    let error = git.stopped_by(&stop).run(GitCall::new("version")).unwrap_err();
+    assert!(matches!(error, GitError::Stopped { .. }), "{error}");
+    assert!(begun.elapsed() < Duration::from_secs(60));
+}
+
+#[test]
 fn nothing_of_the_callers_environment_reaches_git() {
     let git = Git::find().unwrap();
     let seen = git

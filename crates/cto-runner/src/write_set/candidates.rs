@@ -6,12 +6,12 @@ use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
+use cto_policy::is_git_directory;
 use cto_schema::{EntryState, escape};
 use rustix::fs::{FileType, Mode};
 use rustix::io::Errno;
 
-use super::names::is_git_directory;
-use super::{CollectLimits, WriteSetError};
+use super::{CollectLimits, WriteSetError, observe};
 use crate::baseline::{Baseline, beneath};
 
 /// What a walk found.
@@ -51,11 +51,13 @@ impl Candidates {
 /// Walks the upper layer of an overlay.
 pub(super) fn of_upper(
     upper: BorrowedFd<'_>,
+    merged: BorrowedFd<'_>,
     baseline: &Baseline,
     limits: &CollectLimits,
 ) -> Result<Candidates, WriteSetError> {
     let mut walk = Walk {
         found: Candidates::default(),
+        merged,
         baseline,
         limits,
         entries: 0,
@@ -87,6 +89,7 @@ pub(super) fn of_copy(
     };
     let mut walk = Walk {
         found,
+        merged,
         baseline,
         limits: &limits,
         entries: 0,
@@ -101,6 +104,7 @@ pub(super) fn of_copy(
 
 struct Walk<'a> {
     found: Candidates,
+    merged: BorrowedFd<'a>,
     baseline: &'a Baseline,
     limits: &'a CollectLimits,
     entries: u64,
@@ -111,7 +115,10 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     fn run(&mut self, root: BorrowedFd<'_>) -> Result<(), WriteSetError> {
-        let fd = beneath::open_beneath(root, b"", beneath::DIRECTORY).map_err(|errno| workspace(b".", errno))?;
+        let fd = rustix::fs::fstat(self.merged)
+            .and_then(|stat| observe::unlock(self.merged, b"", &stat))
+            .and_then(|()| beneath::open_beneath(root, b"", beneath::DIRECTORY))
+            .map_err(|errno| workspace(b".", errno))?;
         if self.upper && self.check_attributes(b".", &format!("/proc/self/fd/{}", fd.as_raw_fd()))? == Marks::Opaque {
             self.cover(b"")?;
         }
@@ -184,26 +191,13 @@ impl Walk<'_> {
             }
         }
         if kind == FileType::Directory && self.device.is_none_or(|device| device == stat.st_dev) {
-            let fd = rustix::fs::openat(parent, name, beneath::DIRECTORY, Mode::empty());
-            let fd = fd
-                .or_else(|errno| self.force_open(parent, name, errno))
+            // Through the merged view, which would not notice a change below it.
+            let fd = observe::unlock(self.merged, path, &stat)
+                .and_then(|()| rustix::fs::openat(parent, name, beneath::DIRECTORY, Mode::empty()))
                 .map_err(|errno| workspace(path, errno))?;
             self.directory(&fd, path, nested, depth + 1)?;
         }
         Ok(())
-    }
-
-    /// Opens a directory that its owner closed to itself.
-    fn force_open(&self, parent: &OwnedFd, name: &[u8], errno: Errno) -> Result<OwnedFd, Errno> {
-        if errno != Errno::ACCESS {
-            return Err(errno);
-        }
-        let flags = rustix::fs::OFlags::PATH | rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::CLOEXEC;
-        let fd = rustix::fs::openat(parent, name, flags, Mode::empty())?;
-        let place = format!("/proc/self/fd/{}", fd.as_raw_fd());
-        let mode = rustix::fs::fstat(&fd)?.st_mode;
-        rustix::fs::chmod(place.as_str(), Mode::from_raw_mode(mode & 0o7777 | 0o700))?;
-        rustix::fs::openat(&fd, ".", beneath::DIRECTORY, Mode::empty())
     }
 
     fn add(&mut self, path: &[u8]) {

@@ -11,9 +11,9 @@ use rustix::io::Errno;
 use super::candidates::{self, Candidates, workspace};
 use super::capture::{CaptureError, Staging};
 use super::ignore::{self, Scratch};
-use super::names::{escapes, is_unsafe};
+use super::names::is_unsafe;
 use super::observe::{self, Observed};
-use super::{CollectOptions, Collected, FinalContent, WorkspaceView, WriteSetError, git_directory};
+use super::{CollectOptions, Collected, FinalContent, WorkspaceView, WriteSetError, git_directory, links};
 use crate::baseline::{Baseline, beneath};
 use crate::tool::Git;
 
@@ -37,7 +37,7 @@ pub fn collect(
 ) -> Result<Collected, WriteSetError> {
     let scratch = Scratch::new(options.scratch_paths)?;
     let mut found = match view.upper {
-        Some(upper) => candidates::of_upper(upper, baseline, &options.limits)?,
+        Some(upper) => candidates::of_upper(upper, view.merged, baseline, &options.limits)?,
         None => candidates::of_copy(view.merged, baseline, &options.limits)?,
     };
     found.forget_below(options.masked);
@@ -127,6 +127,9 @@ impl Collection<'_> {
         for path in &found.nested_git {
             self.mark(path, "nested_git");
         }
+        for (path, reason) in links::unsafe_links(self.baseline, &self.write_set.changes, &self.contents)? {
+            self.mark(&path, reason);
+        }
         self.finish()
     }
 
@@ -195,11 +198,7 @@ impl Collection<'_> {
                     digest,
                     size_bytes: target.len() as u64,
                 };
-                let outside = escapes(path, &target);
                 if self.record(path, state)? {
-                    if outside {
-                        self.mark(path, "escaping_symlink");
-                    }
                     self.contents.insert(path.to_vec(), FinalContent::Symlink { target });
                 }
                 Ok(())

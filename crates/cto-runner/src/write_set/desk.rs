@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use super::{CollectLimits, CollectOptions, Collected, WorkspaceView, WriteSetError, collect};
 use crate::baseline::sample::Bench;
 use crate::baseline::{Baseline, beneath};
+use crate::lacks::lacks;
 use crate::tool::GitCall;
 
 /// An overlay of a baseline, mounted for real, or a copy of it.
@@ -32,10 +33,9 @@ impl<'a> Desk<'a> {
         }
     }
 
-    /// Mounts an overlay, which only root can here; who cannot is told what was not proved.
+    /// Mounts an overlay, which only root can here.
     pub(crate) fn overlay(bench: &'a Bench, baseline: &'a Baseline) -> Option<Self> {
-        if !rustix::process::geteuid().is_root() {
-            eprintln!("not proved here: a mounted overlay, which this test can only make as root");
+        if lacks("root", rustix::process::geteuid().is_root()) {
             return None;
         }
         let place = bench.place("overlay");

@@ -1,14 +1,13 @@
 //! What an engine did to its own git directory, as facts; the directory is hostile data and no git ever runs on it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
 use cto_schema::{GitFact, escape};
-use rustix::fs::{FileType, Mode};
+use rustix::fs::FileType;
 
 use super::candidates::workspace;
-use super::git_index;
-use super::{WorkspaceView, WriteSetError};
+use super::{WorkspaceView, WriteSetError, git_index, observe};
 use crate::baseline::{Baseline, ObjectFormat, beneath};
 
 /// Files larger than this differ from the baseline's, which are smaller.
@@ -252,9 +251,12 @@ impl Comparison<'_> {
         while let Some((path, depth)) = pending.pop() {
             let fd = open(root.as_fd(), &path)?;
             for name in beneath::names(&fd).map_err(|error| workspace(&path, error))? {
-                let kind = beneath::kind(&beneath::stat_at(&fd, &name).map_err(|errno| workspace(&name, errno))?);
-                let path = beneath::join(&path, &name);
+                let stat = beneath::stat_at(&fd, &name).map_err(|errno| workspace(&name, errno))?;
+                let (kind, path) = (beneath::kind(&stat), beneath::join(&path, &name));
                 if kind != FileType::Directory {
+                    if kind == FileType::RegularFile {
+                        observe::unlock(root.as_fd(), &path, &stat).map_err(|errno| workspace(&path, errno))?;
+                    }
                     found.insert(path, kind);
                 } else if depth < DEEPEST && path.len() < 4000 {
                     pending.push((path, depth + 1));
@@ -284,20 +286,8 @@ impl Comparison<'_> {
     }
 }
 
-fn open(root: std::os::fd::BorrowedFd<'_>, path: &[u8]) -> Result<OwnedFd, WriteSetError> {
-    let path = if path.is_empty() { b"." } else { path };
-    let opened = beneath::open_beneath(root, path, beneath::DIRECTORY);
-    let opened = opened.or_else(|errno| {
-        if errno != rustix::io::Errno::ACCESS {
-            return Err(errno);
-        }
-        // Its owner closed it to itself.
-        let looked = beneath::look(root, path)?.ok_or(errno)?;
-        let place = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&looked.0));
-        rustix::fs::chmod(place.as_str(), Mode::from_raw_mode(0o700))?;
-        beneath::open_beneath(root, path, beneath::DIRECTORY)
-    });
-    opened.map_err(|errno| workspace(path, errno))
+fn open(root: BorrowedFd<'_>, path: &[u8]) -> Result<OwnedFd, WriteSetError> {
+    observe::open_directory(root, path).map_err(|errno| workspace(path, errno))
 }
 
 fn fact(kind: &str, detail: &str) -> GitFact {

@@ -6,6 +6,7 @@ mod collect;
 mod git_directory;
 mod git_index;
 mod ignore;
+mod links;
 mod names;
 mod observe;
 

@@ -1,7 +1,7 @@
 //! The final state of one path in the workspace.
 
 use std::fs::File;
-use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 
 use rustix::fs::{FileType, Mode, Stat};
 use rustix::io::Errno;
@@ -32,6 +32,36 @@ pub(super) fn observe(merged: BorrowedFd<'_>, path: &[u8]) -> Result<Observed, E
         FileType::Symlink => Observed::Symlink(beneath::link_text(&fd)?),
         _ => Observed::Special,
     })
+}
+
+/// Opens a directory, also one that its owner closed to itself.
+pub(super) fn open_directory(root: BorrowedFd<'_>, path: &[u8]) -> Result<OwnedFd, Errno> {
+    if let Some((_, stat)) = beneath::look(root, path)? {
+        unlock(root, path, &stat)?;
+    }
+    beneath::open_beneath(root, path, beneath::DIRECTORY)
+}
+
+/// Makes an entry readable to its owner, who may be the harness's own user and bound by modes; the root's path is empty.
+///
+/// Every process of the workspace is dead and git carries no such mode, so nothing is lost.
+pub(super) fn unlock(root: BorrowedFd<'_>, path: &[u8], stat: &Stat) -> Result<(), Errno> {
+    let needed = if beneath::kind(stat) == FileType::Directory {
+        0o500
+    } else {
+        0o400
+    };
+    if stat.st_mode & needed == needed {
+        return Ok(());
+    }
+    let lift = |fd: BorrowedFd<'_>| {
+        let place = format!("/proc/self/fd/{}", fd.as_raw_fd());
+        rustix::fs::chmod(place.as_str(), Mode::from_raw_mode(stat.st_mode & 0o7777 | needed))
+    };
+    if path.is_empty() {
+        return lift(root);
+    }
+    beneath::look(root, path)?.map_or(Ok(()), |(looked, _)| lift(looked.as_fd()))
 }
 
 /// Opens a file that was looked at; where its mode forbids that, the mode is lifted for the moment of the opening.

@@ -8,6 +8,8 @@
 
 mod conformance;
 mod ending;
+#[path = "../../../cto-runner/src/lacks.rs"]
+mod lacks;
 mod limits;
 mod native;
 mod observation;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use cto_sandbox::{Bind, Change, JailError, ProviderKind, Workspace, probe_machine};
 
-use crate::world::{World, content, has_cgroup, lacks, listing, reexec, run, run_with, workspaces};
+use crate::world::{World, content, has_cgroup, listing, reexec, run, run_with, said_to_lack, workspaces};
 
 fn native() -> &'static dyn cto_sandbox::Provider {
     ProviderKind::Native.provider()
@@ -21,10 +21,10 @@ fn an_overlay_is_mounted_or_refused_by_its_own_name() {
     };
     match run_with(native(), &spec, |_, _| {}) {
         Ok(outcome) => {
-            assert!(!lacks("overlay"), "it is here after all");
+            assert!(!said_to_lack("overlay"), "it is here after all");
             assert_eq!(outcome.enforcement.workspace, "overlay");
         }
-        Err(JailError::Inner { step, mend, .. }) if lacks("overlay") => {
+        Err(JailError::Inner { step, mend, .. }) if said_to_lack("overlay") => {
             assert_eq!((step.as_str(), mend.is_empty()), ("mount overlay", false));
         }
         Err(error) => panic!("{error}"),
@@ -33,7 +33,7 @@ fn an_overlay_is_mounted_or_refused_by_its_own_name() {
 
 #[test]
 fn the_upper_directory_is_exactly_the_write_set() {
-    if lacks("overlay") {
+    if said_to_lack("overlay") {
         return;
     }
     let world = World::new();
@@ -59,7 +59,7 @@ fn the_upper_directory_is_exactly_the_write_set() {
 
 #[test]
 fn nothing_written_is_nothing_in_the_upper_directory() {
-    if lacks("overlay") {
+    if said_to_lack("overlay") {
         return;
     }
     let world = World::new();
@@ -260,7 +260,7 @@ fn this_machine_can_do_everything() {
     for ability in &report.abilities {
         let lacking = match ability.name {
             "memory_cgroup" | "process_cgroup" => !has_cgroup(),
-            name => lacks(name),
+            name => said_to_lack(name),
         };
         assert_eq!(ability.ok, !lacking, "{ability:?}");
     }

@@ -20,6 +20,8 @@ fn the_suite_passes_for_an_ordinary_user() {
         .arg(std::env::current_exe().unwrap())
         .args(["--test-threads", "2"])
         .env("TMPDIR", home.path())
+        .env("CTO_TEST_LACKS", "root")
+        .env_remove("CTO_TEST_UNPROVED")
         .current_dir("/")
         .output()
         .unwrap();

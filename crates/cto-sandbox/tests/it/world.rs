@@ -37,7 +37,7 @@ pub(crate) fn is_root() -> bool {
 /// Tells whether `CTO_TEST_LACKS` says that this machine lacks something: without a word of it, a lack fails a test.
 ///
 /// The words are `overlay` (a kernel below 6.7) and `speed` (an emulated processor).
-pub(crate) fn lacks(what: &str) -> bool {
+pub(crate) fn said_to_lack(what: &str) -> bool {
     names("CTO_TEST_LACKS", what)
 }
 
@@ -59,7 +59,7 @@ pub(crate) fn workspaces() -> &'static [MakeWorkspace] {
         |lowers| Workspace::Overlay { lowers },
         |sources| Workspace::Copied { sources },
     ];
-    if lacks("overlay") { &ALL[1..] } else { ALL }
+    if said_to_lack("overlay") { &ALL[1..] } else { ALL }
 }
 
 pub(crate) fn reexec() -> Reexec {
@@ -126,7 +126,7 @@ impl World {
             limits: Limits {
                 memory_bytes: 512 << 20,
                 // On an emulated processor a shell takes longer than that to end.
-                survivor_grace_ms: if lacks("speed") { 1000 } else { 100 },
+                survivor_grace_ms: if said_to_lack("speed") { 1000 } else { 100 },
                 ..Limits::default()
             },
             engine_uid: None,
@@ -155,7 +155,7 @@ pub(crate) fn run_with(
 ) -> Result<Outcome, JailError> {
     let mut jail = prepare(provider, spec, &reexec())?.start()?;
     let enforcement = jail.enforcement().clone();
-    let until = Instant::now() + Duration::from_secs(if lacks("speed") { 10 * PATIENCE_S } else { PATIENCE_S });
+    let until = Instant::now() + Duration::from_secs(if said_to_lack("speed") { 10 * PATIENCE_S } else { PATIENCE_S });
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
     let mut observations = Vec::new();
     let mut ended = false;

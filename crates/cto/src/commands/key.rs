@@ -1,6 +1,7 @@
 //! `cto key`: signing keys.
 
 use cto_evidence::Keys;
+use cto_runner::Links;
 use cto_schema::ExitClass;
 use serde_json::json;
 
@@ -8,6 +9,9 @@ use crate::cli::{Global, KeyAction};
 use crate::error::CommandError;
 use crate::installation;
 use crate::output::{Exit, Output};
+
+/// Longest public key file; a key has about 120 bytes.
+const MAX_KEY_BYTES: u64 = 64 << 10;
 
 pub(super) fn key(global: &Global, action: &KeyAction, output: &Output) -> Result<Exit, CommandError> {
     let home = installation::open_home(global)?;
@@ -23,9 +27,9 @@ pub(super) fn key(global: &Global, action: &KeyAction, output: &Output) -> Resul
             said(output, "new signing key", signer.keyid());
         }
         KeyAction::Trust { file, name } => {
-            let shown = cto_schema::escape(file.as_os_str().as_encoded_bytes(), 400);
-            let pem = std::fs::read(file)
-                .map_err(|error| CommandError::usage(format!("failed to read public key {shown}: {error}")))?;
+            // Whoever can change it decides whose evidence is believed from now on.
+            let pem = cto_runner::read_authority(file, Links::Refused, MAX_KEY_BYTES)
+                .map_err(|error| CommandError::usage(crate::error::chain(&error)))?;
             let keyid = keys.trust(&pem, name.as_deref()).map_err(failed)?;
             said(output, "trusted key", &keyid);
         }

@@ -1,10 +1,8 @@
 //! `cto run`: one governed run.
 
-use std::fs::File;
-use std::io::Read as _;
 use std::path::Path;
 
-use cto_runner::{RunOutcome, RunRequest, Stop, Task, Watch, WorkspaceKind, run as governed_run};
+use cto_runner::{Links, RunOutcome, RunRequest, Stop, Task, Watch, WorkspaceKind, run as governed_run};
 use cto_schema::ExitClass;
 
 use crate::cli::{Global, RunArgs, WorkspaceChoice};
@@ -102,24 +100,9 @@ fn task(args: &RunArgs, case_directories: &[std::path::PathBuf]) -> Result<Task,
 
 /// Reads a contract's bytes once; the run uses these and never the file again.
 pub(super) fn read_contract(path: &Path) -> Result<Vec<u8>, CommandError> {
-    let shown = cto_schema::escape(path.as_os_str().as_encoded_bytes(), 400);
-    let failed = |error: std::io::Error| {
-        CommandError::refused(format!("failed to read contract {shown}: {error}"))
-            .hint("name a readable YAML or JSON file")
-    };
-    let meta = std::fs::metadata(path).map_err(failed)?;
-    if !meta.is_file() {
-        return Err(CommandError::refused(format!(
-            "failed to read contract {shown}: it is not a regular file"
-        )));
-    }
-    let mut bytes = Vec::new();
-    File::open(path)
-        .map_err(failed)?
-        .take(MAX_BYTES + 1)
-        .read_to_end(&mut bytes)
-        .map_err(failed)?;
-    Ok(bytes)
+    cto_runner::read_authority(path, Links::Followed, MAX_BYTES).map_err(|error| {
+        CommandError::refused(crate::error::chain(&error)).hint("name the YAML or JSON file of your contract")
+    })
 }
 
 fn absolute(path: &Path) -> Result<std::path::PathBuf, CommandError> {

@@ -55,6 +55,63 @@ fn targets_that_cannot_be_used_say_which_and_why() {
 }
 
 #[test]
+fn what_others_may_write_decides_nothing_and_nothing_is_begun() {
+    let installation = Installation::new();
+    let root = installation.dir.path();
+    let repository = installation.scripted("repo");
+    let path = installation.contract(&contract("theirs", &repository));
+    let chmod = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    let refuses = |arguments: &[&str], exit: i32, expected: &str| {
+        let output = installation.cto(arguments);
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(exit), "{text}");
+        assert!(text.contains(expected), "'{expected}' is not in: {text}");
+    };
+    let run = ["run", "--contract", path.to_str().unwrap(), "--", "/bin/true"];
+    for mode in [0o666, 0o664, 0o646] {
+        chmod(&path, mode);
+        refuses(&run, 3, "chmod go-w");
+        refuses(
+            &["decide", path.to_str().unwrap()],
+            3,
+            "theirs.json: others than its owner",
+        );
+    }
+    chmod(&path, 0o644);
+    refuses(&["run", "--contract", root.to_str().unwrap()], 3, "not a regular file");
+    // A link of the operator's own is only another name of the file.
+    symlink(&path, root.join("link.json")).unwrap();
+    let (exit, decision) = installation.json(&["decide", root.join("link.json").to_str().unwrap()]);
+    assert_eq!(exit, 0, "{decision:#}");
+    let settings = installation.home().join("harness.yaml");
+    write(&settings, b"workspace: copied\n");
+    chmod(&settings, 0o666);
+    refuses(&["doctor"], 2, "harness.yaml: others than its owner");
+    let key = root.join("key.pem");
+    write(&key, b"x");
+    symlink("key.pem", root.join("key-link.pem")).unwrap();
+    refuses(
+        &["key", "trust", root.join("key-link.pem").to_str().unwrap()],
+        2,
+        "symbolic link",
+    );
+    chmod(&key, 0o622);
+    refuses(
+        &["key", "trust", key.to_str().unwrap()],
+        2,
+        "key.pem: others than its owner",
+    );
+    let case = root.join("case");
+    write(&case.join("fixture/a.py"), b"");
+    write(&case.join("real.yaml"), b"case_id: linked\n");
+    symlink("real.yaml", case.join("case.yaml")).unwrap();
+    write(&settings, format!("cases: [{}]\n", case.display()).as_bytes());
+    chmod(&settings, 0o644);
+    refuses(&["run", "case"], 2, "symbolic link");
+    assert_eq!(fs::read_dir(installation.home().join("runs")).unwrap().count(), 0);
+}
+
+#[test]
 fn contracts_that_cannot_be_read_are_evidence_and_name_line_and_field() {
     let installation = Installation::new();
     let repository = installation.scripted("repo");

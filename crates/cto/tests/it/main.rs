@@ -12,11 +12,15 @@ mod engines;
 mod dev;
 mod evidence;
 mod hostile;
+#[path = "../../../cto-runner/src/lacks.rs"]
+mod lacks;
 mod layers;
 mod matrix;
+mod observed_verification;
 mod ordinary_user;
 mod recovery;
 mod repository;
 mod run;
+mod slow_git;
 mod support;
 mod tidy;

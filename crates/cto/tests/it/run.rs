@@ -1,6 +1,6 @@
 //! The main job: a case or a contract in, a sealed and verifiable bundle out.
 
-use crate::support::{Installation, codes};
+use crate::support::{GOOD, Installation, codes, contract};
 
 #[test]
 fn the_demo_case_passes_and_its_bundle_verifies() {
@@ -36,23 +36,12 @@ fn every_python_and_node_case_passes_with_its_reference_edit() {
 }
 
 #[test]
-fn a_case_whose_toolchain_is_not_in_the_view_is_blocked_with_the_mend() {
+fn a_runner_that_the_view_does_not_show_is_blocked_with_the_mend() {
     let installation = Installation::new();
-    let missing = ["go", "cargo"].iter().find(|name| {
-        !["/usr/local/bin", "/usr/bin", "/bin"]
-            .iter()
-            .any(|dir| std::path::Path::new(dir).join(name).exists())
-    });
-    let Some(missing) = missing else {
-        eprintln!("not proved: both go and cargo are installed below /usr");
-        return;
-    };
-    let case = if *missing == "go" {
-        "r1-go-slugify"
-    } else {
-        "r1-rust-slugify"
-    };
-    let (exit, report) = installation.json(&["run", case]);
+    let repository = installation.scripted("repo");
+    let mut contract = contract("missing", &repository);
+    contract["verification_commands"] = serde_json::json!([["no-such-runner", "check.sh"]]);
+    let (exit, report) = installation.agent(&contract, GOOD);
     assert_eq!((exit, codes(&report)), (3, vec!["provider_unavailable".to_owned()]));
     assert!(
         report["blockers"][0]["detail"]

@@ -226,6 +226,13 @@ pub fn snapshot(root: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     found
 }
 
+pub fn is_root() -> bool {
+    fs::read_to_string("/proc/self/status")
+        .unwrap()
+        .lines()
+        .any(|line| line.starts_with("Uid:\t0"))
+}
+
 /// Long checks run only with `--all`.
 pub fn all() -> bool {
     std::env::var_os("CTO_TEST_ALL").is_some()

@@ -52,6 +52,7 @@ pub(super) const CHECKS: &[(&str, CheckFunction)] = &[
     ("agreement", verdict::agreement),
     ("observations", verdict::observations),
     ("model", model::model),
+    ("attempts", verdict::attempts),
     ("proofs", proofs::proofs),
     ("claims", verdict::claims),
     ("no-promotion", verdict::no_promotion),

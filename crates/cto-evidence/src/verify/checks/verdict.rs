@@ -5,6 +5,7 @@ use cto_schema::{
     ApprovalStatus, Blocker, BlockerCode, ClaimBasis, EligibilityDecision, Escalation, EventType, Facts, JournalEvent,
     RunLabel, Status, StatusContext, VerificationLine,
 };
+use serde_json::Value;
 
 use super::documents::differing;
 use crate::verify::{Context, Finding, not_applicable, yes};
@@ -227,7 +228,6 @@ pub(super) fn observations(context: &Context<'_>) -> Finding {
         (Some(run), Some(true)) => run.passed(),
         (Some(_), _) => report.status != Status::Pass,
     };
-    let no_attempts = Vec::new();
     differing(&[
         (
             "case_process_started",
@@ -239,7 +239,7 @@ pub(super) fn observations(context: &Context<'_>) -> Finding {
         ),
         (
             "forbidden_actions_attempted",
-            report.forbidden_actions_attempted == *engine.map_or(&no_attempts, |e| &e.forbidden),
+            report.forbidden_actions_attempted == seen.forbidden_attempts(),
         ),
         ("verification", report.verification == lines),
         ("clean_room", report.clean_room == seen.verification),
@@ -258,6 +258,59 @@ pub(super) fn observations(context: &Context<'_>) -> Finding {
         ),
     ])?;
     yes("the report repeats what the journal observed")
+}
+
+/// Every attempt at a forbidden action is an event, and every such event is an attempt that was judged.
+pub(super) fn attempts(context: &Context<'_>) -> Finding {
+    let (report, seen, events) = (context.report()?, context.observations()?, context.events()?);
+    let told: Vec<&Value> = events
+        .iter()
+        .filter(|(event, _)| event.kind == EventType::ForbiddenActionAttempted)
+        .map(|(event, _)| &event.data)
+        .collect();
+    let cut = report.blockers.iter().any(|blocker| {
+        matches!(
+            blocker.code,
+            BlockerCode::HarnessInterrupted | BlockerCode::ArtifactWriteFailure
+        )
+    });
+    // A redacted event hides what it tells of.
+    if cut || told.iter().any(|data| data.get("redacted").is_some()) {
+        return not_applicable("not every event could be told");
+    }
+    let during = |data: &Value| data.get("during").is_some_and(|stage| stage == "verification");
+    let engine = seen.engine.as_ref().map(|engine| engine.forbidden.as_slice());
+    let room = seen.verification.as_ref();
+    for (verifying, attempts) in [(false, engine), (true, room.map(|room| room.forbidden.as_slice()))] {
+        let attempts = attempts.unwrap_or_default();
+        let mut told = told.iter().filter(|data| during(data) == verifying);
+        let untold = attempts
+            .iter()
+            .find(|attempt| !told.clone().any(|data| action_of(data) == attempt.action));
+        if let Some(attempt) = untold {
+            return Err(format!("the attempt '{}' has no event", attempt.action));
+        }
+        // What the baseline's own processes attempt is told and not held against the change.
+        let habits = room.map(|room| room.baseline_habits.as_slice()).filter(|_| verifying);
+        let judged = |data: &&Value| {
+            let action = action_of(data);
+            attempts.iter().any(|attempt| attempt.action == action)
+                || habits.is_some_and(|habits| habits.iter().any(|habit| habit == action))
+        };
+        if let Some(data) = told.find(|data| !judged(data)) {
+            return Err(format!("an event tells of '{}', which nobody judged", action_of(data)));
+        }
+    }
+    yes(format!("{} events of attempts, each judged", told.len()))
+}
+
+fn action_of(data: &Value) -> &str {
+    let text = |name| data.get(name).and_then(Value::as_str);
+    match (text("action"), text("act")) {
+        (Some(action), _) => action,
+        (None, Some("connect")) => "reach_other_host",
+        (None, _) => "hide_from_observation",
+    }
 }
 
 /// Every claim says what it rests on, and what it rests on is there.

@@ -41,6 +41,19 @@ const WORLDS: &[(&str, Edit)] = &[
         w.events.remove(5);
         w.observations.events.remove(5);
     }),
+    ("attempts", |w| {
+        let data = json!({"act": "exec", "action": "push", "during": "verification", "run": "patched"});
+        w.events.insert(5, (EventType::ForbiddenActionAttempted, data));
+    }),
+    ("attempts", |w| {
+        let attempt = ForbiddenAttempt {
+            action: "push".to_owned(),
+            detail: "git push".to_owned(),
+        };
+        w.observations.engine.as_mut().unwrap().forbidden.push(attempt);
+        let data = json!({"act": "exec", "action": "push", "during": "verification"});
+        w.events.insert(5, (EventType::ForbiddenActionAttempted, data));
+    }),
     ("agreement", |w| w.set_last_status("fail")),
     ("nonce", |w| w.events[0].1 = json!({"nonce": "00"})),
     ("journal", |w| drop(w.journal.remove(4))),

@@ -1,5 +1,7 @@
 //! Every way to hide a change is seen, and what is seen is exact.
 
+mod unsafe_entries;
+
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::time::Instant;
@@ -8,7 +10,6 @@ use cto_schema::{ChangeKind, History};
 
 use super::desk::Desk;
 use super::*;
-use crate::baseline::beneath;
 use crate::baseline::sample::{Bench, Node, Tree, file, put, tree, write};
 use crate::tool::GitCall;
 
@@ -330,50 +331,6 @@ fn many_ignored_files_are_one_line() {
 }
 
 #[test]
-fn what_git_cannot_carry_is_unsafe() {
-    in_both(&sample(), |desk| {
-        let at = |path: &str| desk.merged.join(path);
-        let directory = beneath::open_directory(&desk.merged).unwrap();
-        let mode = rustix::fs::Mode::from_raw_mode(0o644);
-        rustix::fs::mknodat(&directory, "fifo", rustix::fs::FileType::Fifo, mode, 0).unwrap();
-        fs::remove_file(at("run")).unwrap();
-        rustix::fs::mknodat(&directory, "run", rustix::fs::FileType::Socket, mode, 0).unwrap();
-        write(&at("suid"), "x");
-        fs::set_permissions(at("suid"), fs::Permissions::from_mode(0o4755)).unwrap();
-        symlink("/etc/passwd", at("absolute")).unwrap();
-        symlink("../../etc", at("dir/up")).unwrap();
-        symlink("../a.py", at("dir/fine")).unwrap();
-        write(&at("esc\x1b[31m"), "x");
-        write(&at("new\nline"), "x");
-        for nested in ["nested/.git", "dir/.GIT"] {
-            fs::create_dir_all(at(nested)).unwrap();
-            write(&at(nested).join("HEAD"), "ref: refs/heads/x\n");
-        }
-        write(&at("nested/hidden.py"), "x");
-        let collected = desk.collect();
-        let expected = [
-            ("absolute", "escaping_symlink"),
-            ("dir/.GIT", "nested_git"),
-            ("dir/.GIT/HEAD", "nested_git"),
-            ("dir/up", "escaping_symlink"),
-            ("esc\\u{1b}[31m", "unsafe_path"),
-            ("fifo", "special_file"),
-            ("nested/.git", "nested_git"),
-            ("nested/.git/HEAD", "nested_git"),
-            ("new\\nline", "unsafe_path"),
-            ("run", "special_file"),
-            ("suid", "set_id"),
-        ];
-        assert_eq!(
-            marks(&collected),
-            expected.map(|(path, why)| (path.to_owned(), why.to_owned()))
-        );
-        assert!(changed(&collected).contains(&("run".to_owned(), ChangeKind::Deleted)));
-        assert!(changed(&collected).contains(&("nested/hidden.py".to_owned(), ChangeKind::Added)));
-    });
-}
-
-#[test]
 fn limits_stop_a_collection_by_name() {
     in_both(&sample(), |desk| {
         for name in ["1", "2", "3"] {
@@ -465,18 +422,6 @@ fn fifty_thousand_files_cost_nothing_once_they_are_there() {
     );
     assert_eq!(status, b" M d1/f1\n");
     assert!(warm.as_millis() < 50 && empty.as_millis() < 50, "{warm:?} {empty:?}");
-}
-
-#[test]
-fn an_unreadable_file_is_read_and_stays_as_it_was() {
-    in_both(&sample(), |desk| {
-        write(&desk.merged.join("secret"), "x");
-        fs::set_permissions(desk.merged.join("secret"), fs::Permissions::from_mode(0o000)).unwrap();
-        let collected = desk.collect();
-        assert_eq!(collected.write_set.changed_files(), ["secret"]);
-        let mode = fs::metadata(desk.merged.join("secret")).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0);
-    });
 }
 
 #[test]
