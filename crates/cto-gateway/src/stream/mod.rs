@@ -4,6 +4,8 @@ mod chat;
 mod messages;
 mod responses;
 mod sse;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 
