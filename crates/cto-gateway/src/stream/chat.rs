@@ -19,6 +19,10 @@ pub(crate) struct Chat {
 }
 
 impl Chat {
+    pub(crate) fn kept(&self) -> usize {
+        self.calls.len() + self.choices.len()
+    }
+
     /// Whether every choice has its reason to finish.
     pub(crate) fn is_finished(&self) -> bool {
         !self.finished.is_empty() && self.finished == self.choices

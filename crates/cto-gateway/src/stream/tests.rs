@@ -171,3 +171,26 @@ fn a_call_after_the_reason_to_finish_and_an_incomplete_item_are_no_good() {
         Err(Fault::TruncatedToolCall)
     );
 }
+
+#[test]
+fn calls_without_number_are_no_response() {
+    let open = |number: u32| {
+        [
+            format!(
+                "data: {{\"model\":\"m-1\",\"choices\":[{{\"delta\":{{\"tool_calls\":[{{\"index\":{number}}}]}}}}]}}\n\n"
+            ),
+            format!(
+                "data: {{\"type\":\"response.function_call_arguments.delta\",\"output_index\":{number},\"delta\":\"x\"}}\n\n"
+            ),
+            format!(
+                "data: {{\"type\":\"content_block_delta\",\"index\":{number},\"delta\":{{\"type\":\"input_json_delta\"}}}}\n\n"
+            ),
+        ]
+    };
+    for (at, (dialect, _)) in ALL.into_iter().enumerate() {
+        let mut judge = judge(dialect);
+        let results = (0..2000).map(|number| judge.feed(open(number)[at].as_bytes()));
+        let good = results.take_while(Result::is_ok).count();
+        assert!((1000..1100).contains(&good), "{dialect:?}: {good}");
+    }
+}

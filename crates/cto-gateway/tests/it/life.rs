@@ -254,6 +254,9 @@ fn nothing_shows_the_credential_or_the_endpoint() {
     assert!(arguments.ends_with("\0__gateway\0"), "{arguments}");
     let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
     assert!(status.contains("NoNewPrivs:\t1"), "{status}");
+    // Its own process group: an interrupt of the terminal does not reach it.
+    let group = rustix::process::getpgid(Some(pid(id))).unwrap();
+    assert_eq!(group, pid(id));
     let limits = std::fs::read_to_string(format!("/proc/{id}/limits")).unwrap();
     let core = limits
         .lines()
