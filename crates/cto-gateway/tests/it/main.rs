@@ -13,6 +13,7 @@ mod faults;
 mod life;
 mod refusals;
 mod streams;
+mod tls;
 mod tunnels;
 mod upstream;
 mod wire;
