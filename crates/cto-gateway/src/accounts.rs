@@ -18,6 +18,7 @@ struct Used {
     parallel: u32,
     tokens: u64,
     cost_micro_usd: u64,
+    held_bytes: u64,
     /// How often each body was sent and failed; never more entries than calls are allowed.
     bodies: HashMap<Digest, Tries>,
 }
@@ -89,10 +90,23 @@ impl Accounts {
         Ok(())
     }
 
-    /// Gives the place back.
-    pub(crate) fn leave(&self) {
+    /// Gives the place back, and the memory that was held there.
+    pub(crate) fn leave(&self, held_bytes: u64) {
         let mut used = self.used();
         used.parallel = used.parallel.saturating_sub(1);
+        used.held_bytes = used.held_bytes.saturating_sub(held_bytes);
+    }
+
+    /// Takes memory for bodies that must be whole before they are judged; false when all calls together hold too much.
+    pub(crate) fn hold(&self, bytes: u64) -> bool {
+        let largest = self.limits.request_bytes.saturating_add(self.limits.response_bytes);
+        let mut used = self.used();
+        let held_bytes = used.held_bytes.saturating_add(bytes);
+        let may = held_bytes <= largest.saturating_mul(2);
+        if may {
+            used.held_bytes = held_bytes;
+        }
+        may
     }
 
     /// Decides whether a body may be sent; says how often it was sent before.
@@ -186,11 +200,20 @@ mod tests {
     }
 
     #[test]
+    fn bodies_together_hold_no_more_than_two_of_the_largest_calls() {
+        let accounts = accounts();
+        let largest = accounts.limits.request_bytes + accounts.limits.response_bytes;
+        assert!(accounts.hold(largest) && accounts.hold(largest) && !accounts.hold(1));
+        accounts.leave(largest);
+        assert!(accounts.hold(1));
+    }
+
+    #[test]
     fn calls_places_and_recorded_refusals_are_counted() {
         let accounts = accounts();
         assert!(accounts.enter().is_ok() && accounts.enter().is_ok());
         assert_eq!(accounts.enter().unwrap_err().reason, RefusalReason::TooMany);
-        accounts.leave();
+        accounts.leave(0);
         assert!(accounts.enter().is_ok());
         for byte in 0..5 {
             assert!(accounts.send([byte; 32]).is_ok());

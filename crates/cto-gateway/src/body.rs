@@ -10,6 +10,7 @@ use hyper::header::CONTENT_ENCODING;
 use tokio::time::timeout;
 
 use crate::admit::Refusal;
+use crate::call::Place;
 use crate::decode::{DecodeFault, Decoder, Encoding};
 use crate::record::RefusalReason;
 
@@ -19,7 +20,12 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const DRAIN: Duration = Duration::from_secs(2);
 
 /// Reads and decodes.
-pub(crate) async fn read(headers: &HeaderMap, mut body: Incoming, most_bytes: u64) -> Result<Bytes, Refusal> {
+pub(crate) async fn read(
+    headers: &HeaderMap,
+    mut body: Incoming,
+    most_bytes: u64,
+    place: &mut Place,
+) -> Result<Bytes, Refusal> {
     let unreadable = |detail: &str| Refusal::new(RefusalReason::BodyUnreadable, detail);
     let too_large = || {
         Refusal::new(
@@ -54,11 +60,15 @@ pub(crate) async fn read(headers: &HeaderMap, mut body: Incoming, most_bytes: u6
         if came > most_bytes {
             return Err(too_large());
         }
-        if encoding == Encoding::Identity {
-            whole.extend_from_slice(&piece);
-        } else {
-            whole.extend_from_slice(&decoder.feed(&piece).map_err(fault)?);
+        let piece = match encoding {
+            Encoding::Identity => piece,
+            _ => decoder.feed(&piece).map_err(fault)?.into(),
+        };
+        if !place.hold(&piece) {
+            let detail = "all calls together hold more than allowed";
+            return Err(Refusal::new(RefusalReason::TooMany, detail));
         }
+        whole.extend_from_slice(&piece);
     }
     if encoding != Encoding::Identity {
         whole.extend_from_slice(&decoder.end().map_err(fault)?);

@@ -7,6 +7,7 @@ use data_encoding::HEXLOWER;
 use sha2::{Digest as _, Sha256};
 
 use crate::accounts::Digest;
+use crate::admit::Refusal;
 use crate::gateway::Gateway;
 use crate::order::Dialect;
 use crate::record::{CallOutcome, CallRecord, CallSide, Record};
@@ -14,13 +15,51 @@ use crate::request::Judged;
 use crate::stream::Seen;
 use crate::usage;
 
-/// A place among the calls at a time, given back when it is dropped.
+/// A place among the calls at a time and the memory that its bodies hold, given back when it is dropped.
 #[derive(Debug)]
-pub(crate) struct Place(pub(crate) Arc<Gateway>);
+pub(crate) struct Place {
+    gateway: Arc<Gateway>,
+    held_bytes: u64,
+}
+
+impl Place {
+    /// Takes a place, before a byte of the body is read.
+    pub(crate) fn of_call(gateway: &Arc<Gateway>) -> Result<Self, Refusal> {
+        gateway.accounts.enter()?;
+        Ok(Self::taken(gateway))
+    }
+
+    /// Takes a place for a tunnel.
+    pub(crate) fn of_tunnel(gateway: &Arc<Gateway>) -> Result<Self, Refusal> {
+        gateway.accounts.connect()?;
+        Ok(Self::taken(gateway))
+    }
+
+    fn taken(gateway: &Arc<Gateway>) -> Self {
+        Self {
+            gateway: Arc::clone(gateway),
+            held_bytes: 0,
+        }
+    }
+
+    pub(crate) fn gateway(&self) -> &Gateway {
+        &self.gateway
+    }
+
+    /// Takes memory for more of a body.
+    pub(crate) fn hold(&mut self, piece: &[u8]) -> bool {
+        let bytes = piece.len() as u64;
+        let may = self.gateway.accounts.hold(bytes);
+        if may {
+            self.held_bytes += bytes;
+        }
+        may
+    }
+}
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.accounts.leave();
+        self.gateway.accounts.leave(self.held_bytes);
     }
 }
 
@@ -55,9 +94,9 @@ impl Call {
         dialect: Dialect,
         body: &[u8],
         came_at: Instant,
-    ) -> Result<Self, crate::admit::Refusal> {
+    ) -> Result<Self, Refusal> {
         let digest: Digest = Sha256::digest(body).into();
-        let accounts = &place.0.accounts;
+        let accounts = &place.gateway.accounts;
         let retry = accounts.send(digest)?;
         let record = CallRecord {
             seq: accounts.next(),
@@ -111,6 +150,11 @@ impl Call {
         self.response.update(piece);
     }
 
+    /// Takes memory for more of a response that is judged as a whole.
+    pub(crate) fn hold(&mut self, piece: &[u8]) -> bool {
+        self.place.hold(piece)
+    }
+
     /// Takes over what the response said.
     pub(crate) fn saw(&mut self, seen: &Seen) {
         self.record.served_model.clone_from(&seen.served_model);
@@ -130,7 +174,7 @@ impl Call {
 
     fn write(&mut self, ending: Ending, side: CallSide) {
         self.is_closed = true;
-        let gateway = &self.place.0;
+        let gateway = &self.place.gateway;
         let record = &mut self.record;
         (record.outcome, record.side) = (ending.outcome, side);
         ending.detail.clone_into(&mut record.detail);
@@ -167,7 +211,7 @@ impl Drop for Call {
         if self.is_closed {
             return;
         }
-        let is_stopping = self.place.0.is_stopping();
+        let is_stopping = self.place.gateway.is_stopping();
         let (side, detail) = match is_stopping {
             true => (CallSide::Gateway, "the run ended before the response did"),
             false => (

@@ -37,7 +37,7 @@ struct Open {
 impl Drop for Open {
     fn drop(&mut self) {
         self.record.duration_us = u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX);
-        self.place.0.record(Record::Egress(self.record.clone()));
+        self.place.gateway().record(Record::Egress(self.record.clone()));
     }
 }
 
@@ -47,12 +47,15 @@ pub(crate) async fn connect(
     host: String,
     upgrade: OnUpgrade,
 ) -> (Response<Reply>, Option<Tunnel>) {
-    if let Err(refusal) = gateway.accounts.connect() {
-        gateway.refused(&refusal, "CONNECT", &host, None);
-        return (reply::refused(None, refusal.reason, true), None);
-    }
+    let place = match Place::of_tunnel(gateway) {
+        Ok(place) => place,
+        Err(refusal) => {
+            gateway.refused(&refusal, "CONNECT", &host, None);
+            return (reply::refused(None, refusal.reason, true), None);
+        }
+    };
     let mut open = Open {
-        place: Place(Arc::clone(gateway)),
+        place,
         record: EgressRecord {
             seq: gateway.accounts.next(),
             host: host.clone(),

@@ -101,17 +101,19 @@ pub(crate) async fn call(
     let refuse = |refusal: &Refusal, model: Option<&str>| {
         gateway.refused(refusal, parts.method.as_str(), parts.uri.path(), model);
     };
-    if let Err(refusal) = gateway.accounts.enter() {
-        refuse(&refusal, None);
-        body::drain(incoming, limits.request_bytes).await;
-        return reply::refused(Some(dialect), refusal.reason, true);
-    }
-    let place = Place(Arc::clone(gateway));
-    let body = match body::read(&parts.headers, incoming, limits.request_bytes).await {
+    let mut place = match Place::of_call(gateway) {
+        Ok(place) => place,
+        Err(refusal) => {
+            refuse(&refusal, None);
+            body::drain(incoming, limits.request_bytes).await;
+            return reply::refused(Some(dialect), refusal.reason, true);
+        }
+    };
+    let body = match body::read(&parts.headers, incoming, limits.request_bytes, &mut place).await {
         Ok(body) => body,
         Err(refusal) => {
             refuse(&refusal, None);
-            return reply::refused(Some(dialect), refusal.reason, false);
+            return reply::refused(Some(dialect), refusal.reason, true);
         }
     };
     let judged = match request::judge(gateway, &body) {
@@ -353,6 +355,9 @@ impl Sending<'_> {
             }
             let decoded = decoder.feed(&piece)?;
             call.came(&decoded);
+            if !call.hold(&decoded) {
+                return Err(Fault::TooLarge.into());
+            }
             whole.extend_from_slice(&decoded);
         }
         let rest = decoder.end()?;

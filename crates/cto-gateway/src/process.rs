@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -114,6 +115,8 @@ impl GatewayProcess {
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
+            // The terminal's interrupt is the harness's to answer; the gateway ends when the harness says so.
+            .process_group(0)
             .spawn()
             .map_err(GatewayError::Start)?;
         let stdout = child.stdout.take().map(OwnedFd::from);

@@ -19,6 +19,10 @@ pub(crate) struct Chat {
 }
 
 impl Chat {
+    pub(crate) fn kept(&self) -> usize {
+        self.calls.len() + self.choices.len()
+    }
+
     /// Whether every choice has its reason to finish.
     pub(crate) fn is_finished(&self) -> bool {
         !self.finished.is_empty() && self.finished == self.choices
@@ -70,7 +74,12 @@ impl Chat {
             let calls = calls.map(|(at, call)| {
                 let at = u64::try_from(at).unwrap_or(LEGACY);
                 let position = call.whole("index").unwrap_or_else(|| self.position(index, at, call));
-                (position, call.get("function").unwrap_or(&Json::Null))
+                (
+                    position,
+                    call.get("function")
+                        .or_else(|| call.get("custom"))
+                        .unwrap_or(&Json::Null),
+                )
             });
             let calls: Vec<_> = calls.chain(call).collect();
             if !calls.is_empty() && self.finished.contains(&index) {
@@ -84,6 +93,10 @@ impl Chat {
                 if let Some(piece) = function.str("arguments") {
                     seen.arguments(piece);
                     arguments.push_str(piece);
+                } else if let Some(piece) = function.str("input") {
+                    // Free text: it cannot be seen to be whole, only the reason to finish says so.
+                    seen.arguments(piece);
+                    "{}".clone_into(arguments);
                 }
             }
         }
@@ -143,8 +156,7 @@ pub(crate) fn whole(seen: &mut Seen, json: &Json<'_>) -> Result<(), Fault> {
                 .unwrap_or_default();
             seen.call();
             seen.arguments(arguments);
-            let is_custom = function.is_none();
-            if !is_custom && !is_whole_object(arguments) {
+            if function.is_some() && !is_whole_object(arguments) {
                 return Err(Fault::TruncatedToolCall);
             }
         }

@@ -16,6 +16,10 @@ pub(crate) struct Messages {
 }
 
 impl Messages {
+    pub(crate) fn kept(&self) -> usize {
+        self.open.len()
+    }
+
     pub(crate) fn event(&mut self, seen: &mut Seen, kind: &str, json: &Json<'_>) -> Result<(), Fault> {
         let position = json.whole("index").unwrap_or(0);
         match kind {

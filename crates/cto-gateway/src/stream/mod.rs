@@ -4,6 +4,8 @@ mod chat;
 mod messages;
 mod responses;
 mod sse;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 
@@ -66,6 +68,12 @@ pub(crate) struct Seen {
     ended: bool,
     watch: Watch,
 }
+
+/// No response has more tool calls or choices at a time.
+const MOST_CALLS: usize = 1024;
+
+/// What keeping a piece back costs beyond its bytes.
+const PIECE_BYTES: usize = 64;
 
 /// Longest name of a model or of a reason that a record repeats.
 const MOST_WORD: usize = 128;
@@ -166,6 +174,17 @@ enum Reader {
     Chat(chat::Chat),
     Responses(responses::Responses),
     Messages(messages::Messages),
+}
+
+impl Reader {
+    /// How many calls and choices it keeps in mind.
+    fn kept(&self) -> usize {
+        match self {
+            Self::Chat(chat) => chat.kept(),
+            Self::Responses(responses) => responses.kept(),
+            Self::Messages(messages) => messages.kept(),
+        }
+    }
 }
 
 /// Takes the bytes of an event stream, gives back those that may go on.
@@ -270,6 +289,9 @@ impl Judge {
         if let Some(data) = message.data.as_deref().filter(|data| !data.is_empty()) {
             self.events += 1;
             self.data(message.name, data)?;
+            if self.reader.kept() > MOST_CALLS {
+                return Err(Fault::Malformed("more tool calls than any response has"));
+            }
             is_free = self.seen.served_model.is_some() || self.seen.failed;
         } else if !self.waiting.is_empty() {
             is_free = self.seen.served_model.is_some();
@@ -277,7 +299,7 @@ impl Judge {
         if self.seen.watch.found() {
             return Err(Fault::CredentialEchoed);
         }
-        self.waiting_bytes += event.len();
+        self.waiting_bytes += event.len() + PIECE_BYTES;
         self.waiting.push(event);
         if is_free && !self.seen.watch.is_suspicious() {
             self.ready.extend(self.waiting.drain(..));

@@ -14,6 +14,10 @@ pub(crate) struct Responses {
 }
 
 impl Responses {
+    pub(crate) fn kept(&self) -> usize {
+        self.open.len()
+    }
+
     pub(crate) fn event(&mut self, seen: &mut Seen, kind: &str, json: &Json<'_>) -> Result<(), Fault> {
         if let Some(model) = json.get("response").and_then(|response| response.str("model")) {
             seen.name(model)?;

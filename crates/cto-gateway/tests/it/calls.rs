@@ -2,20 +2,10 @@
 
 use cto_gateway::{CallOutcome, CallSide, TokenUsage};
 
+use crate::streams::CHAT;
 use crate::upstream::{Upstream, events, json};
 use crate::wire::request;
 use crate::world::{KEY, MODEL, World};
-
-pub(crate) const CHAT: &str = concat!(
-    ": keep-alive\n\n",
-    "data: {\"id\":\"c\",\"model\":\"scripted-1\",\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\"}}]}\n\n",
-    "data: {\"id\":\"c\",\"model\":\"scripted-1\",\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":0,\"id\":\"t1\",\"type\":\"function\",\"function\":{\"name\":\"bash\",\"arguments\":\"\"}}]}}]}\n\n",
-    "data: {\"id\":\"c\",\"model\":\"scripted-1\",\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":0,\"function\":{\"arguments\":\"{\\\"command\\\":\"}}]}}]}\r\n\r\n",
-    "data: {\"id\":\"c\",\"model\":\"scripted-1\",\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":0,\"function\":{\"arguments\":\"\\\"ls\\\"}\"}}]}}]}\n\n",
-    "data: {\"id\":\"c\",\"model\":\"scripted-1\",\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"tool_calls\"}]}\n\n",
-    "data: {\"id\":\"c\",\"model\":\"scripted-1\",\"choices\":[],\"usage\":{\"prompt_tokens\":12,\"completion_tokens\":5,\"prompt_tokens_details\":{\"cached_tokens\":8}}}\n\n",
-    "data: [DONE]\n\n",
-);
 
 #[test]
 fn a_streamed_completion_passes_byte_for_byte_and_is_counted() {

@@ -6,7 +6,15 @@
     reason = "test code: a surprise must be loud"
 )]
 
+mod accounts;
 mod calls;
+mod cuts;
+mod faults;
+mod life;
+mod refusals;
+mod streams;
+mod tls;
+mod tunnels;
 mod upstream;
 mod wire;
 mod world;

@@ -32,6 +32,11 @@ pub(crate) struct Got {
 }
 
 impl Got {
+    /// No client takes this for a whole response.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.status != 200 || !self.is_whole
+    }
+
     pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }

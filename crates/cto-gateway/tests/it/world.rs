@@ -64,11 +64,19 @@ impl World {
     }
 
     pub(crate) fn with(upstream: Upstream, change: impl FnOnce(&mut GatewayOrder)) -> Self {
+        Self::start(upstream, environment(), change)
+    }
+
+    pub(crate) fn start(
+        upstream: Upstream,
+        environment: Vec<(OsString, OsString)>,
+        change: impl FnOnce(&mut GatewayOrder),
+    ) -> Self {
         let mut order = order(upstream.port);
         change(&mut order);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let gateway = GatewayProcess::start(program(), &order, OwnedFd::from(listener), environment()).unwrap();
+        let gateway = GatewayProcess::start(program(), &order, OwnedFd::from(listener), environment).unwrap();
         Self {
             upstream,
             port,
