@@ -52,11 +52,13 @@ fn lasting_place() -> tempfile::TempDir {
     ];
     let lasting = |path: &PathBuf| !["/tmp", "/var/tmp", "/dev/shm"].iter().any(|t| path.starts_with(t));
     let made = candidates
-        .into_iter()
+        .iter()
         .flatten()
-        .filter(lasting)
+        .filter(|path| lasting(path))
         .find_map(|path| tempfile::Builder::new().prefix("cto-it-").tempdir_in(path).ok());
-    let made = made.expect("a writable directory that is not temporary");
+    let Some(made) = made else {
+        panic!("no directory that can be written is lasting: {candidates:?}");
+    };
     fs::set_permissions(made.path(), fs::Permissions::from_mode(0o755)).unwrap();
     made
 }
@@ -125,119 +127,138 @@ fn what_a_run_could_not_read_is_not_written() {
     }
 }
 
+/// Runs the contract with a model that is asked for.
+fn run_with(installation: &Installation, contract: &Path, pair: &str, variables: &[(&str, &str)]) -> (i32, Value) {
+    let mut command = installation.command();
+    command.args(["--json", "run", "--contract"]).arg(contract);
+    command.args(["--model", pair, "--engine", "command"]);
+    command.envs(variables.iter().copied());
+    let output = command.args(["--", "/bin/sh", "-c", GOOD]).output().unwrap();
+    let report = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", text(&output)));
+    (output.status.code().unwrap(), report)
+}
+
+/// What a refusal leaves: the code, the gate that said no, the marker, the status in the report.
+struct Refusal {
+    code: &'static str,
+    gate: &'static str,
+    marker: &'static str,
+    status: &'static str,
+}
+
+const NOT_ADMITTED: Refusal = Refusal {
+    code: "model_not_admitted",
+    gate: "model-admission",
+    marker: "provider-model-not-admitted.txt",
+    status: "missing_admission",
+};
+
+fn assert_refused(installation: &Installation, seen: &(i32, Value), refusal: &Refusal) {
+    let (exit, report) = seen;
+    assert_eq!((*exit, codes(report)), (3, vec![refusal.code.to_owned()]), "{report:#}");
+    assert_eq!(report["case_process_started"], false);
+    assert_eq!(report["case_model_admission_status"], refusal.status, "{report:#}");
+    let backend = installation.bundle(report).join("backend");
+    let said = fs::read_to_string(backend.join(refusal.marker)).unwrap();
+    let detail = report["blockers"][0]["detail"].as_str().unwrap();
+    assert!(detail.contains(said.trim()), "{said}");
+    let log = fs::read_to_string(backend.join("command-gate.log")).unwrap();
+    assert!(log.contains(refusal.gate), "{log}");
+    let events = installation.events(report);
+    let blocked = |event: &&Value| event["type"] == "backend.gate.blocked" && event["data"]["gate"] == refusal.gate;
+    assert_eq!(events.iter().filter(blocked).count(), 1);
+    let id = report["run_id"].as_str().unwrap();
+    assert_eq!(installation.json(&["verify", id]).0, 0, "a refusal is evidence too");
+}
+
 #[test]
-fn a_run_with_a_model_needs_admission_endpoint_and_credential_and_shows_none_of_them() {
+fn a_run_with_a_model_needs_its_admission_its_endpoint_and_its_credential() {
     let installation = Installation::new();
     let repository = installation.scripted("repo");
-    let path = installation.contract(&contract("model", &repository));
-    let run = |pair: &str, variables: &[(&str, &str)]| {
-        let mut command = installation.command();
-        command
-            .args(["--json", "run", "--contract"])
-            .arg(&path)
-            .args(["--model", pair]);
-        command.envs(variables.iter().copied());
-        let output = command
-            .args(["--engine", "command", "--", "/bin/sh", "-c", GOOD])
-            .output()
-            .unwrap();
-        let report: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", text(&output)));
-        (output.status.code().unwrap(), report)
-    };
-    let blocked = |(exit, report): (i32, Value), code: &str, gate: &str, marker: &str, status: &str| {
-        assert_eq!((exit, codes(&report)), (3, vec![code.to_owned()]), "{report:#}");
-        assert_eq!(report["case_process_started"], false);
-        assert_eq!(report["case_model_admission_status"], status, "{report:#}");
-        let backend = installation.bundle(&report).join("backend");
-        let said = fs::read_to_string(backend.join(marker)).unwrap();
-        assert!(
-            report["blockers"][0]["detail"].as_str().unwrap().contains(said.trim()),
-            "{said}"
-        );
-        assert!(
-            fs::read_to_string(backend.join("command-gate.log"))
-                .unwrap()
-                .contains(gate)
-        );
-        let events = installation.events(&report);
-        assert!(
-            events
-                .iter()
-                .any(|event| event["type"] == "backend.gate.blocked" && event["data"]["gate"] == gate)
-        );
-        let id = report["run_id"].as_str().unwrap();
-        assert_eq!(installation.json(&["verify", id]).0, 0, "a refusal is evidence too");
-    };
-    let not_admitted = "provider-model-not-admitted.txt";
+    let contract = installation.contract(&contract("model", &repository));
     let local = [("CTO_HARNESS_COMMAND_LOCAL_BASE_URL", ENDPOINT)];
-
-    let seen = run("scripted/m", &local);
-    blocked(
-        seen,
-        "model_not_admitted",
-        "model-admission",
-        not_admitted,
-        "missing_admission",
+    let refused = |pair: &str, variables: &[(&str, &str)], refusal: Refusal| {
+        let seen = run_with(&installation, &contract, pair, variables);
+        assert_refused(&installation, &seen, &refusal);
+        seen.1
+    };
+    let admit = |pair: &str, more: &[&str]| {
+        let output = admit_model(
+            &installation,
+            "command",
+            pair,
+            &[&["--yes", "--replace"], more].concat(),
+        );
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    };
+    refused("scripted/m", &local, NOT_ADMITTED);
+    admit("scripted/m", &[]);
+    refused(
+        "scripted/other",
+        &local,
+        Refusal {
+            status: "mismatch",
+            ..NOT_ADMITTED
+        },
     );
-
-    assert_eq!(
-        admit_model(&installation, "command", "scripted/m", &["--yes"])
-            .status
-            .code(),
-        Some(0)
+    let report = refused(
+        "scripted/m",
+        &[],
+        Refusal {
+            code: "provider_local_config_unavailable",
+            gate: "provider-config",
+            marker: "provider-local-config-unavailable.txt",
+            status: "admitted",
+        },
     );
-    let seen = run("scripted/other", &local);
-    blocked(seen, "model_not_admitted", "model-admission", not_admitted, "mismatch");
-    let (exit, report) = run("scripted/m", &[]);
     assert_eq!(report["failure_reason"], "provider unavailable");
-    let marker = "provider-local-config-unavailable.txt";
-    blocked(
-        (exit, report),
-        "provider_local_config_unavailable",
-        "provider-config",
-        marker,
-        "admitted",
+    admit("openai/gpt-x", &[]);
+    refused(
+        "openai/gpt-x",
+        &local,
+        Refusal {
+            code: "provider_auth_unavailable",
+            gate: "provider-auth",
+            marker: "provider-auth-unavailable.txt",
+            status: "admitted",
+        },
     );
+    admit("openai/gpt-x", &["--deny"]);
+    refused(
+        "openai/gpt-x",
+        &[],
+        Refusal {
+            status: "not_admitted",
+            ..NOT_ADMITTED
+        },
+    );
+}
 
-    let (exit, report) = run("scripted/m", &local);
+#[test]
+fn an_admitted_run_names_its_model_and_shows_its_endpoint_nowhere() {
+    let installation = Installation::new();
+    let repository = installation.scripted("repo");
+    let contract = installation.contract(&contract("model", &repository));
+    let output = admit_model(&installation, "command", "scripted/m", &["--yes"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    let local = [("CTO_HARNESS_COMMAND_LOCAL_BASE_URL", ENDPOINT)];
+    let (exit, report) = run_with(&installation, &contract, "scripted/m", &local);
     assert_eq!((exit, &report["status"]), (0, &json!("pass")), "{report:#}");
-    assert_eq!(report["case_model_provider"], "scripted");
-    assert_eq!(report["case_model"], "m");
-    assert_eq!(report["case_model_admission_status"], "admitted");
-    assert_eq!(report["source_admission_status"], "not_admitted");
-    assert_eq!(report["case_runtime_model_provider"], "scripted");
+    for (field, value) in [
+        ("case_model_provider", "scripted"),
+        ("case_model", "m"),
+        ("case_model_admission_status", "admitted"),
+        ("source_admission_status", "not_admitted"),
+        ("case_runtime_model_provider", "scripted"),
+    ] {
+        assert_eq!(report[field], value, "{field}");
+    }
     for (file, bytes) in snapshot(&installation.bundle(&report)) {
         let shown = String::from_utf8_lossy(&bytes).into_owned();
         assert!(!shown.contains("10.11.12.13"), "{} shows the endpoint", file.display());
     }
     let id = report["run_id"].as_str().unwrap();
     assert_eq!(installation.json(&["verify", id]).0, 0);
-
-    let output = admit_model(&installation, "command", "openai/gpt-x", &["--yes", "--replace"]);
-    assert_eq!(output.status.code(), Some(0));
-    let seen = run("openai/gpt-x", &local);
-    blocked(
-        seen,
-        "provider_auth_unavailable",
-        "provider-auth",
-        "provider-auth-unavailable.txt",
-        "admitted",
-    );
-    let output = admit_model(
-        &installation,
-        "command",
-        "openai/gpt-x",
-        &["--yes", "--replace", "--deny"],
-    );
-    assert_eq!(output.status.code(), Some(0));
-    let seen = run("openai/gpt-x", &[]);
-    blocked(
-        seen,
-        "model_not_admitted",
-        "model-admission",
-        not_admitted,
-        "not_admitted",
-    );
 }
 
 #[test]
