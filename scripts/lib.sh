@@ -26,3 +26,17 @@ command -v cargo >/dev/null 2>&1 || { echo "error: install a Rust toolchain of v
 need cc gcc libc6-dev
 need git git
 need python3 python3
+
+# agents: installs the real agents of the tests below target/agents, pinned and checked by their integrity hashes.
+agents() {
+  local wanted
+  wanted=$(sha256sum scripts/agents/package-lock.json | cut -d' ' -f1)
+  if [ "$(cat target/agents/installed 2>/dev/null)" = "$wanted" ]; then return 0; fi
+  need npm npm
+  say "installing the agents of the tests from npm"
+  mkdir -p target/agents
+  cp scripts/agents/package.json scripts/agents/package-lock.json target/agents/
+  # Their install scripts only replace wrappers, which are never started.
+  npm ci --prefix target/agents --ignore-scripts --no-audit --no-fund --silent
+  printf '%s' "$wanted" > target/agents/installed
+}

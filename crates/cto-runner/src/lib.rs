@@ -55,9 +55,9 @@ pub use cases::{
 pub use closing::CloseError;
 pub use cto_sandbox::{Ability, INNER_ARGUMENT, MachineReport, probe_machine};
 pub use engine::{
-    Engine, EngineError, EngineManifest, EngineOutput, EngineTask, Engines, HomeFile, InputFile, Installation,
-    Invocation, Keep, LogFile, Marker, MinimumLimits, ModelEndpoint, Normalized, PLAYS, Package, Places, Play, Search,
-    Wire,
+    Engine, EngineError, EngineManifest, EngineOutput, EngineStatus, EngineTask, Engines, HomeFile, InputFile,
+    Installation, Invocation, Keep, LogFile, Marker, MinimumLimits, ModelEndpoint, Normalized, PLAYS, Package, Places,
+    Play, Search, Wire,
 };
 pub use facts::decide_only;
 pub use fixture::{FixtureBaseline, FixtureError, FixtureFile, FixtureSource};

@@ -69,7 +69,7 @@ pub(crate) enum Command {
     Export(ExportArgs),
     /// Say whether each engine may run a contract, and why; runs nothing.
     Decide(DecideArgs),
-    /// List the engines of this version.
+    /// List the engines: which are installed and where, how each is gated, and what to do next.
     Engines,
     /// Show how far each engine has come, where the chain stops, and what to type next.
     Status {

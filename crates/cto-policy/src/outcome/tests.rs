@@ -300,6 +300,13 @@ const TABLE: &[Row] = &[
     (BlockerCode::EngineFailed, Status::Fail, |w| {
         engine(w).stream.failure = Some("turn.failed".to_owned());
     }),
+    (BlockerCode::ProviderAuthUnavailable, Status::Blocked, |w| {
+        engine(w).stream.failure = Some("turn.failed".to_owned());
+        engine(w).stream.provider_failure = Some(cto_schema::ProviderFailure {
+            code: BlockerCode::ProviderAuthUnavailable,
+            detail: "unexpected status 401".to_owned(),
+        });
+    }),
 ];
 
 #[test]

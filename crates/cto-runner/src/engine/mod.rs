@@ -7,10 +7,12 @@ mod failures;
 mod fake;
 mod find;
 mod invocation;
+mod logs;
 mod manifest;
 mod profile;
 mod prompt;
 mod registry;
+mod status;
 mod stream;
 mod template;
 
@@ -27,8 +29,10 @@ pub use error::EngineError;
 pub(crate) use fake::play as play_fake;
 pub use fake::{PLAYS, Play};
 pub use invocation::{HomeFile, InputFile, Invocation, Keep};
+pub(crate) use logs::collect as collect_logs;
 pub use profile::{EngineManifest, MinimumLimits, Wire};
 pub use registry::Engines;
+pub use status::EngineStatus;
 
 /// What an engine supplies. The harness selects, gates, runs, supervises and judges all of them alike.
 pub trait Engine: std::fmt::Debug + Send + Sync {

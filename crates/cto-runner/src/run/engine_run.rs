@@ -12,7 +12,7 @@ use serde_json::json;
 use super::workspace::Workspace;
 use super::{Halt, Journey, chain};
 use crate::cage::Cage;
-use crate::engine::{EngineOutput, EngineTask};
+use crate::engine::{EngineOutput, EngineTask, collect_logs};
 use crate::supervise::{Deadlines, Output, Supervised, supervise};
 use crate::watch::Stage;
 
@@ -131,7 +131,7 @@ impl Journey<'_> {
         let mut normalized = workspace.engine.normalize(&EngineOutput {
             stdout: &stdout,
             stderr: &stderr,
-            logs: &[],
+            logs: &collect_logs(supervised.exports.workspace.as_fd(), &workspace.engine.manifest().logs),
         });
         let (refusals, forbidden) = supervised.refusals.clone().finish();
         // A result envelope that was cut because we ended the engine is our doing.

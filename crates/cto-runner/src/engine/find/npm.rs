@@ -31,10 +31,13 @@ pub(super) fn find(npm: &EngineNpm, modules: &Path, how: &str) -> Option<Install
             (program, holder, vec![tree], None)
         }
     };
-    let version = version(&own).or_else(|| version(&holder));
-    let package = version.map(|version| Package {
+    let native = npm.native.get(std::env::consts::ARCH).map(|native| &native.package);
+    let own = version(&own).map(|version| (&npm.package, version));
+    // The native package may have been installed alone.
+    let package = own.or_else(|| Some((native?, version(&holder)?)));
+    let package = package.map(|(name, version)| Package {
         registry: "npm",
-        name: npm.package.clone(),
+        name: name.clone(),
         version,
         integrity: integrity(modules, &holder),
     });

@@ -225,3 +225,35 @@ fn a_script_needs_its_interpreter_in_the_sandbox() {
     assert!(found.program.ends_with("dist/cli.js"));
     assert_eq!(found.package.unwrap().version, "0.73.1");
 }
+
+/// The agents of `scripts/agents`; a missing one fails.
+#[test]
+fn the_pinned_agents_are_found_with_version_and_integrity() {
+    let agents = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/agents");
+    let mut world = World::new();
+    world.toolchains = vec![fs::canonicalize(&agents).unwrap_or(agents)];
+    let pins = fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scripts/agents/package.json")).unwrap();
+    let pins: serde_json::Value = serde_json::from_slice(&pins).unwrap();
+    for (engine, package, interpreter) in [
+        ("codex", "@openai/codex", None),
+        ("pi", "@mariozechner/pi-coding-agent", Some("node")),
+        ("claude", "@anthropic-ai/claude-code", None),
+        ("opencode", "opencode-linux-x64", None),
+    ] {
+        let Search::Found(found) = world.search(engine) else {
+            panic!("{engine} is not installed below target/agents: run: bash scripts/test");
+        };
+        assert_eq!(found.interpreter.as_deref(), interpreter);
+        assert_eq!(
+            is_script(&found.program),
+            interpreter.is_some(),
+            "{engine} is no wrapper"
+        );
+        let known = found.package.unwrap();
+        assert_eq!(
+            (known.name.as_str(), known.version.as_str()),
+            (package, pins["dependencies"][package].as_str().unwrap())
+        );
+        assert!(known.integrity.unwrap().starts_with("sha512-"), "{engine}");
+    }
+}

@@ -379,3 +379,58 @@ fn the_same_contract_starts_the_same() {
         assert_eq!((argv(&one), one.home, one.env), (argv(&two), two.home, two.env));
     }
 }
+
+/// The last lines of real runs against an endpoint that refused, missed or failed every call.
+#[test]
+fn real_failures_of_a_provider_are_known() {
+    use cto_schema::BlockerCode::{ProviderAuthUnavailable as Auth, ProviderUnavailable as Gone};
+    let codex = |said: &str| format!(r#"{{"type":"turn.failed","error":{{"message":"{said}"}}}}"#);
+    let pi = |said: &str| {
+        format!(
+            r#"{{"type":"agent_end","messages":[{{"role":"assistant","content":[],"stopReason":"error","errorMessage":"{said}"}}]}}"#
+        )
+    };
+    let claude = |said: &str| {
+        format!(r#"{{"type":"result","subtype":"success","is_error":true,"result":"{said}","permission_denials":[]}}"#)
+    };
+    let opencode = |status: u16| {
+        format!(r#"{{"type":"error","error":{{"name":"APIError","data":{{"message":"boom","statusCode":{status}}}}}}}"#)
+    };
+    for (name, line, code) in [
+        ("codex", codex("unexpected status 401 Unauthorized: boom, url: x"), Auth),
+        ("codex", codex("unexpected status 404 Not Found: boom, url: x"), Gone),
+        (
+            "codex",
+            codex("We’re currently experiencing high demand, which may cause temporary errors."),
+            Gone,
+        ),
+        ("pi", pi("401 boom"), Auth),
+        ("pi", pi("404 boom"), Gone),
+        ("pi", pi("500 boom"), Gone),
+        ("claude", claude("Failed to authenticate. API Error: 401 boom"), Auth),
+        (
+            "claude",
+            claude("There's an issue with the selected model (m). It may not exist"),
+            Gone,
+        ),
+        (
+            "claude",
+            claude("API Error: 500 boom. This is a server-side issue"),
+            Gone,
+        ),
+        ("opencode", opencode(401), Auth),
+        ("opencode", opencode(404), Gone),
+        ("opencode", opencode(500), Gone),
+    ] {
+        let seen = engine(name).normalize(&EngineOutput {
+            stdout: format!("{line}\n").as_bytes(),
+            ..EngineOutput::default()
+        });
+        assert_eq!(
+            seen.stream.provider_failure.map(|known| known.code),
+            Some(code),
+            "{name}: {line}"
+        );
+        assert_eq!(seen.markers.len(), 1, "{name}: {:?}", seen.markers);
+    }
+}

@@ -27,7 +27,7 @@ pub(super) fn read(output: &EngineOutput<'_>, quoted: &mut Quoted) -> StreamFact
                 }
                 "error" => {
                     let error = &line["error"];
-                    let failure = first_text(&[&error["data"]["message"], &error["name"], error], "an error");
+                    let failure = stated(error);
                     quoted.push(EventType::EngineError, json!({ "text": failure }));
                     facts.failure.get_or_insert(failure);
                 }
@@ -44,6 +44,17 @@ pub(super) fn read(output: &EngineOutput<'_>, quoted: &mut Quoted) -> StreamFact
             .get_or_insert(format!("the last step ended with '{reason}'"));
     }
     facts
+}
+
+/// Joins name, status and message: each alone says too little.
+fn stated(error: &Value) -> String {
+    let said = [&error["name"], &error["data"]["statusCode"], &error["data"]["message"]];
+    let said: Vec<String> = said.into_iter().map(text).filter(|said| !said.is_empty()).collect();
+    if said.is_empty() {
+        first_text(&[error], "an error")
+    } else {
+        said.join(" ")
+    }
 }
 
 fn tool(part: &Value, quoted: &mut Quoted) {
