@@ -41,7 +41,7 @@ mod watch;
 mod write_set;
 
 pub use admit::{
-    BuildRequest, Checked, EngineStatus, Step, StepState, WriteRecordError, Written, check_file, engine_status,
+    BuildRequest, ChainState, ChainStep, Checked, EngineChain, WriteRecordError, Written, check_file, engine_chain,
     judge_made_build, make_build, write_record,
 };
 pub use authority::{AuthorityError, Distrust, Links, read_authority};

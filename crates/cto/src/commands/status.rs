@@ -1,6 +1,6 @@
 //! `cto status`: how far each engine has come, where the chain stops, and what to type next.
 
-use cto_runner::{EngineStatus, StepState, engine_status};
+use cto_runner::{ChainState, EngineChain, engine_chain};
 use cto_schema::ExitClass;
 use serde_json::json;
 
@@ -24,7 +24,7 @@ pub(super) fn status(global: &Global, engine: Option<&str>, output: &Output) -> 
             .map(|engine| engine.manifest().name.clone())
             .collect(),
     };
-    let all: Vec<EngineStatus> = names.iter().filter_map(|name| engine_status(&harness, name)).collect();
+    let all: Vec<EngineChain> = names.iter().filter_map(|name| engine_chain(&harness, name)).collect();
     if output.json() {
         let rows: Vec<_> = all.iter().map(row).collect();
         output.document(&json!({ "engines": rows }));
@@ -36,7 +36,7 @@ pub(super) fn status(global: &Global, engine: Option<&str>, output: &Output) -> 
     Ok(Exit(ExitClass::Pass))
 }
 
-fn row(status: &EngineStatus) -> serde_json::Value {
+fn row(status: &EngineChain) -> serde_json::Value {
     let steps: Vec<_> = status
         .steps
         .iter()
@@ -54,7 +54,7 @@ fn row(status: &EngineStatus) -> serde_json::Value {
     })
 }
 
-fn print(status: &EngineStatus, whole: bool, output: &Output) {
+fn print(status: &EngineChain, whole: bool, output: &Output) {
     let stop = status.stops_at();
     let verdict = match (stop, status.stage) {
         (None, Some(stage)) => format!("ready up to stage {stage}"),
@@ -64,13 +64,13 @@ fn print(status: &EngineStatus, whole: bool, output: &Output) {
     output.print(&format!("{}: {verdict}\n", output.paint("1", &status.engine)));
     for step in &status.steps {
         let (mark, color) = match step.state {
-            StepState::Holds => ("✔", "32"),
-            StepState::Recorded => ("▲", "33"),
-            StepState::NotNeeded => ("·", "2"),
-            StepState::Missing => ("✘", "31"),
+            ChainState::Holds => ("✔", "32"),
+            ChainState::Recorded => ("▲", "33"),
+            ChainState::NotNeeded => ("·", "2"),
+            ChainState::Missing => ("✘", "31"),
         };
         // One engine is shown whole; a list only shows what stands in the way.
-        if whole || step.state == StepState::Missing {
+        if whole || step.state == ChainState::Missing {
             let state = step.state.word();
             output.print(&format!(
                 "  {} {:<11} {state:<10} {}\n",

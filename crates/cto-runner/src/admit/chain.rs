@@ -10,7 +10,7 @@ use crate::request::{Harness, RunRequest, Task};
 
 /// How far an engine has come.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EngineStatus {
+pub struct EngineChain {
     /// The engine.
     pub engine: String,
     /// Whether it runs with a model.
@@ -18,23 +18,23 @@ pub struct EngineStatus {
     /// The stage that its gate names; null when none is open.
     pub stage: Option<u8>,
     /// The chain, in order.
-    pub steps: Vec<Step>,
+    pub steps: Vec<ChainStep>,
 }
 
-impl EngineStatus {
+impl EngineChain {
     /// Returns the first step that does not hold.
-    pub fn stops_at(&self) -> Option<&Step> {
-        self.steps.iter().find(|step| step.state == StepState::Missing)
+    pub fn stops_at(&self) -> Option<&ChainStep> {
+        self.steps.iter().find(|step| step.state == ChainState::Missing)
     }
 }
 
 /// One step of the chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Step {
+pub struct ChainStep {
     /// `decision`, `model`, `source`, `program`, `build`, `provider`, `allow-gate`, `stage`.
     pub name: &'static str,
     /// Whether it holds.
-    pub state: StepState,
+    pub state: ChainState,
     /// What was seen.
     pub detail: String,
     /// What to type next; empty when nothing is needed.
@@ -43,7 +43,7 @@ pub struct Step {
 
 /// Whether a step holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StepState {
+pub enum ChainState {
     /// It does.
     Holds,
     /// It does not, and is recorded; the stage does not need it.
@@ -54,7 +54,7 @@ pub enum StepState {
     Missing,
 }
 
-impl StepState {
+impl ChainState {
     /// Returns the word used in documents.
     pub fn word(self) -> &'static str {
         match self {
@@ -67,7 +67,7 @@ impl StepState {
 }
 
 /// Looks at one engine; nothing is started.
-pub fn engine_status(harness: &Harness, engine: &str) -> Option<EngineStatus> {
+pub fn engine_chain(harness: &Harness, engine: &str) -> Option<EngineChain> {
     let (found, _) = harness.engines.find(engine).ok()?;
     let manifest = found.manifest();
     let task = Task::Contract {
@@ -96,7 +96,7 @@ pub fn engine_status(harness: &Harness, engine: &str) -> Option<EngineStatus> {
             "this engine runs without a model"
         };
         for name in ["decision", "model", "source", "build", "provider"] {
-            steps.push(step(name, StepState::NotNeeded, detail, ""));
+            steps.push(step(name, ChainState::NotNeeded, detail, ""));
         }
     }
     let at = steps
@@ -105,7 +105,7 @@ pub fn engine_status(harness: &Harness, engine: &str) -> Option<EngineStatus> {
         .unwrap_or(steps.len());
     steps.insert(at, program(&search));
     steps.extend(gates(about, stage));
-    Some(EngineStatus {
+    Some(EngineChain {
         engine: manifest.name.clone(),
         needs_model: about.needs_model,
         stage: if about.gated {
@@ -117,8 +117,8 @@ pub fn engine_status(harness: &Harness, engine: &str) -> Option<EngineStatus> {
     })
 }
 
-fn step(name: &'static str, state: StepState, detail: impl Into<String>, next: impl Into<String>) -> Step {
-    Step {
+fn step(name: &'static str, state: ChainState, detail: impl Into<String>, next: impl Into<String>) -> ChainStep {
+    ChainStep {
         name,
         state,
         detail: detail.into(),
@@ -126,29 +126,29 @@ fn step(name: &'static str, state: StepState, detail: impl Into<String>, next: i
     }
 }
 
-fn state(blocks: bool, reason: &str) -> StepState {
+fn state(blocks: bool, reason: &str) -> ChainState {
     match (blocks, reason.is_empty()) {
-        (true, _) => StepState::Missing,
-        (false, true) => StepState::Holds,
-        (false, false) => StepState::Recorded,
+        (true, _) => ChainState::Missing,
+        (false, true) => ChainState::Holds,
+        (false, false) => ChainState::Recorded,
     }
 }
 
-fn admissions(facts: &cto_schema::AdmissionFacts, manifest: &EngineManifest, mode: MutationMode) -> Vec<Step> {
+fn admissions(facts: &cto_schema::AdmissionFacts, manifest: &EngineManifest, mode: MutationMode) -> Vec<ChainStep> {
     let engine = &manifest.name;
     let mut steps = Vec::new();
     if facts.decision_required {
         let next = format!("cto admit decision --engine {engine} --help");
         steps.push(match judge_decision(facts) {
-            Ok(status) => step("decision", StepState::Holds, status.word(), ""),
+            Ok(status) => step("decision", ChainState::Holds, status.word(), ""),
             Err(cto_policy::DecisionRefusal::NotDecided(why) | cto_policy::DecisionRefusal::Forbids(why)) => {
-                step("decision", StepState::Missing, why, next)
+                step("decision", ChainState::Missing, why, next)
             }
         });
     } else {
         steps.push(step(
             "decision",
-            StepState::NotNeeded,
+            ChainState::NotNeeded,
             "this engine needs no provider decision",
             "",
         ));
@@ -184,68 +184,68 @@ fn admissions(facts: &cto_schema::AdmissionFacts, manifest: &EngineManifest, mod
     steps
 }
 
-fn verdict(name: &'static str, blocks: bool, reason: &str, holds: String, next: String) -> Step {
+fn verdict(name: &'static str, blocks: bool, reason: &str, holds: String, next: String) -> ChainStep {
     let state = state(blocks, reason);
     match state {
-        StepState::Holds => step(name, state, holds, ""),
+        ChainState::Holds => step(name, state, holds, ""),
         _ => step(name, state, reason, next),
     }
 }
 
-fn provider(facts: &cto_schema::AdmissionFacts, manifest: &EngineManifest) -> Step {
+fn provider(facts: &cto_schema::AdmissionFacts, manifest: &EngineManifest) -> ChainStep {
     let lacking = facts.model.providers.iter().find_map(|reach| {
         let endpoint = (!reach.endpoint_configured).then_some(&reach.endpoint_detail);
         endpoint.or((!reach.credential_present).then_some(&reach.credential_detail))
     });
     let local = Variables::of(manifest).local_base_url();
     match (facts.model.providers.first(), lacking) {
-        (None, _) => step("provider", StepState::Missing, "no model is asked for", ""),
+        (None, _) => step("provider", ChainState::Missing, "no model is asked for", ""),
         (Some(_), Some(why)) if why.contains(&local) => {
-            step("provider", StepState::Missing, why, format!("export {local}=ADDRESS"))
+            step("provider", ChainState::Missing, why, format!("export {local}=ADDRESS"))
         }
-        (Some(_), Some(why)) => step("provider", StepState::Missing, why, why),
+        (Some(_), Some(why)) => step("provider", ChainState::Missing, why, why),
         (Some(first), None) => step(
             "provider",
-            StepState::Holds,
+            ChainState::Holds,
             format!("{}, credential class {}", first.class, first.credential_class),
             "",
         ),
     }
 }
 
-fn program(search: &Search) -> Step {
+fn program(search: &Search) -> ChainStep {
     match search {
-        Search::NotNeeded => step("program", StepState::NotNeeded, "embedded, or named with each run", ""),
+        Search::NotNeeded => step("program", ChainState::NotNeeded, "embedded, or named with each run", ""),
         Search::Found(found) => {
             let path = cto_schema::escape(found.program.as_os_str().as_encoded_bytes(), 300);
-            step("program", StepState::Holds, format!("{path} ({})", found.how), "")
+            step("program", ChainState::Holds, format!("{path} ({})", found.how), "")
         }
-        Search::Missing { looked, mend } => step("program", StepState::Missing, looked.join("; "), mend),
+        Search::Missing { looked, mend } => step("program", ChainState::Missing, looked.join("; "), mend),
     }
 }
 
-fn gates(engine: &EngineFacts, stage: Option<u8>) -> [Step; 2] {
+fn gates(engine: &EngineFacts, stage: Option<u8>) -> [ChainStep; 2] {
     if !engine.gated {
         let detail = format!("no gate up to stage {}", engine.ungated_up_to_stage);
-        return ["allow-gate", "stage"].map(|name| step(name, StepState::NotNeeded, detail.clone(), ""));
+        return ["allow-gate", "stage"].map(|name| step(name, ChainState::NotNeeded, detail.clone(), ""));
     }
     let name = |gate: &Option<String>| gate.clone().unwrap_or_default();
     let (allow, stage_gate) = (name(&engine.allow_gate), name(&engine.stage_gate));
     let allowed = if engine.allow_gate_set {
-        step("allow-gate", StepState::Holds, format!("{allow}=1"), "")
+        step("allow-gate", ChainState::Holds, format!("{allow}=1"), "")
     } else {
         step(
             "allow-gate",
-            StepState::Missing,
+            ChainState::Missing,
             format!("{allow} is not 1"),
             format!("export {allow}=1"),
         )
     };
     let open = match stage {
-        Some(stage @ 1..=6) => step("stage", StepState::Holds, format!("{stage_gate}={stage}"), ""),
+        Some(stage @ 1..=6) => step("stage", ChainState::Holds, format!("{stage_gate}={stage}"), ""),
         _ => step(
             "stage",
-            StepState::Missing,
+            ChainState::Missing,
             format!("{stage_gate} names no stage"),
             format!("export {stage_gate}=2"),
         ),
