@@ -98,6 +98,26 @@ pub(crate) fn gather(
     gathering
 }
 
+/// Looks at an engine by itself: its gates, its program, its records. No contract, sandbox or target is asked.
+pub(crate) fn look_at_engine(harness: &Harness, request: &RunRequest) -> (Facts, Search) {
+    let engine = harness.engines.find(&request.engine);
+    let engine = engine.map(|(engine, variant)| (engine, variant.map(str::to_owned)));
+    let mut gathering = Gathering {
+        facts: Facts::default(),
+        program: search_engine(harness, request, &engine),
+        engine,
+        model: None,
+        provider: None,
+        cage_test: None,
+        source: None,
+        lock: None,
+        target: None,
+    };
+    gathering.facts.engine = engine_facts(harness, request, None, &gathering);
+    gathering.gather_admissions(harness, request);
+    (gathering.facts, gathering.program)
+}
+
 /// Decides whether one engine may run a contract, and runs nothing.
 pub fn decide_only(harness: &Harness, request: &RunRequest) -> EligibilityDecision {
     let (_, contract) = crate::run::read_task(request);

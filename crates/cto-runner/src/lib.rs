@@ -2,6 +2,7 @@
 //!
 //! The crate never prints and never exits; what it has to say is in the values that it returns.
 
+mod admit;
 mod authority;
 mod baseline;
 mod cache;
@@ -40,6 +41,10 @@ mod toolchains;
 mod watch;
 mod write_set;
 
+pub use admit::{
+    BuildRequest, ChainState, ChainStep, Checked, EngineChain, WriteRecordError, Written, check_file, engine_chain,
+    judge_made_build, make_build, write_record,
+};
 pub use authority::{AuthorityError, Distrust, Links, read_authority};
 pub use baseline::{
     Baseline, BaselineError, BaselineKey, BaselineStore, GarbageReport, ObjectFormat, ObjectSource, TreeCheck,
@@ -65,7 +70,7 @@ pub use matrix::{Played, ROWS, Row, find_row, play};
 pub use model::{
     Endpoint, GatewaySettings, InstalledPackage, InvalidEndpoint, ModelPlan, ProfileLimits, ProfileSettings,
     ProviderKind, ProviderSettings, RecordPlace, RequestedModel, Variables, installed_package, look_at_binary,
-    own_place, read_fact, record_place, requested_model,
+    may_use_a_model, own_place, provider_classes, read_fact, record_place, requested_model,
 };
 pub use patch::{PatchError, RoundTrip, TreeChange, TreeEntry, make_patch, round_trip};
 pub use recover::{RecoverError, Recovered, RecoveryOutcome, recover};

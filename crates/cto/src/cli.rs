@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::cli_admissions::{AdmissionAction, AdmitAction, Pair, parse_pair};
+
 /// Hand code-change work to AI coding agents without losing authority over your repositories.
 ///
 /// cto decides whether an agent may run, runs it inside bounds that the kernel keeps, observes exactly what it
@@ -69,6 +71,22 @@ pub(crate) enum Command {
     Decide(DecideArgs),
     /// List the engines: which are installed and where, how each is gated, and what to do next.
     Engines,
+    /// Show how far each engine has come, where the chain stops, and what to type next.
+    Status {
+        /// Only this engine, step by step.
+        #[arg(long)]
+        engine: Option<String>,
+    },
+    /// Write an admission record: shows it, asks, and keeps what it replaces.
+    Admit {
+        #[command(subcommand)]
+        action: AdmitAction,
+    },
+    /// Judge admission records.
+    Admission {
+        #[command(subcommand)]
+        action: AdmissionAction,
+    },
     /// List the cases, or check case directories.
     Cases {
         #[command(subcommand)]
@@ -132,6 +150,12 @@ pub(crate) struct RunArgs {
     /// Engine: fake, fake:PLAY or command.
     #[arg(long, value_name = "ENGINE")]
     pub(crate) engine: Option<String>,
+    /// The model that is asked for; an admission decides whether it is used.
+    #[arg(long, value_name = "PROVIDER/MODEL", value_parser = parse_pair)]
+    pub(crate) model: Option<Pair>,
+    /// A profile of harness.yaml: engine, model, stage and limits that flags do not name.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) profile: Option<String>,
     /// Sandbox provider: native, bwrap or none.
     #[arg(long, value_name = "NAME")]
     pub(crate) sandbox: Option<String>,

@@ -102,6 +102,29 @@ pub(crate) fn open(global: &Global) -> Result<Harness, CommandError> {
     Ok(harness.with_variables(present, endpoints))
 }
 
+/// Opens an installation for looking at it; a missing git is no obstacle.
+pub(crate) fn open_without_git(global: &Global) -> Result<Harness, CommandError> {
+    let home = open_home(global)?;
+    let (settings, _) = read_settings(global, &home)?;
+    let git = settings.git.clone().unwrap_or_else(|| PathBuf::from("/usr/bin/git"));
+    let (present, endpoints) = variables(&settings);
+    let harness = Harness::new(home, settings, Git::at(git), gates(), secrets())
+        .map_err(|error| CommandError::usage(crate::error::chain(&error)))?;
+    Ok(harness.with_variables(present, endpoints))
+}
+
+/// Returns the variables of the harness that are set, with what may be shown of them: an address is only a class.
+pub(crate) fn shown_variables() -> Vec<(String, String)> {
+    gates()
+        .into_iter()
+        .map(|(name, value)| {
+            let hidden = name.ends_with("_BASE_URL");
+            let shown = if hidden { "configured".to_owned() } else { value };
+            (name, shown)
+        })
+        .collect()
+}
+
 /// Returns the names of the variables that are set, and the values of those that the settings name for endpoints.
 #[expect(
     clippy::disallowed_methods,

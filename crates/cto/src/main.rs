@@ -1,6 +1,7 @@
 //! The program: arguments in, printing and exit codes out; it decides nothing.
 
 mod cli;
+mod cli_admissions;
 mod commands;
 mod error;
 mod find;

@@ -116,6 +116,11 @@ fn configure(all: &mut [ManifestEngine], name: &str, settings: &EngineSettings) 
         name: cto_schema::escape(name.as_bytes(), 60),
         reason,
     };
+    if IN_CODE.contains(&name) {
+        let fixed = settings.program.is_some() || settings.gated_by_env.is_some();
+        let what = "it is part of the program; only its model and records can be set";
+        return if fixed { Err(refuse(what.to_owned())) } else { Ok(()) };
+    }
     let known = || {
         all.iter()
             .map(|engine| engine.manifest().name.clone())
@@ -226,6 +231,7 @@ mod tests {
             ),
             ("engines: {case: {program: /x/ca}}", "CTO_HARNESS_CASE_BIN alone"),
             ("engines: {codex: {gated_by_env: PATH}}", "CTO_HARNESS_ALLOW_"),
+            ("engines: {command: {program: /x}}", "part of the program"),
         ] {
             let settings: Settings = serde_saphyr::from_str(yaml).unwrap();
             let text = refusal(&settings);

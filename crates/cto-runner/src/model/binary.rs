@@ -35,7 +35,7 @@ pub fn look_at_binary(program: &Path, interpreted: bool) -> BinaryFacts {
 }
 
 /// Looks at a program and at the package that a record says it belongs to.
-pub(super) fn binary_facts(program: Option<&Path>, interpreted: bool, record: &BuildAdmission) -> BinaryFacts {
+pub(crate) fn binary_facts(program: Option<&Path>, interpreted: bool, record: &BuildAdmission) -> BinaryFacts {
     let Some(program) = program else {
         return BinaryFacts {
             detail: "the engine's program was not found".to_owned(),

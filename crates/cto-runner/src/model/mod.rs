@@ -19,6 +19,7 @@ use cto_schema::{AdmissionFacts, ModelAdmission, ModelFacts, ModelPair, RecordFa
 use crate::engine::EngineManifest;
 use crate::request::{Harness, RunRequest};
 
+pub(crate) use binary::binary_facts;
 pub use binary::look_at_binary;
 pub use endpoint::{Endpoint, InvalidEndpoint};
 pub use package::{InstalledPackage, installed_package};
@@ -74,8 +75,26 @@ pub fn requested_model(harness: &Harness, request: &RunRequest, manifest: &Engin
 
 /// Returns whether an engine runs with a model: its manifest says so, or it may and was asked to.
 pub(crate) fn needs_model(harness: &Harness, request: &RunRequest, manifest: &EngineManifest) -> bool {
-    let may = manifest.name == "command";
-    manifest.wire.is_some() || (may && requested_model(harness, request, manifest).is_some())
+    let asked = || requested_model(harness, request, manifest).is_some();
+    manifest.wire.is_some() || (may_use_a_model(manifest) && asked())
+}
+
+/// Returns whether an engine can be asked to run with a model.
+pub fn may_use_a_model(manifest: &EngineManifest) -> bool {
+    manifest.wire.is_some() || manifest.name == "command"
+}
+
+/// Returns the class of a provider and of its credential as they are configured for an engine; empty where they are
+/// not known.
+pub fn provider_classes(harness: &Harness, manifest: &EngineManifest, provider: &str) -> (String, String) {
+    let asker = Asker {
+        harness,
+        variables: &Variables::of(manifest),
+        is_case: false,
+        dialects: &[],
+    };
+    let facts = reach(&asker, provider, true).facts;
+    (facts.class, facts.credential_class)
 }
 
 /// The engine's program, as far as it was found.
@@ -107,7 +126,7 @@ pub(crate) fn gather_admissions(
         facts.decision = read_fact(&record_place(harness, manifest, RecordKind::Decision).path);
     }
     if let Some(record) = &facts.build.record {
-        facts.binary = binary::binary_facts(program.path, program.interpreted, record);
+        facts.binary = binary_facts(program.path, program.interpreted, record);
     }
     let variables = Variables::of(manifest);
     let wire = manifest.wire.as_ref();

@@ -135,7 +135,7 @@ pub(super) fn reach(asker: &Asker<'_>, name: &str, requested: bool) -> Reached {
         Err(detail) => reached.facts.endpoint_detail = detail,
     }
     let bridge = asker.variables.codex_bridge();
-    if asker.is_case && name == "openai-codex" && !asker.harness.environment.get(&bridge).is_some_and(|on| on == "1") {
+    if asker.is_case && name == "openai-codex" && asker.harness.environment.get(&bridge).is_none_or(|on| on != "1") {
         reached.facts.credential_class = reached.credential.as_ref().map_or("", credential_class).to_owned();
         reached.facts.credential_detail = format!(
             "credentials of 'openai-codex' cannot reach the Case engine unless its bridge is enabled; set {bridge}=1"

@@ -323,7 +323,7 @@ fn a_record_that_is_no_honest_file_admits_nothing() {
     type Spoil = fn(&Path, &str);
     let table: [(&str, S, Spoil); 17] = [
         ("missing", S::MissingAdmission, |path, _| {
-            std::fs::remove_file(path).unwrap()
+            std::fs::remove_file(path).unwrap();
         }),
         ("symlink", S::InvalidAdmission, |path, _| {
             let real = path.with_extension("real");
@@ -364,7 +364,7 @@ fn a_record_that_is_no_honest_file_admits_nothing() {
             put(path, format!("\u{feff}{good}").as_bytes());
         }),
         ("crlf", S::InvalidAdmission, |path, good| {
-            put(path, format!("{good}\r\n").as_bytes())
+            put(path, format!("{good}\r\n").as_bytes());
         }),
         ("lone surrogate", S::InvalidAdmission, |path, good| {
             put(path, good.replace("operator", "\\udfff").as_bytes());
@@ -377,7 +377,7 @@ fn a_record_that_is_no_honest_file_admits_nothing() {
             put(path, good.replace("operator", &key).as_bytes());
         }),
         ("another kind", S::InvalidAdmission, |path, _| {
-            put(path, b"{\"decision_status\":\"not_decided\"}")
+            put(path, b"{\"decision_status\":\"not_decided\"}");
         }),
     ];
     for (name, expected, spoil) in table {

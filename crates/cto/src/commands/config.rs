@@ -30,6 +30,9 @@ pub(super) fn config(global: &Global, action: &ConfigAction, output: &Output) ->
         };
         rows.push((name.clone(), set.clone(), origin));
     }
+    for (name, shown) in installation::shown_variables() {
+        rows.push((name, json!(shown), Origin::Environment));
+    }
     if output.json() {
         let rows: Vec<_> = rows
             .iter()

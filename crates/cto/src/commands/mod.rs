@@ -1,5 +1,7 @@
 //! Commands: each reads its arguments, calls one thing, and prints.
 
+mod admission;
+mod admit;
 mod cases;
 mod completions;
 mod config;
@@ -16,6 +18,7 @@ mod recover;
 mod run;
 mod runs;
 mod show;
+mod status;
 mod verify;
 
 use crate::cli::{Cli, Command};
@@ -33,6 +36,9 @@ pub(crate) fn dispatch(cli: &Cli, output: &Output) -> Result<Exit, CommandError>
         Command::Export(args) => export::export(global, args, output),
         Command::Decide(args) => decide::decide(global, args, output),
         Command::Engines => engines::engines(global, output),
+        Command::Status { engine } => status::status(global, engine.as_deref(), output),
+        Command::Admit { action } => admit::admit(global, action, output),
+        Command::Admission { action } => admission::admission(action, output),
         Command::Cases { action } => cases::cases(global, action.as_ref(), output),
         Command::Key { action } => key::key(global, action, output),
         Command::Deps { action } => deps::deps(global, action, output),

@@ -2,8 +2,11 @@
 
 use std::path::Path;
 
-use cto_runner::{Links, RunOutcome, RunRequest, Stop, Task, Watch, WorkspaceKind, run as governed_run};
-use cto_schema::ExitClass;
+use cto_runner::{
+    Links, ProfileSettings, RequestedModel, RunOutcome, RunRequest, Settings, Stop, Task, Watch, WorkspaceKind,
+    run as governed_run,
+};
+use cto_schema::{Budget, ExitClass};
 
 use crate::cli::{Global, RunArgs, WorkspaceChoice};
 use crate::error::CommandError;
@@ -25,16 +28,19 @@ pub(super) fn run(global: &Global, args: &RunArgs, output: &Output) -> Result<Ex
     } else {
         "command"
     };
+    let profile = profile(args, &harness.settings)?;
+    let engine = args.engine.as_ref().or(profile.engine.as_ref());
+    let model = requested_model(args, &profile);
     let request = RunRequest {
         task,
-        engine: args.engine.clone().unwrap_or_else(|| default.to_owned()),
+        engine: engine.cloned().unwrap_or_else(|| default.to_owned()),
         command: args.command.clone(),
         provider: args.sandbox.clone(),
         workspace: args.workspace.map(|kind| match kind {
             WorkspaceChoice::Overlay => WorkspaceKind::Overlay,
             WorkspaceChoice::Copied => WorkspaceKind::Copied,
         }),
-        timeout_seconds: args.timeout,
+        timeout_seconds: args.timeout.or(profile.limits.timeout_seconds),
         keep_workspace: args.keep_workspace,
         clean_start: args.clean_start,
         toolchains: args
@@ -42,13 +48,21 @@ pub(super) fn run(global: &Global, args: &RunArgs, output: &Output) -> Result<Ex
             .iter()
             .map(|path| absolute(path))
             .collect::<Result<_, _>>()?,
-        model: None,
-        stage: None,
-        budget: cto_schema::Budget::default(),
+        model,
+        stage: profile.stage,
+        budget: Budget {
+            tokens: profile.limits.tokens,
+            cost_micro_usd: profile.limits.cost_micro_usd,
+            wall_seconds: None,
+        },
     };
-    harness.engines.find(&request.engine).map_err(|error| {
+    let (engine, _) = harness.engines.find(&request.engine).map_err(|error| {
         CommandError::usage(crate::error::chain(&error)).hint("cto engines lists the engines and the plays of fake")
     })?;
+    if request.model.is_some() && !cto_runner::may_use_a_model(engine.manifest()) {
+        let name = &engine.manifest().name;
+        return Err(CommandError::usage(format!("engine '{name}' uses no model")).hint("leave --model out"));
+    }
     let stop = Stop::new().and_then(|stop| stop.on_signals().map(|()| stop));
     let stop = stop.map_err(|error| CommandError::failed(&error))?;
     let progress = Progress::new(!output.json());
@@ -74,6 +88,36 @@ pub(super) fn run(global: &Global, args: &RunArgs, output: &Output) -> Result<Ex
     })?;
     report(&outcome, output);
     Ok(Exit(ExitClass::of_run(outcome.status, outcome.engine_started)))
+}
+
+/// Returns the profile that is asked for; without one every setting is left open.
+fn profile(args: &RunArgs, settings: &Settings) -> Result<ProfileSettings, CommandError> {
+    let Some(name) = &args.profile else {
+        return Ok(ProfileSettings::default());
+    };
+    settings.profiles.get(name).cloned().ok_or_else(|| {
+        let shown = cto_schema::escape(name.as_bytes(), 80);
+        let near = cto_schema::nearest(name, settings.profiles.keys().map(String::as_str));
+        let hint = near.map(|near| format!("; did you mean '{near}'?")).unwrap_or_default();
+        CommandError::usage(format!("failed to find profile '{shown}'{hint}"))
+            .hint("profiles: in harness.yaml names them")
+    })
+}
+
+/// The flag first; a profile is asked for by a flag as well, so it comes before the environment.
+fn requested_model(args: &RunArgs, profile: &ProfileSettings) -> Option<RequestedModel> {
+    if let Some(pair) = &args.model {
+        return Some(RequestedModel {
+            provider: Some(pair.provider.clone()),
+            model: Some(pair.model.clone()),
+            by: "flag",
+        });
+    }
+    profile.model.as_ref().map(|model| RequestedModel {
+        provider: profile.provider.clone(),
+        model: Some(model.clone()),
+        by: "profile",
+    })
 }
 
 fn report(outcome: &RunOutcome, output: &Output) {

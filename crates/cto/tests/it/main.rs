@@ -7,6 +7,7 @@
     reason = "tests drive the program from outside and may fail loudly"
 )]
 
+mod admissions;
 mod bad_input;
 mod engines;
 mod dev;

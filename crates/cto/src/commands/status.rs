@@ -1,0 +1,86 @@
+//! `cto status`: how far each engine has come, where the chain stops, and what to type next.
+
+use cto_runner::{ChainState, EngineChain, engine_chain};
+use cto_schema::ExitClass;
+use serde_json::json;
+
+use crate::cli::Global;
+use crate::error::CommandError;
+use crate::installation;
+use crate::output::{Exit, Output};
+
+pub(super) fn status(global: &Global, engine: Option<&str>, output: &Output) -> Result<Exit, CommandError> {
+    let harness = installation::open_without_git(global)?;
+    let names: Vec<String> = match engine {
+        Some(name) => {
+            harness.engines.find(name).map_err(|error| {
+                CommandError::usage(crate::error::chain(&error)).hint("cto engines lists the engines")
+            })?;
+            vec![name.to_owned()]
+        }
+        None => harness
+            .engines
+            .all()
+            .map(|engine| engine.manifest().name.clone())
+            .collect(),
+    };
+    let all: Vec<EngineChain> = names.iter().filter_map(|name| engine_chain(&harness, name)).collect();
+    if output.json() {
+        let rows: Vec<_> = all.iter().map(row).collect();
+        output.document(&json!({ "engines": rows }));
+        return Ok(Exit(ExitClass::Pass));
+    }
+    for status in &all {
+        print(status, engine.is_some(), output);
+    }
+    Ok(Exit(ExitClass::Pass))
+}
+
+fn row(status: &EngineChain) -> serde_json::Value {
+    let steps: Vec<_> = status
+        .steps
+        .iter()
+        .map(|step| json!({ "step": step.name, "state": step.state.word(), "detail": step.detail, "next": step.next }))
+        .collect();
+    let stop = status.stops_at();
+    json!({
+        "engine": status.engine,
+        "needs_model": status.needs_model,
+        "stage": status.stage,
+        "ready": stop.is_none(),
+        "stops_at": stop.map(|step| step.name),
+        "next": stop.map(|step| &step.next),
+        "steps": steps,
+    })
+}
+
+fn print(status: &EngineChain, whole: bool, output: &Output) {
+    let stop = status.stops_at();
+    let verdict = match (stop, status.stage) {
+        (None, Some(stage)) => format!("ready up to stage {stage}"),
+        (None, None) => "ready".to_owned(),
+        (Some(step), _) => format!("stops at {}", step.name),
+    };
+    output.print(&format!("{}: {verdict}\n", output.paint("1", &status.engine)));
+    for step in &status.steps {
+        let (mark, color) = match step.state {
+            ChainState::Holds => ("✔", "32"),
+            ChainState::Recorded => ("▲", "33"),
+            ChainState::NotNeeded => ("·", "2"),
+            ChainState::Missing => ("✘", "31"),
+        };
+        // One engine is shown whole; a list only shows what stands in the way.
+        if whole || step.state == ChainState::Missing {
+            let state = step.state.word();
+            output.print(&format!(
+                "  {} {:<11} {state:<10} {}\n",
+                output.paint(color, mark),
+                step.name,
+                step.detail
+            ));
+        }
+    }
+    if let Some(step) = stop.filter(|step| !step.next.is_empty()) {
+        output.print(&format!("  next: {}\n", step.next));
+    }
+}
