@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::protocol::{Facts, Order};
 use crate::readback::ReadBack;
 use crate::seccomp;
+use crate::spec::Observe;
 
 /// How firmly a bound holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -237,7 +238,7 @@ impl Judge<'_> {
         let length = seccomp::filter(observe, 0).len();
         let how = format!(
             "deny list, {length} instructions{}",
-            if observe { ", observed" } else { "" }
+            if observe == Observe::Nothing { "" } else { ", observed" }
         );
         self.holds(
             "seccomp",

@@ -48,7 +48,7 @@ impl Journey<'_> {
             program: invocation.program,
             env: invocation.env,
             changes: vec![],
-            observe: true,
+            observe: cto_sandbox::Observe::Everything,
         };
         let spec = workspace.plan(self).spec(cage);
         let jail = match prepare(workspace.provider, &spec, &self.harness.reexec) {
