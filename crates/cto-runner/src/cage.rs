@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use cto_sandbox::{Bind, Change, JailSpec, Limits, Program, Workspace};
+use cto_sandbox::{Bind, Change, JailSpec, Limits, Observe, Program, Workspace};
 use cto_schema::{Enforce, Sha256Digest, TaskContract};
 
 use crate::baseline::Baseline;
@@ -36,8 +36,8 @@ pub(crate) struct Cage {
     pub(crate) env: Vec<(OsString, OsString)>,
     /// Made in the workspace by trusted code before the program starts.
     pub(crate) changes: Vec<Change>,
-    /// Whether acts are observed.
-    pub(crate) observe: bool,
+    /// Which acts are observed.
+    pub(crate) observe: Observe,
     /// What only an engine needs.
     pub(crate) outfit: Outfit,
 }

@@ -11,7 +11,7 @@ use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use cto_sandbox::{DEFAULT_ENGINE_ID, JailSpec, Limits, Program, ProviderKind, Reexec, Workspace, prepare};
+use cto_sandbox::{DEFAULT_ENGINE_ID, JailSpec, Limits, Observe, Program, ProviderKind, Reexec, Workspace, prepare};
 
 fn tree(base: &Path, files: usize) -> PathBuf {
     let root = base.join(format!("tree-{files}"));
@@ -61,7 +61,7 @@ fn main() {
                     limits: Limits::default(),
                     engine_uid: None,
                     engine_gid: None,
-                    observe,
+                    observe: if observe { Observe::Everything } else { Observe::Nothing },
                     workdir: PathBuf::new(),
                     scratch_dir: base.path().to_owned(),
                 };

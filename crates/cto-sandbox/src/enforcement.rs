@@ -6,6 +6,7 @@ use crate::landlock;
 use crate::protocol::{Facts, Order};
 use crate::readback::ReadBack;
 use crate::seccomp;
+use crate::spec::Observe;
 
 /// How firmly a bound holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -246,7 +247,7 @@ impl Judge<'_> {
         let length = seccomp::filter(observe, 0).len();
         let how = format!(
             "deny list, {length} instructions{}",
-            if observe { ", observed" } else { "" }
+            if observe == Observe::Nothing { "" } else { ", observed" }
         );
         self.holds(
             "seccomp",

@@ -17,7 +17,7 @@ use crate::protocol::{Bytes, Command, Facts, Order, Report, WorkspaceOrder};
 use crate::provider::{Build, Provider};
 use crate::readback::ReadBack;
 use crate::running::RunningJail;
-use crate::spec::{JailSpec, Reexec};
+use crate::spec::{JailSpec, Observe, Reexec};
 
 /// More than any healthy start takes, the copy of a large workspace included.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -70,7 +70,7 @@ pub fn prepare(provider: &dyn Provider, spec: &JailSpec, reexec: &Reexec) -> Res
     drop(memory);
     let until = Instant::now() + PATIENCE;
     let exports = take_exports(keeper.expect_report(until)?, &order)?;
-    let (facts, seen, listener) = take_ready(keeper.expect_report(until)?, spec.observe)?;
+    let (facts, seen, listener) = take_ready(keeper.expect_report(until)?, spec.observe != Observe::Nothing)?;
     let expectation = Expectation {
         order: &order,
         memory: Limit {

@@ -37,7 +37,7 @@ pub use provider::{Build, PROVIDERS, Provider, ProviderKind};
 pub use running::{Exited, JailEvent, RunningJail};
 pub use self_test::{Probe, SelfTest, self_test};
 pub use spec::{
-    Bind, Change, DEFAULT_ENGINE_ID, Embedded, HOME, JailSpec, Limits, Program, Reexec, WORKSPACE, Workspace,
+    Bind, Change, DEFAULT_ENGINE_ID, Embedded, HOME, JailSpec, Limits, Observe, Program, Reexec, WORKSPACE, Workspace,
 };
 pub use sys::end_with_parent;
 

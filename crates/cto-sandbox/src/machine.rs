@@ -8,7 +8,7 @@ use crate::enforcement::BoundState;
 use crate::error::JailError;
 use crate::jail::prepare;
 use crate::provider::{ProviderKind, find_bubblewrap};
-use crate::spec::{JailSpec, Limits, Program, Reexec, Workspace};
+use crate::spec::{JailSpec, Limits, Observe, Program, Reexec, Workspace};
 use crate::sys;
 
 /// One thing that a machine can or cannot do.
@@ -108,7 +108,7 @@ fn try_jails(reexec: &Reexec, scratch_dir: &Path) -> Vec<Ability> {
         limits: Limits::default(),
         engine_uid: None,
         engine_gid: None,
-        observe: true,
+        observe: Observe::Everything,
         workdir: "".into(),
         scratch_dir: scratch_dir.to_owned(),
     };

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::spec::Limits;
+use crate::spec::{Limits, Observe};
 
 /// A path or argument: JSON has no bytes, so each byte becomes the character of its number.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -131,7 +131,7 @@ pub(crate) struct Order {
     pub(crate) cgroup_files: Vec<Bytes>,
     /// Set where no cgroup counts the processes.
     pub(crate) limit_processes: bool,
-    pub(crate) observe: bool,
+    pub(crate) observe: Observe,
     /// Absolute, as the program sees it.
     pub(crate) workdir: Bytes,
     /// Absolute, as init sees it.

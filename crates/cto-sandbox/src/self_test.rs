@@ -17,7 +17,7 @@ use crate::jail::prepare;
 use crate::keeper::readable;
 use crate::probe::{self, Input};
 use crate::provider::Provider;
-use crate::spec::{JailSpec, Limits, Program, Reexec, Workspace};
+use crate::spec::{JailSpec, Limits, Observe, Program, Reexec, Workspace};
 
 /// Far more than the probes need.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -92,7 +92,7 @@ pub fn self_test(provider: &dyn Provider, reexec: &Reexec, scratch_dir: &Path) -
         },
         engine_uid: None,
         engine_gid: None,
-        observe: false,
+        observe: Observe::Nothing,
         workdir: "".into(),
         scratch_dir: scratch_dir.to_owned(),
         name: name.clone(),

@@ -41,12 +41,23 @@ pub struct JailSpec {
     pub engine_uid: Option<u32>,
     /// As `engine_uid`.
     pub engine_gid: Option<u32>,
-    /// Whether a notification filter reports acts to the harness, which must then answer.
-    pub observe: bool,
+    /// Which acts a notification filter reports to the harness, which must then answer.
+    pub observe: Observe,
     /// The starting directory, relative to the workspace; `/` is the root of the view.
     pub workdir: PathBuf,
     /// A directory of the caller for private copies; used where there is no overlay.
     pub scratch_dir: PathBuf,
+}
+
+/// Which acts of a jail are reported; each report costs the program a wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Observe {
+    /// None: what is refused fails in silence.
+    Nothing,
+    /// Programs started, connections, and what the filter refuses.
+    Attempts,
+    /// These, and every change of the file system.
+    Everything,
 }
 
 /// Where the engine works.

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::time::Duration;
 
-use cto_sandbox::{Change, JailError, PreparedJail, Program, Provider, Reexec, prepare};
+use cto_sandbox::{Change, JailError, Observe, PreparedJail, Program, Provider, Reexec, prepare};
 use cto_schema::{CommandResult, EndedBy, RunLabel, VerificationRun};
 
 use super::record::Record;
@@ -63,7 +63,7 @@ impl Maker<'_> {
             program: Program::Argv(words),
             env: vec![],
             changes,
-            observe: true,
+            observe: Observe::Attempts,
             outfit: Outfit::default(),
         };
         prepare(self.provider, &self.plan.spec(cage), self.reexec)

@@ -4,7 +4,7 @@ use std::os::fd::AsFd as _;
 use std::time::Duration;
 
 use cto_gateway::{Budget, GatewayOrder};
-use cto_sandbox::{JailError, PreparedJail, prepare};
+use cto_sandbox::{JailError, Observe, PreparedJail, prepare};
 use cto_schema::{EndedBy, EngineObservation, EventType, JournalEvent, ModelObservation, TaskContract};
 use serde_json::json;
 
@@ -52,7 +52,7 @@ impl Journey<'_> {
             program: invocation.program,
             env: invocation.env,
             changes,
-            observe: true,
+            observe: Observe::Everything,
             outfit,
         };
         let spec = workspace.plan(self).spec(cage);

@@ -5,6 +5,7 @@ mod collection;
 mod engine_facts;
 mod engine_run;
 mod markers;
+mod names;
 mod open;
 mod outfit;
 mod serving;

@@ -14,7 +14,7 @@ use rustix::thread::{CapabilitySet, CapabilitySets};
 use super::{Context, Failure, Step, facts};
 use crate::ignore;
 use crate::protocol::{Bytes, Facts, Method, Order, ProgramOrder, Report};
-use crate::spec::Embedded;
+use crate::spec::{Embedded, Observe};
 use crate::{channel, landlock, probe, seccomp, sys};
 
 /// Higher than any capability of any kernel.
@@ -141,7 +141,7 @@ fn lock_down(order: &Order, control: &OwnedFd, open_files: u64) -> Result<(), Fa
     rustix::thread::set_capabilities(None, none).step("drop the capabilities")?;
     let number = u32::try_from(control.as_raw_fd()).unwrap_or(u32::MAX);
     let filter = seccomp::filter(order.observe, number);
-    let listener = sys::seccomp_install(&filter, order.observe).step("install the filter")?;
+    let listener = sys::seccomp_install(&filter, order.observe != Observe::Nothing).step("install the filter")?;
     let frame = Report::Ready {
         facts: facts::complete(seen),
     };

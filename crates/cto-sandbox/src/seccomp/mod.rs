@@ -8,6 +8,8 @@ use libc::sock_filter;
 use assembler::Assembler;
 use table::{COMMON, NATIVE, Row, Rule};
 
+use crate::spec::Observe;
+
 /// `AUDIT_ARCH_*` of the architecture that the harness was built for.
 #[cfg(target_arch = "x86_64")]
 const ARCHITECTURE: u32 = 0xc000_003e;
@@ -44,7 +46,7 @@ pub(crate) fn refusal(rule: Rule) -> i32 {
 }
 
 /// Builds the filter; `control` is the descriptor on which a message is never observed.
-pub(crate) fn filter(observe: bool, control: u32) -> Vec<sock_filter> {
+pub(crate) fn filter(observe: Observe, control: u32) -> Vec<sock_filter> {
     let mut code = Assembler::default();
     code.load_architecture();
     code.if_not_equal(ARCHITECTURE, |code| {
@@ -54,8 +56,13 @@ pub(crate) fn filter(observe: bool, control: u32) -> Vec<sock_filter> {
     #[cfg(target_arch = "x86_64")]
     code.if_at_least(X32, |code| code.give(libc::SECCOMP_RET_ERRNO | ENOSYS));
     for row in COMMON.iter().chain(NATIVE) {
-        if observe || !row.rule.only_observes() {
-            add(&mut code, row, observe, control);
+        let wanted = match observe {
+            Observe::Nothing => !row.rule.only_observes(),
+            Observe::Attempts => !row.rule.only_observes() || row.is_attempt(),
+            Observe::Everything => true,
+        };
+        if wanted {
+            add(&mut code, row, observe != Observe::Nothing, control);
         }
     }
     code.give(libc::SECCOMP_RET_ALLOW);
@@ -175,7 +182,7 @@ mod tests {
         }
     }
 
-    fn judge(observe: bool, name: &str, arguments: [u64; 6]) -> u32 {
+    fn judge(observe: Observe, name: &str, arguments: [u64; 6]) -> u32 {
         let row = COMMON.iter().chain(NATIVE).find(|row| row.name == name).unwrap();
         run(
             &filter(observe, 77),
@@ -191,14 +198,17 @@ mod tests {
     #[test]
     fn denies_every_listed_call_with_or_without_an_observer() {
         for row in COMMON.iter().chain(NATIVE).filter(|row| row.rule == Rule::Deny) {
-            assert_eq!(judge(false, row.name, [0; 6]), libc::SECCOMP_RET_ERRNO | EPERM);
-            assert_eq!(judge(true, row.name, [0; 6]), NOTIFY, "{}", row.name);
+            assert_eq!(
+                judge(Observe::Nothing, row.name, [0; 6]),
+                libc::SECCOMP_RET_ERRNO | EPERM
+            );
+            assert_eq!(judge(Observe::Everything, row.name, [0; 6]), NOTIFY, "{}", row.name);
         }
     }
 
     #[test]
     fn kills_a_foreign_architecture_and_refuses_x32() {
-        let code = filter(false, 77);
+        let code = filter(Observe::Nothing, 77);
         assert_eq!(run(&code, 0, 0x4000_0003, [0; 6]), libc::SECCOMP_RET_KILL_PROCESS);
         #[cfg(target_arch = "x86_64")]
         assert_eq!(
@@ -210,15 +220,19 @@ mod tests {
     #[test]
     fn allows_only_plain_socket_families() {
         for family in 0..64 {
-            let verdict = judge(false, "socket", [family, 1, 0, 0, 0, 0]);
+            let verdict = judge(Observe::Nothing, "socket", [family, 1, 0, 0, 0, 0]);
             assert_eq!(verdict == ALLOW, matches!(family, 1 | 2 | 10 | 16), "family {family}");
         }
-        assert_ne!(judge(false, "socket", [16, 3, 9, 0, 0, 0]), ALLOW, "audit netlink");
+        assert_ne!(
+            judge(Observe::Nothing, "socket", [16, 3, 9, 0, 0, 0]),
+            ALLOW,
+            "audit netlink"
+        );
     }
 
     #[test]
     fn allows_a_thread_but_no_namespace() {
-        assert_eq!(judge(false, "clone", [0x003d_0f00, 0, 0, 0, 0, 0]), ALLOW);
+        assert_eq!(judge(Observe::Nothing, "clone", [0x003d_0f00, 0, 0, 0, 0, 0]), ALLOW);
         for bit in [
             0x80,
             0x0002_0000,
@@ -229,26 +243,44 @@ mod tests {
             0x2000_0000,
             0x4000_0000,
         ] {
-            assert_ne!(judge(false, "clone", [bit, 0, 0, 0, 0, 0]), ALLOW, "{bit:#x}");
+            assert_ne!(
+                judge(Observe::Nothing, "clone", [bit, 0, 0, 0, 0, 0]),
+                ALLOW,
+                "{bit:#x}"
+            );
         }
     }
 
     #[test]
     fn observes_only_what_can_write_or_reach() {
-        assert_eq!(judge(true, "openat", [0; 6]), ALLOW);
-        assert_eq!(judge(true, "openat", [0, 0, 0o1101, 0, 0, 0]), NOTIFY);
-        assert_eq!(judge(true, "sendto", [5, 0, 0, 0, 0, 0]), ALLOW);
-        assert_eq!(judge(true, "sendto", [5, 0, 0, 0, 1 << 40, 0]), NOTIFY);
-        assert_eq!(judge(true, "sendmsg", [77, 0, 0, 0, 0, 0]), ALLOW);
-        assert_eq!(judge(true, "sendmsg", [78, 0, 0, 0, 0, 0]), NOTIFY);
-        assert_eq!(judge(false, "openat", [0, 0, 0o1101, 0, 0, 0]), ALLOW);
+        assert_eq!(judge(Observe::Everything, "openat", [0; 6]), ALLOW);
+        assert_eq!(judge(Observe::Everything, "openat", [0, 0, 0o1101, 0, 0, 0]), NOTIFY);
+        assert_eq!(judge(Observe::Everything, "sendto", [5, 0, 0, 0, 0, 0]), ALLOW);
+        assert_eq!(judge(Observe::Everything, "sendto", [5, 0, 0, 0, 1 << 40, 0]), NOTIFY);
+        assert_eq!(judge(Observe::Everything, "sendmsg", [77, 0, 0, 0, 0, 0]), ALLOW);
+        assert_eq!(judge(Observe::Everything, "sendmsg", [78, 0, 0, 0, 0, 0]), NOTIFY);
+        assert_eq!(judge(Observe::Nothing, "openat", [0, 0, 0o1101, 0, 0, 0]), ALLOW);
+    }
+
+    #[test]
+    fn an_observer_of_attempts_is_not_asked_about_files() {
+        for (name, seen) in [
+            ("mkdirat", ALLOW),
+            ("openat", ALLOW),
+            ("execve", NOTIFY),
+            ("connect", NOTIFY),
+        ] {
+            assert_eq!(judge(Observe::Attempts, name, [0, 0, 0o1101, 0, 0, 0]), seen, "{name}");
+        }
+        assert_eq!(judge(Observe::Attempts, "sendto", [5, 0, 0, 0, 1 << 40, 0]), NOTIFY);
+        assert_eq!(judge(Observe::Attempts, "mount", [0; 6]), NOTIFY);
     }
 
     #[test]
     fn refuses_terminal_injection_whatever_the_high_bits_say() {
         for high in [0, 1 << 32, 0xffff_ffff << 32] {
-            assert_ne!(judge(false, "ioctl", [0, high | 0x5412, 0, 0, 0, 0]), ALLOW);
+            assert_ne!(judge(Observe::Nothing, "ioctl", [0, high | 0x5412, 0, 0, 0, 0]), ALLOW);
         }
-        assert_eq!(judge(false, "ioctl", [0, 0x5413, 0, 0, 0, 0]), ALLOW);
+        assert_eq!(judge(Observe::Nothing, "ioctl", [0, 0x5413, 0, 0, 0, 0]), ALLOW);
     }
 }

@@ -49,6 +49,14 @@ pub(crate) struct Row {
     pub(crate) rule: Rule,
 }
 
+impl Row {
+    /// Tells whether the call may be an attempt at something that a contract forbids: to run, to reach.
+    pub(crate) fn is_attempt(&self) -> bool {
+        matches!(self.rule, Rule::ObserveAddress(_) | Rule::ObserveMessage)
+            || matches!(self.name, "connect" | "execve" | "execveat")
+    }
+}
+
 const fn row(name: &'static str, number: c_long, rule: Rule) -> Row {
     Row { name, number, rule }
 }

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use cto_sandbox::{
-    Embedded, INNER_ARGUMENT, JailSpec, Limits, Program, ProviderKind, Reexec, Workspace, inner_main, prepare,
+    Embedded, INNER_ARGUMENT, JailSpec, Limits, Observe, Program, ProviderKind, Reexec, Workspace, inner_main, prepare,
 };
 
 const EMBEDDED: &[Embedded] = &[Embedded {
@@ -47,7 +47,7 @@ fn doomed_harness(mut words: impl Iterator<Item = std::ffi::OsString>) -> ExitCo
         limits: Limits::default(),
         engine_uid: None,
         engine_gid: None,
-        observe: false,
+        observe: Observe::Nothing,
         workdir: PathBuf::new(),
         scratch_dir,
     };

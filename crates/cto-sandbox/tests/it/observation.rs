@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use cto_sandbox::{Act, Address, Observation};
+use cto_sandbox::{Act, Address, Observation, Observe};
 
 use crate::conformance::promising;
 use crate::world::{Outcome, World, run};
@@ -12,7 +12,7 @@ fn observed(script: &str) -> Vec<(&'static str, Outcome)> {
         .map(|provider| {
             let world = World::new();
             let mut spec = world.shell(script);
-            spec.observe = true;
+            spec.observe = Observe::Everything;
             (provider.name(), run(provider, &spec))
         })
         .collect()
@@ -114,7 +114,7 @@ fn a_jail_whose_calls_nobody_reads_can_still_be_killed() {
     let world = World::new();
     for provider in promising("mount_view") {
         let mut spec = world.shell("true; true");
-        spec.observe = true;
+        spec.observe = Observe::Everything;
         let running = cto_sandbox::prepare(provider, &spec, &crate::world::reexec())
             .unwrap()
             .start()

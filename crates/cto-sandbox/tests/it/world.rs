@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use cto_sandbox::{
-    DEFAULT_ENGINE_ID, Enforcement, Exited, Exports, JailError, JailSpec, Limits, Observation, Program, Provider,
-    Reexec, RunningJail, Workspace, prepare,
+    DEFAULT_ENGINE_ID, Enforcement, Exited, Exports, JailError, JailSpec, Limits, Observation, Observe, Program,
+    Provider, Reexec, RunningJail, Workspace, prepare,
 };
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
@@ -131,7 +131,7 @@ impl World {
             },
             engine_uid: None,
             engine_gid: None,
-            observe: false,
+            observe: Observe::Nothing,
             workdir: PathBuf::new(),
             scratch_dir: self.dir.path().join("scratch"),
         }
