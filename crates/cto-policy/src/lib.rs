@@ -12,7 +12,7 @@ mod outcome;
 mod scope;
 
 pub use completion::missing_events;
-pub use eligibility::decide;
+pub use eligibility::{decide, undecided};
 pub use gates::{GATES, Gate, GateInput, Phase, Refusal};
 pub use lifecycle::{IllegalTransition, RunState};
 pub use outcome::{Evidence, conclude, failure_reason, status_of};
