@@ -90,7 +90,7 @@ pub(super) fn report(
         model_fallback_used: false,
         not_applicable: BTreeMap::new(),
         enforcement: ending.enforcement.cloned(),
-        claims: claims::claims(ending),
+        claims: vec![],
         usage: usage(ending, clock.mono_ns()),
         forbidden_path_exceptions: contract
             .map(|c| {
@@ -109,6 +109,7 @@ pub(super) fn report(
         core_promotion_status: "not-promoted".to_owned(),
     };
     index(&mut report, dir);
+    report.claims = claims::claims(ending, &report.artifact_paths);
     report.not_applicable = not_applicable(&report, ending);
     report
 }

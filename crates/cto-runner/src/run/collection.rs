@@ -46,6 +46,8 @@ impl Journey<'_> {
         self.write_set = Some(collected.write_set.clone());
         let (patch_digest, findings) = self.dir.write_redacted("patch.diff", &patch)?;
         let redacted = !findings.is_empty();
+        // From here on it is there, also when it cannot be proven.
+        self.seen.patch_exists = !patch.is_empty();
         self.seen.secrets.extend(findings);
         self.dir.event(
             EventType::PatchApplied,
@@ -63,7 +65,6 @@ impl Journey<'_> {
         if redacted {
             self.patch = self.dir.read("patch.diff")?.unwrap_or_default();
         }
-        self.seen.patch_exists = !collection.patch.is_empty();
         self.seen.roundtrip_error.clone_from(&collection.roundtrip_error);
         self.check_diff(&workspace, &collection.write_set)?;
         self.dir.journal(JournalEvent::Collected {
