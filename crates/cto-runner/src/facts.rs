@@ -31,8 +31,14 @@ pub(crate) struct Gathering {
     pub(crate) target: Option<(ObjectSource, String)>,
 }
 
-/// Gathers what the gates look at. No repository fact is read before the environment has said yes.
-pub(crate) fn gather(harness: &Harness, request: &RunRequest, contract: Result<&TaskContract, &str>) -> Gathering {
+/// Gathers what the gates look at. No repository fact is read before the environment has said yes. Whatever a self-test
+/// makes on the host has a name that starts with `unique`.
+pub(crate) fn gather(
+    harness: &Harness,
+    request: &RunRequest,
+    contract: Result<&TaskContract, &str>,
+    unique: &str,
+) -> Gathering {
     let engine = find_engine(&request.engine).map(|(engine, variant)| (engine, variant.map(str::to_owned)));
     let name = provider_name(harness, request);
     let provider = find_provider(&name);
@@ -43,6 +49,7 @@ pub(crate) fn gather(harness: &Harness, request: &RunRequest, contract: Result<&
             &harness.reexec,
             &harness.home.cache(),
             &harness.home.work(),
+            unique,
         )
     });
     let mut gathering = Gathering {
@@ -85,7 +92,7 @@ pub(crate) fn gather(harness: &Harness, request: &RunRequest, contract: Result<&
 pub fn decide_only(harness: &Harness, request: &RunRequest) -> EligibilityDecision {
     let (_, contract) = crate::run::read_task(request);
     let contract = contract.as_ref().map_err(String::as_str);
-    let gathering = gather(harness, request, contract);
+    let gathering = gather(harness, request, contract, &format!("decide-{}", std::process::id()));
     decide(contract, &gathering.facts)
 }
 

@@ -17,6 +17,7 @@ mod fixture;
 mod harness;
 mod keep;
 mod layers;
+mod leftovers;
 mod matrix;
 mod patch;
 #[cfg(test)]

@@ -191,21 +191,20 @@ impl Git {
         child.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = child.spawn().map_err(failed)?;
         self.started.fetch_add(1, Ordering::Relaxed);
-        let stdout = child.stdout.take();
-        let stderr = child
-            .stderr
-            .take()
-            .map(|stderr| std::thread::spawn(move || drain(stderr)));
-        let program = self.program.clone();
-        Ok(GitProcess {
-            program,
+        let stderr = child.stderr.take();
+        let mut process = GitProcess {
+            program: self.program.clone(),
             command,
+            stdout: child.stdout.take(),
+            stderr: None,
             child,
-            stdout,
-            stderr,
             deadline: Instant::now() + self.limit,
             done: false,
-        })
+        };
+        // Without a thread the process is killed as it is dropped.
+        let drained = stderr.map(|stderr| std::thread::Builder::new().spawn(move || drain(stderr)));
+        process.stderr = drained.transpose().map_err(failed)?;
+        Ok(process)
     }
 
     #[expect(clippy::disallowed_methods, reason = "tool.rs is the one module that starts git")]
