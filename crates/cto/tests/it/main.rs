@@ -9,6 +9,7 @@
 
 mod bad_input;
 mod evidence;
+mod faults;
 mod hostile;
 mod layers;
 mod matrix;
