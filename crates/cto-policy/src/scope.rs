@@ -44,14 +44,14 @@ impl Scope {
         let forbidden = contract.effective_forbidden_paths();
         Ok(Self {
             allowed: Self::patterns(&contract.allowed_paths)?,
-            forbidden: compile(forbidden.iter().flat_map(|p| forbidden_globs(p)))?.0,
+            forbidden: compile(forbidden.iter().flat_map(|p| forbidden_globs(p)))?,
             forbidden_patterns: forbidden,
         })
     }
 
     /// Compiles anchored patterns, as in `allowed_paths` and `scratch_paths`.
     pub fn patterns(patterns: &[String]) -> Result<GlobSet, ScopeError> {
-        Ok(compile(patterns.iter().map(|pattern| anchored_glob(pattern)))?.0)
+        compile(patterns.iter().map(|pattern| anchored_glob(pattern)))
     }
 
     /// Judges one path, given as bytes relative to the repository root.
@@ -134,9 +134,8 @@ fn forbidden_globs(pattern: &str) -> [String; 2] {
     [anchored, below]
 }
 
-fn compile(globs: impl Iterator<Item = String>) -> Result<(GlobSet, usize), ScopeError> {
+fn compile(globs: impl Iterator<Item = String>) -> Result<GlobSet, ScopeError> {
     let mut builder = GlobSetBuilder::new();
-    let mut count = 0;
     for pattern in globs {
         let glob = GlobBuilder::new(&pattern)
             .literal_separator(true)
@@ -146,13 +145,11 @@ fn compile(globs: impl Iterator<Item = String>) -> Result<(GlobSet, usize), Scop
             pattern: pattern.clone(),
             reason: e.kind().to_string(),
         })?);
-        count += 1;
     }
-    let set = builder.build().map_err(|e| ScopeError {
+    builder.build().map_err(|e| ScopeError {
         pattern: String::new(),
         reason: e.to_string(),
-    })?;
-    Ok((set, count))
+    })
 }
 
 #[cfg(test)]
