@@ -68,6 +68,21 @@ pub fn decide(contract: Result<&TaskContract, &str>, facts: &Facts) -> Eligibili
     }
 }
 
+/// Returns the decision of a run that ended before its gates were asked: no refusal, and nothing is admitted.
+pub fn undecided(contract: Option<&TaskContract>, facts: &Facts) -> EligibilityDecision {
+    let mut decision = decide(contract.ok_or("not on record"), facts);
+    for gate in &mut decision.gates {
+        gate.refusal = None;
+    }
+    decision.passed_gates.clear();
+    decision.missing_gates.clone_from(&decision.required_gates);
+    "none".clone_into(&mut decision.selected_backend);
+    decision.denied_backends.clear();
+    decision.allowed_mutation_mode = None;
+    decision.reasons = vec!["the run ended before the gates were asked".to_owned()];
+    decision
+}
+
 fn ask(input: &GateInput<'_>, phase: Phase) -> Vec<GateOutcome> {
     let context = StatusContext::default();
     GATES
@@ -137,5 +152,20 @@ pub(crate) mod tests {
         let mut other = facts();
         other.engine.name = "command".to_owned();
         assert_ne!(id(&facts()), id(&other));
+    }
+
+    #[test]
+    fn a_run_that_ended_before_its_gates_is_neither_refused_nor_admitted() {
+        for contract in [None, Some(&contract())] {
+            let decision = undecided(contract, &Facts::default());
+            assert!(decision.gates.iter().all(|gate| gate.refusal.is_none()));
+            assert_eq!(decision.missing_gates, decision.required_gates);
+            assert_eq!(
+                (decision.selected_backend.as_str(), decision.allowed_mutation_mode),
+                ("none", None)
+            );
+            assert!(decision.passed_gates.is_empty() && decision.denied_backends.is_empty());
+            assert_eq!(decision.reasons.len(), 1);
+        }
     }
 }

@@ -18,7 +18,7 @@ pub use admission::{
     SourceAdmissionStatus, admission_words, judge_build, judge_decision, judge_model, judge_repository, judge_source,
 };
 pub use completion::missing_events;
-pub use eligibility::decide;
+pub use eligibility::{decide, undecided};
 pub use gates::{GATES, Gate, GateInput, Phase, Refusal};
 pub use lifecycle::{IllegalTransition, RunState};
 pub use look_alike::is_git_directory;

@@ -38,12 +38,14 @@ pub(crate) struct Gathering {
     pub(crate) target: Option<(ObjectSource, String)>,
 }
 
-/// Gathers what the gates look at. No repository fact is read before the environment has said yes.
+/// Gathers what the gates look at. No repository fact is read before the environment has said yes. Whatever a self-test
+/// makes on the host has a name that starts with `unique`.
 pub(crate) fn gather(
     harness: &Harness,
     git: &Git,
     request: &RunRequest,
     contract: Result<&TaskContract, &str>,
+    unique: &str,
 ) -> Gathering {
     let engine = harness.engines.find(&request.engine);
     let engine = engine.map(|(engine, variant)| (engine, variant.map(str::to_owned)));
@@ -57,6 +59,7 @@ pub(crate) fn gather(
             &harness.reexec,
             &harness.home.cache(),
             &harness.home.work(),
+            unique,
         )
     });
     let mut gathering = Gathering {
@@ -122,7 +125,13 @@ pub(crate) fn look_at_engine(harness: &Harness, request: &RunRequest) -> (Facts,
 pub fn decide_only(harness: &Harness, request: &RunRequest) -> EligibilityDecision {
     let (_, contract) = crate::run::read_task(request);
     let contract = contract.as_ref().map_err(String::as_str);
-    let gathering = gather(harness, &harness.git, request, contract);
+    let gathering = gather(
+        harness,
+        &harness.git,
+        request,
+        contract,
+        &format!("decide-{}", std::process::id()),
+    );
     decide(contract, &gathering.facts)
 }
 

@@ -21,6 +21,7 @@ mod keep;
 #[cfg(test)]
 mod lacks;
 mod layers;
+mod leftovers;
 mod matrix;
 mod model;
 mod model_calls;

@@ -4,16 +4,17 @@ use cto_evidence::{
     Interrupted, KeyError, Keys, Ledger, LedgerError, LiveError, LiveMarker, ReopenError, Reopened, Signer, reopen,
     unfinished,
 };
-use cto_policy::{RunState, decide};
+use cto_policy::{RunState, undecided};
 use cto_schema::{
-    EligibilityDecision, Enforcement, EngineObservation, EventType, Facts, JournalEvent, JournalRecord, Observations,
-    RunId, Status, TargetAfter, TaskContract, WriteSet,
+    EligibilityDecision, Enforcement, EngineObservation, EventType, Facts, ForbiddenActionsProof, JournalEvent,
+    JournalRecord, Observations, RunId, SourceNonMutation, Status, TargetAfter, TaskContract, WriteSet,
 };
 use serde::de::DeserializeOwned;
 
 use crate::closing::{CloseError, Ending, close};
+use crate::leftovers;
 use crate::request::Harness;
-use crate::run::{chain, open_scratch_path};
+use crate::run::chain;
 
 /// A run that recovery looked after.
 #[derive(Clone, Debug)]
@@ -85,24 +86,8 @@ fn sweep_and_close(
     ledger: &Ledger,
 ) -> Result<RecoveryOutcome, AnyError> {
     // Whatever still runs must be gone before anything is written down about the run.
-    let prefix = marker
-        .info()
-        .map(|info| info.opened.cgroup_prefix.clone())
-        .unwrap_or_default();
-    if !prefix.is_empty() {
-        cto_sandbox::remove_leftover_cgroups(&prefix)?;
-    }
-    let mut scratch = vec![harness.home.work().join(marker.run_id().as_str())];
-    if !prefix.is_empty() {
-        scratch.push(open_scratch_path(&prefix));
-    }
-    for path in scratch {
-        match std::fs::remove_dir_all(&path) {
-            Ok(()) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
+    let unique = marker.info().map_or("", |info| info.opened.cgroup_prefix.as_str());
+    leftovers::clear(&harness.home, marker.run_id(), unique)?;
     match reopen(&harness.home, marker, keys, ledger).map_err(Box::<ReopenError>::new)? {
         Reopened::Nothing => Ok(RecoveryOutcome::NothingBegun),
         Reopened::AlreadySealed(_) => Ok(RecoveryOutcome::WasSealed),
@@ -183,6 +168,8 @@ struct Known {
     state: RunState,
     exited: Option<(Option<i32>, Option<i32>)>,
     earlier: Option<Observations>,
+    forbidden: Option<ForbiddenActionsProof>,
+    non_mutation: Option<SourceNonMutation>,
     patch_exists: bool,
 }
 
@@ -190,10 +177,7 @@ impl Known {
     fn read(dir: &mut cto_evidence::RunDir, records: &[JournalRecord]) -> Self {
         let contract: Option<TaskContract> = document(dir, "contract.json");
         let mut known = Self {
-            decision: decide(
-                Err("the run was interrupted before its contract was on record"),
-                &Facts::default(),
-            ),
+            decision: undecided(None, &Facts::default()),
             facts: Facts::default(),
             write_set: document(dir, "write-set.json"),
             enforcement: document(dir, "enforcement.json"),
@@ -201,6 +185,8 @@ impl Known {
             state: RunState::default(),
             exited: None,
             earlier: None,
+            forbidden: document(dir, "forbidden-actions.json"),
+            non_mutation: document(dir, "source-non-mutation.json"),
             patch_exists: dir
                 .read("patch.diff")
                 .ok()
@@ -211,7 +197,8 @@ impl Known {
         for record in records {
             known.take(&record.event);
         }
-        known.decision = document(dir, "decision.json").unwrap_or_else(|| known.undecided());
+        known.decision =
+            document(dir, "decision.json").unwrap_or_else(|| undecided(known.contract.as_ref(), &known.facts));
         known
     }
 
@@ -225,21 +212,6 @@ impl Known {
             JournalEvent::Observed { observations } => self.earlier = Some((**observations).clone()),
             _ => {}
         }
-    }
-
-    /// A run that never reached its gates has no refusal; only the interruption stands.
-    fn undecided(&self) -> EligibilityDecision {
-        let mut decision = decide(self.contract.as_ref().ok_or("not on record"), &self.facts);
-        for gate in &mut decision.gates {
-            gate.refusal = None;
-        }
-        decision.passed_gates.clear();
-        decision.missing_gates = decision.required_gates.clone();
-        decision.selected_backend = "none".to_owned();
-        decision.denied_backends.clear();
-        decision.allowed_mutation_mode = None;
-        decision.reasons = vec!["the run was interrupted before the gates were asked".to_owned()];
-        decision
     }
 
     fn observations(&self, last: &str, rebooted: bool) -> Observations {
@@ -257,7 +229,20 @@ impl Known {
                 started: true,
                 exit_code,
                 signal,
+                forbidden: self
+                    .forbidden
+                    .iter()
+                    .flat_map(|proof| proof.attempted.clone())
+                    .collect(),
                 ..EngineObservation::default()
+            });
+        }
+        // The proofs were written before the observations that they repeat.
+        if let (None, Some(proof)) = (&seen.target_after, &self.non_mutation) {
+            seen.target_after = Some(TargetAfter {
+                state: proof.after.clone(),
+                unchanged: proof.holds,
+                detail: proof.detail.clone(),
             });
         }
         if seen.target_after.is_none() && self.facts.target.kind == "fixture" {

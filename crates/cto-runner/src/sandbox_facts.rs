@@ -35,20 +35,22 @@ pub fn find_provider(name: &str) -> Option<&'static dyn Provider> {
     PROVIDERS.iter().find(|provider| provider.name() == name).copied()
 }
 
-/// Returns the self-test of a provider, from the cache where this very configuration passed it since boot.
+/// Returns the self-test of a provider, from the cache where this very configuration passed it since boot; what it
+/// makes in `work` and among the cgroups has names that start with `name`.
 pub fn cage_test(
     provider: &'static dyn Provider,
     sandbox: &SandboxSettings,
     reexec: &Reexec,
     cache: &Path,
     work: &Path,
+    name: &str,
 ) -> CageTest {
     let place = place(provider, sandbox, reexec, cache);
     let cached = place.as_ref().and_then(|place| std::fs::read(place).ok());
     if let Some(test) = cached.and_then(|bytes| serde_json::from_slice::<CageTest>(&bytes).ok()) {
         return test;
     }
-    let test = perform(provider, reexec, work);
+    let test = perform(provider, reexec, work, name);
     // Only a success is remembered: a mend must show at once.
     if let (true, Some(place), Ok(bytes)) = (test.passed, &place, serde_json::to_vec(&test)) {
         // Without the cache the next run only takes longer.
@@ -78,12 +80,11 @@ impl CageTest {
     }
 }
 
-fn perform(provider: &'static dyn Provider, reexec: &Reexec, work: &Path) -> CageTest {
-    let name = provider.name().to_owned();
-    match self_test(provider, reexec, work) {
-        Ok(test) => from_probes(name, &test),
+fn perform(provider: &'static dyn Provider, reexec: &Reexec, work: &Path, name: &str) -> CageTest {
+    match self_test(provider, reexec, work, name) {
+        Ok(test) => from_probes(provider.name().to_owned(), &test),
         Err(error) => CageTest {
-            provider: name,
+            provider: provider.name().to_owned(),
             passed: false,
             overlay: false,
             detail: format!("{}; run: cto doctor", crate::run::chain(&error)),

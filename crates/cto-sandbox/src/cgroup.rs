@@ -246,10 +246,15 @@ impl Cgroup {
     pub(crate) fn is_empty(&self) -> bool {
         self.directories().all(|group| processes(group).is_empty())
     }
+}
 
+impl Drop for Cgroup {
     /// Kills what is left and removes the groups.
-    pub(crate) fn remove(&self) -> io::Result<()> {
-        self.directories().try_for_each(|group| remove(group))
+    fn drop(&mut self) {
+        for group in self.directories() {
+            // Nothing can be told from here; recovery finds what is left by name.
+            drop(remove(group));
+        }
     }
 }
 

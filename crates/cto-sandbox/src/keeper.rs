@@ -51,17 +51,11 @@ impl Keeper {
             .stdin(Stdio::from(inner))
             .stdout(Stdio::from(stdout_inner))
             .stderr(Stdio::from(stderr_inner))
-            .spawn();
-        let child = match child {
-            Ok(child) => child,
-            Err(source) => {
-                drop(cgroup.remove());
-                return Err(JailError::Harness {
-                    operation: "start the inner stage",
-                    source,
-                });
-            }
-        };
+            .spawn()
+            .map_err(|source| JailError::Harness {
+                operation: "start the inner stage",
+                source,
+            })?;
         Ok(Self {
             child,
             control,
@@ -141,7 +135,6 @@ impl Drop for Keeper {
         // Nothing can be told from here; recovery finds what is left by the name of the cgroup.
         drop(self.kill());
         drop(self.reap());
-        drop(self.cgroup.remove());
     }
 }
 

@@ -56,11 +56,17 @@ impl SelfTest {
     }
 }
 
-/// Runs the attempts under a provider; `scratch_dir` is a directory of the caller.
-pub fn self_test(provider: &dyn Provider, reexec: &Reexec, scratch_dir: &Path) -> Result<SelfTest, JailError> {
+/// Runs the attempts under a provider; `scratch_dir` is a directory of the caller, and the start of every name that the
+/// test leaves in it and among the cgroups, should it be killed, is `name`.
+pub fn self_test(
+    provider: &dyn Provider,
+    reexec: &Reexec,
+    scratch_dir: &Path,
+    name: &str,
+) -> Result<SelfTest, JailError> {
     let start = Instant::now();
     let failed = JailError::harness("set up the self-test");
-    let name = format!("self-test-{}", std::process::id());
+    let name = format!("{name}-self-test");
     let tcp = TcpListener::bind("127.0.0.1:0").map_err(&failed)?;
     let port = tcp.local_addr().map_err(&failed)?.port();
     let address = SocketAddr::from_abstract_name(&name).map_err(&failed)?;

@@ -205,14 +205,17 @@ pub(crate) fn create_temporary(dir: impl AsFd) -> io::Result<(String, File)> {
 
 /// Writes a new file: temporary name, write, fsync, rename without replacing, fsync of the directory.
 pub(crate) fn write_new(dir: impl AsFd, name: &str, bytes: &[u8]) -> io::Result<()> {
-    let dir = dir.as_fd();
-    publish(dir, name, bytes, |temporary| rename_new(dir, temporary, name))
+    write_new_together(dir, &[(name, bytes)]).map_err(|(_, error)| error)
 }
 
 /// Writes several new files, as [`write_new`] does, with one fsync of the directory for all their names. A failure
-/// names the file by its position; files before it may exist.
+/// names the file by its position, and leaves none of them: what is not durable is not there.
 pub(crate) fn write_new_together(dir: impl AsFd, files: &[(&str, &[u8])]) -> Result<(), (usize, io::Error)> {
     let dir = dir.as_fd();
+    debug_assert!(
+        files.iter().all(|(name, _)| !name.contains('/')),
+        "one directory handle per level"
+    );
     let mut temporaries = Vec::with_capacity(files.len());
     let mut renamed = 0;
     let written = files.iter().enumerate().try_for_each(|(at, (_, bytes))| {
@@ -230,25 +233,22 @@ pub(crate) fn write_new_together(dir: impl AsFd, files: &[(&str, &[u8])]) -> Res
                 Ok(())
             })
     });
+    let written = written.and_then(|()| sync_dir(dir).map_err(|error| (renamed.saturating_sub(1), error)));
     if written.is_err() {
-        for temporary in &temporaries[renamed..] {
-            remove_at(dir, temporary).unwrap_or_default();
+        let renamed_names = files[..renamed].iter().map(|(name, _)| *name);
+        for name in renamed_names.chain(temporaries[renamed..].iter().map(String::as_str)) {
+            remove_at(dir, name).unwrap_or_default();
         }
     }
-    written.and(sync_dir(dir).map_err(|error| (renamed.saturating_sub(1), error)))
+    written
 }
 
 /// Writes a file that may exist: like [`write_new`], but replaces it atomically. Never used on evidence.
 pub(crate) fn write_replacing(dir: impl AsFd, name: &str, bytes: &[u8]) -> io::Result<()> {
-    let dir = dir.as_fd();
-    publish(dir, name, bytes, |temporary| replace(dir, temporary, name))
-}
-
-fn publish(dir: impl AsFd, name: &str, bytes: &[u8], rename: impl FnOnce(&str) -> io::Result<()>) -> io::Result<()> {
     debug_assert!(!name.contains('/'), "one directory handle per level");
     let dir = dir.as_fd();
     let temporary = write_temporary(dir, bytes)?;
-    if let Err(error) = rename(&temporary) {
+    if let Err(error) = replace(dir, &temporary, name) {
         remove_at(dir, &temporary).unwrap_or_default();
         return Err(error);
     }

@@ -6,6 +6,8 @@ use std::process::Command;
 use cto_schema::{Envelope, EventType, JournalEvent, Sha256Digest, Status, pre_authentication_encoding};
 use serde_json::json;
 
+use crate::durable;
+use crate::durable::fault::{self, Fault};
 use crate::home::Home;
 use crate::keys::Keys;
 use crate::ledger::Ledger;
@@ -40,6 +42,25 @@ fn everything_is_private_and_the_first_record_is_durable_at_once() {
     let journal = std::fs::read_to_string(home.run(&run_id()).join("journal.jsonl")).unwrap();
     assert!(journal.contains("\"opened\"") && journal.contains(&run.nonce_hex()));
     assert!(home.live().join(run_id().as_str()).exists());
+}
+
+#[test]
+fn what_could_not_be_written_is_not_there_and_can_be_written_again() {
+    let (_place, home, mut run) = open();
+    let names = |home: &Home| durable::names(durable::open_dir(&home.run(&run_id())).unwrap()).unwrap();
+    let before = names(&home);
+    for step in 0.. {
+        fault::arm(Some((Fault::InputOutput, step)));
+        let written = run.write_together(&[("write-set.json", b"{}"), ("patch.diff", b"p")]);
+        fault::arm(None);
+        if written.is_ok() {
+            assert!(step > 6, "every step of both files failed once");
+            break;
+        }
+        assert_eq!(names(&home), before, "after step {step}");
+        assert!(!run.exists("patch.diff") && !run.exists("write-set.json"));
+    }
+    assert_eq!(names(&home).len(), before.len() + 2);
 }
 
 #[test]

@@ -24,6 +24,10 @@ const TABLE: &[(&str, C, Mutate)] = &[
         c.mutation_mode = MutationMode::CopiedRepo;
         c.target_repository = Some("https://example.invalid/x.git".to_owned());
     }),
+    ("mutation-mode", C::ContractInvalid, |c, _| {
+        c.mutation_mode = MutationMode::CopiedRepo;
+        c.target_repository = Some("git@example.invalid:x.git".to_owned());
+    }),
     ("engine-registered", C::ProviderUnavailable, |_, f| {
         f.engine.registered = false;
     }),
@@ -54,6 +58,16 @@ const TABLE: &[(&str, C, Mutate)] = &[
     ("sandbox", C::SandboxUnavailable, |_, f| {
         f.sandbox.provider = "none".to_owned();
         f.engine.name = "command".to_owned();
+    }),
+    ("sandbox", C::SandboxUnavailable, |c, f| {
+        f.sandbox.provider = "none".to_owned();
+        c.accept_unsandboxed = Some("a reason".to_owned());
+        c.mutation_mode = MutationMode::CopiedRepo;
+        c.target_repository = Some("/x".to_owned());
+    }),
+    ("limits", C::SandboxUnavailable, |c, f| {
+        c.limits_required = vec![LimitName::Memory, LimitName::Processes, LimitName::Disk];
+        f.sandbox.enforced = vec!["memory_limit".to_owned(), "disk_limit".to_owned()];
     }),
     ("limits", C::SandboxUnavailable, |c, _| {
         c.limits_required = vec![LimitName::Memory];
@@ -150,4 +164,66 @@ fn no_target_fact_is_asked_for_while_the_environment_refuses() {
             .iter()
             .all(|gate| !gate.gate.starts_with("target") && gate.gate != "clean-start")
     );
+}
+
+#[test]
+fn what_is_proven_is_admitted() {
+    let changes: &[Mutate] = &[
+        |c, _| {
+            c.mutation_mode = MutationMode::CopiedRepo;
+            c.target_repository = Some("/x:y/a@b".to_owned());
+        },
+        |c, _| {
+            c.verification_commands.clear();
+            c.no_test_rationale = Some("only prose".to_owned());
+        },
+        |_, f| f.sandbox.provider = "none".to_owned(),
+        |c, f| {
+            f.sandbox.provider = "none".to_owned();
+            f.engine.name = "command".to_owned();
+            c.accept_unsandboxed = Some("a reason".to_owned());
+        },
+        |c, f| {
+            c.limits_required = vec![LimitName::Memory, LimitName::Processes, LimitName::Disk];
+            f.sandbox.enforced = ["memory_limit", "process_limit", "disk_limit"]
+                .map(str::to_owned)
+                .to_vec();
+        },
+        |_, f| {
+            f.target.clean_start_required = true;
+            f.target.dirty_paths = Some(vec![]);
+        },
+        |_, f| f.engine.program_found = Some(true),
+    ];
+    for (index, change) in changes.iter().enumerate() {
+        let (mut contract, mut facts) = (contract(), facts());
+        change(&mut contract, &mut facts);
+        let decision = decide(Ok(&contract), &facts);
+        assert_eq!(decision.missing_gates, Vec::<String>::new(), "change {index}");
+        assert_eq!(decision.allowed_mutation_mode, Some(contract.mutation_mode));
+        assert_eq!(decision.passed_gates, decision.required_gates);
+        assert!(decision.denied_backends.is_empty());
+    }
+}
+
+#[test]
+fn no_mode_above_the_highest_stage_is_admitted() {
+    for mode in [
+        MutationMode::SandboxRepo,
+        MutationMode::OwnedNoncriticalRepo,
+        MutationMode::CandidateDefault,
+    ] {
+        let (mut contract, mut facts) = (contract(), facts());
+        contract.mutation_mode = mode;
+        contract.target_repository = Some("/x".to_owned());
+        facts.engine.ungated_up_to_stage = u8::MAX;
+        let decision = decide(Ok(&contract), &facts);
+        assert_eq!(decision.missing_gates, ["mutation-mode"], "{mode:?}");
+        let denied: Vec<C> = decision.denied_backends[0]
+            .reasons
+            .iter()
+            .map(|reason| reason.code)
+            .collect();
+        assert_eq!(denied, [C::GateMissing]);
+    }
 }

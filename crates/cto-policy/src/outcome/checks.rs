@@ -1,7 +1,7 @@
 //! What the clean room says.
 
 use cto_schema::{
-    BaselineExpectation, BlockerCode, CanaryState, RunLabel, TaskContract, Verification, VerificationRun,
+    BaselineExpectation, BlockerCode, CanaryOutcome, CanaryState, RunLabel, TaskContract, Verification, VerificationRun,
 };
 
 use super::Reasons;
@@ -100,11 +100,9 @@ fn judge_success(contract: &TaskContract, verification: &Verification, reasons: 
         }
         (BaselineExpectation::Any | BaselineExpectation::Red | BaselineExpectation::Green, Some(_)) => {}
     }
-    let mut proven = 0;
     for canary in &verification.canaries {
         match canary.state {
-            CanaryState::FailedAsItMust => proven += 1,
-            CanaryState::NotGenerated => {}
+            CanaryState::FailedAsItMust | CanaryState::NotGenerated => {}
             CanaryState::Passed => distrust(format!(
                 "a test that must fail did not fail the command: {}",
                 canary.detail
@@ -114,12 +112,8 @@ fn judge_success(contract: &TaskContract, verification: &Verification, reasons: 
             }
         }
     }
-    if proven == 0
-        && verification
-            .canaries
-            .iter()
-            .all(|canary| canary.state == CanaryState::NotGenerated)
-    {
+    let none = |canary: &CanaryOutcome| canary.state == CanaryState::NotGenerated;
+    if verification.canaries.iter().all(none) {
         let why: Vec<String> = verification
             .canaries
             .iter()

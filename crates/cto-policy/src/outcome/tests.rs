@@ -47,6 +47,15 @@ fn change(path: &str) -> Change {
     }
 }
 
+fn integrity(allowed: bool) -> IntegrityFact {
+    IntegrityFact {
+        kind: "test_deleted".to_owned(),
+        path: "tests/test_a.py".to_owned(),
+        detail: String::new(),
+        allowed,
+    }
+}
+
 struct World {
     contract: TaskContract,
     write_set: WriteSet,
@@ -259,6 +268,14 @@ const TABLE: &[Row] = &[
         room(w).runs[1] = run(RunLabel::Patched, false);
         room(w).passes_in_engine_tree = Some(true);
     }),
+    (BlockerCode::VerificationUntrusted, Status::Fail, |w| {
+        room(w).integrity = vec![integrity(true), integrity(false)];
+    }),
+    (BlockerCode::NoDiff, Status::Fail, |w| {
+        w.write_set.changes.clear();
+        room(w).runs[1] = run(RunLabel::Patched, false);
+        room(w).canaries.clear();
+    }),
     (BlockerCode::SurvivingProcess, Status::Fail, |w| {
         engine(w).survivors.push("sleep".to_owned());
     }),
@@ -415,6 +432,97 @@ fn every_end_of_the_last_call_but_three_refuses_and_explains_the_engine() {
 }
 
 #[test]
+fn what_the_contract_allows_is_no_reason() {
+    let changes: &[fn(&mut World)] = &[
+        |w| room(w).integrity = vec![integrity(true)],
+        |w| {
+            w.contract.no_test_rationale = Some("only prose".to_owned());
+            room(w).runs.clear();
+            room(w).canaries.clear();
+        },
+        |w| {
+            w.contract.requires_diff = false;
+            w.write_set.changes.clear();
+        },
+        |w| {
+            w.contract.verification_inputs = vec!["t".to_owned()];
+            room(w).runs.push(run(RunLabel::RestoredInputs, true));
+        },
+        |w| {
+            w.contract.baseline_expectation = BaselineExpectation::Green;
+            room(w).runs[0] = run(RunLabel::Baseline, true);
+        },
+        |w| room(w).canaries.push(canary(CanaryState::NotGenerated)),
+        |w| {
+            engine(w).stream.final_event = Some("turn.completed".to_owned());
+            engine(w).stream.final_event_seen = true;
+        },
+    ];
+    for (index, change) in changes.iter().enumerate() {
+        let mut world = accepted();
+        change(&mut world);
+        assert_eq!(codes(&world), (vec![], Status::Pass), "change {index}");
+    }
+}
+
+#[test]
+fn a_blocker_names_what_was_seen() {
+    let cases: &[(fn(&mut World), &str)] = &[
+        (
+            |w| {
+                w.write_set
+                    .changes
+                    .extend((1..=12).map(|n| change(&format!("b{n:02}"))))
+            },
+            "outside allowed_paths: b01, b02, b03, b04, b05, b06, b07, b08, b09, b10 and 2 more",
+        ),
+        (
+            |w| {
+                w.write_set
+                    .changes
+                    .extend((1..=10).map(|n| change(&format!("b{n:02}"))))
+            },
+            "outside allowed_paths: b01, b02, b03, b04, b05, b06, b07, b08, b09, b10",
+        ),
+        (|w| room(w).runs[1] = run(RunLabel::Patched, false), "'x' exited 1"),
+        (
+            |w| {
+                room(w).runs[1] = run(RunLabel::Patched, false);
+                room(w).runs[1].commands[0].exit_code = None;
+                room(w).runs[1].commands[0].signal = Some(9);
+                let passed = run(RunLabel::Patched, true).commands.remove(0);
+                room(w).runs[1].commands.push(passed);
+            },
+            "'x' ended by signal 9",
+        ),
+        (
+            |w| {
+                room(w).runs[1] = run(RunLabel::Patched, false);
+                room(w).runs[1].commands[0].start_error = Some("ENOENT".to_owned());
+            },
+            "'x' could not be started: ENOENT",
+        ),
+        (
+            |w| room(w).integrity = vec![integrity(true), integrity(false)],
+            "changed outside the contract: test_deleted tests/test_a.py",
+        ),
+    ];
+    for (mutate, detail) in cases {
+        let mut world = accepted();
+        mutate(&mut world);
+        let decision = decide(Ok(&world.contract), &facts());
+        let evidence = Evidence {
+            contract: Some(&world.contract),
+            decision: &decision,
+            write_set: Some(&world.write_set),
+            observations: &world.seen,
+        };
+        let details: Vec<String> = conclude(&evidence).into_iter().map(|blocker| blocker.detail).collect();
+        assert_eq!(details, [*detail]);
+    }
+}
+
+#[test]
 fn violations_at_the_gateway_cannot_be_mended() {
     for (outcome, code) in [
         (ModelOutcome::ModelMismatch, BlockerCode::ModelNotAdmitted),
@@ -468,4 +576,34 @@ fn a_gateway_that_was_lost_or_never_served_refuses() {
         model_codes(&with_model(refused)),
         vec![BlockerCode::ProviderUnavailable]
     );
+}
+
+#[test]
+fn failure_reason_is_a_stable_phrase_of_the_first_blocker_or_of_the_engines_failure() {
+    use BlockerCode as C;
+    let reason = |codes: &[C], exit_code| {
+        let blocker = |code: &C| Blocker {
+            code: *code,
+            detail: String::new(),
+            event: code.event(StatusContext::default()),
+        };
+        let blockers: Vec<Blocker> = codes.iter().map(blocker).collect();
+        failure_reason(&blockers, "command", exit_code)
+    };
+    let cases: &[(&[C], Option<i32>, Option<&str>)] = &[
+        (&[], Some(0), None),
+        (&[C::NoDiff, C::Timeout], Some(0), Some("no diff")),
+        (&[C::ProviderUnavailable], None, Some("provider unavailable")),
+        (&[C::AgentProtocol], None, Some("case agent result protocol failed")),
+        (
+            &[C::NoDiff, C::EngineFailed],
+            Some(3),
+            Some("command engine failed with exit code 3"),
+        ),
+        (&[C::EngineFailed], Some(0), Some("command engine failed")),
+        (&[C::EngineFailed], None, Some("command engine failed")),
+    ];
+    for (codes, exit_code, expected) in cases {
+        assert_eq!(reason(codes, *exit_code).as_deref(), *expected, "{codes:?}");
+    }
 }

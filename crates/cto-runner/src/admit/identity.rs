@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use cto_sandbox::{Bind, JailSpec, Limits, Program, Workspace, prepare};
+use cto_sandbox::{Bind, JailSpec, Limits, Observe, Program, Workspace, prepare};
 use cto_schema::EndedBy;
 
 use crate::request::Harness;
@@ -51,7 +51,10 @@ pub(super) fn ask_program(
         name: format!("identity-{}", std::process::id()),
         workspace: Workspace::Copied { sources: vec![empty] },
         changes: vec![],
+        home: Vec::new(),
         read_only: vec![],
+        masks: Vec::new(),
+        listen: None,
         binds: shown
             .into_iter()
             .map(|root| Bind {
@@ -72,7 +75,7 @@ pub(super) fn ask_program(
         limits: Limits::default(),
         engine_uid: sandbox.engine_uid,
         engine_gid: sandbox.engine_gid.or(sandbox.engine_uid),
-        observe: false,
+        observe: Observe::Nothing,
         workdir: PathBuf::new(),
         scratch_dir: work.path().to_owned(),
     };
@@ -87,8 +90,8 @@ pub(super) fn ask_program(
         },
     };
     let stop = Stop::new().map_err(|error| error.to_string())?;
-    let done =
-        supervise(jail.map_err(|error| chain(&error))?, deadlines, &stop, &Unwatched).map_err(|error| chain(&error))?;
+    let done = supervise(jail.map_err(|error| chain(&error))?, deadlines, &stop, &Unwatched, None)
+        .map_err(|error| chain(&error))?;
     if let Some(errno) = done.exited.exec_failed {
         return Err(std::io::Error::from_raw_os_error(errno).to_string());
     }

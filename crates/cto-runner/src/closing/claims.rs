@@ -1,12 +1,14 @@
 //! Claims: what a report says, and what each sentence rests on.
 
+use std::collections::BTreeMap;
+
 use cto_schema::{BoundState, Claim, ClaimBasis, RunLabel};
 
 use super::Ending;
 
 /// Returns the claims of a run; each names its basis, and what nothing shows is claimed as `absent`.
-pub(super) fn claims(ending: &Ending<'_>) -> Vec<Claim> {
-    vec![
+pub(super) fn claims(ending: &Ending<'_>, written: &BTreeMap<String, String>) -> Vec<Claim> {
+    let mut claims = vec![
         exact_change(ending),
         bounds(ending),
         verification(ending),
@@ -26,7 +28,15 @@ pub(super) fn claims(ending: &Ending<'_>) -> Vec<Claim> {
             ClaimBasis::Absent,
             &[],
         ),
-    ]
+    ];
+    for claim in &mut claims {
+        if let Some(lost) = claim.evidence.iter().find(|name| !written.contains_key(*name)) {
+            claim.statement = format!("{lost}, which would show it, could not be written");
+            claim.basis = ClaimBasis::Absent;
+            claim.evidence.clear();
+        }
+    }
+    claims
 }
 
 fn model(ending: &Ending<'_>) -> Claim {
@@ -235,5 +245,49 @@ fn engine_word(ending: &Ending<'_>) -> Claim {
             ClaimBasis::Absent,
             &[],
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cto_schema::{Facts, Observations, TargetAfter};
+
+    use super::*;
+
+    #[test]
+    fn nothing_is_claimed_on_evidence_that_could_not_be_written() {
+        let observations = Observations {
+            target_after: Some(TargetAfter {
+                state: Some(cto_schema::RepositoryState::default()),
+                unchanged: true,
+                detail: String::new(),
+            }),
+            ..Observations::default()
+        };
+        let ending = Ending {
+            case_id: "case",
+            backend: "fake",
+            contract: None,
+            decision: &cto_policy::undecided(None, &Facts::default()),
+            write_set: None,
+            enforcement: None,
+            baseline: None,
+            patch: &[],
+            test_log: &[],
+            spans: &[],
+            engine_output_bytes: 0,
+            observations,
+        };
+        let untouched = |written: &[&str]| {
+            let written = written.iter().map(|name| ((*name).to_owned(), String::new())).collect();
+            let claims = claims(&ending, &written);
+            claims
+                .into_iter()
+                .find(|claim| claim.claim == "source_untouched")
+                .unwrap()
+        };
+        assert_eq!(untouched(&["source-non-mutation.json"]).basis, ClaimBasis::Verified);
+        let lost = untouched(&["report.json"]);
+        assert_eq!((lost.basis, lost.evidence.len()), (ClaimBasis::Absent, 0));
     }
 }

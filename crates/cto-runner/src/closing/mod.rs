@@ -56,7 +56,8 @@ pub(crate) fn close(
     mut ending: Ending<'_>,
 ) -> Result<Report, CloseError> {
     dir.release_reserve();
-    ending.observations.artifact_failures = dir.failures().to_vec();
+    // Recovery goes on from what was observed before.
+    ending.observations.artifact_failures.extend_from_slice(dir.failures());
     let mut events: Vec<String> = dir.required_events().iter().map(|event| event.name()).collect();
     // The verdict's own event comes after the verdict, so it is counted before it is written; a failure to write it
     // leaves the run unsealed.

@@ -92,7 +92,7 @@ pub(super) fn report(
         masked_paths: engine.map(|engine| engine.masked.clone()).unwrap_or_default(),
         not_applicable: BTreeMap::new(),
         enforcement: ending.enforcement.cloned(),
-        claims: claims::claims(ending),
+        claims: vec![],
         usage: usage(ending, clock.mono_ns()),
         forbidden_path_exceptions: contract
             .map(|c| {
@@ -112,6 +112,7 @@ pub(super) fn report(
     };
     super::model::fill(&mut report, ending);
     index(&mut report, dir);
+    report.claims = claims::claims(ending, &report.artifact_paths);
     report.not_applicable = not_applicable(&report, ending);
     report
 }

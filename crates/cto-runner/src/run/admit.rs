@@ -41,6 +41,7 @@ impl Journey<'_> {
             &self.harness.git.stopped_by(self.watch.stop),
             self.request,
             self.contract.as_ref().map_err(String::as_str),
+            super::open::unique_part(self.dir.run_id()),
         );
         self.facts = gathering.facts;
         self.source = gathering.source;

@@ -51,6 +51,8 @@ impl Journey<'_> {
         let write_set_digest = self.write_json("write-set.json", &shown.write_set)?;
         let (patch_digest, findings) = self.dir.write_redacted("patch.diff", &shown.patch)?;
         let redacted = renamed || !findings.is_empty();
+        // From here on it is there, also when it cannot be proven.
+        self.seen.patch_exists = !patch.is_empty();
         self.seen.secrets.extend(findings);
         self.dir.event(
             EventType::PatchApplied,
@@ -68,7 +70,6 @@ impl Journey<'_> {
         if redacted {
             self.patch = self.dir.read("patch.diff")?.unwrap_or_default();
         }
-        self.seen.patch_exists = !collection.patch.is_empty();
         self.seen.roundtrip_error.clone_from(&collection.roundtrip_error);
         self.check_diff(&workspace, &shown.write_set)?;
         self.write_set = Some(shown.write_set);

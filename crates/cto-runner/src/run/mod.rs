@@ -17,6 +17,7 @@ use cto_evidence::{Ledger, RunDir, RunDirError, Signer};
 use cto_schema::{EligibilityDecision, Enforcement, Observations, RunId, Span, TaskContract, TreeProof, WriteSet};
 
 use crate::closing::{self, CloseError, Ending};
+use crate::leftovers;
 use crate::request::{Harness, RunOutcome, RunRequest};
 use crate::source::{SourceLock, SourceRepository};
 use crate::watch::{RunObserver, Stage, Stop};
@@ -131,6 +132,7 @@ pub fn run(harness: &Harness, request: &RunRequest, watch: Watch<'_>) -> Result<
     let mut journey = Journey::open(harness, request, watch)?;
     let travelled = journey.travel();
     journey.note(travelled);
+    journey.leave_nothing();
     journey.look_at_target();
     journey.leave_required_artifacts();
     journey.close()
@@ -158,6 +160,15 @@ impl Journey<'_> {
             Err(Halt::Stopped) => self.seen.cancelled = true,
         }
         self.seen.cancelled |= self.watch.stop.asked();
+    }
+
+    /// What was used was removed when it was dropped; what could not be is tried again, and else the run cannot pass.
+    fn leave_nothing(&mut self) {
+        let run_id = self.dir.run_id();
+        if let Err(error) = leftovers::clear(&self.harness.home, run_id, open::unique_part(run_id)) {
+            let reason = format!("failed to remove what the run left on the host: {error}");
+            self.seen.harness_error.get_or_insert(reason);
+        }
     }
 
     fn stage(&self, stage: Stage) {
@@ -189,7 +200,7 @@ impl Journey<'_> {
         let decision = match &self.decision {
             Some(decision) => decision,
             None => {
-                fallback = cto_policy::decide(self.contract.as_ref().map_err(String::as_str), &self.facts);
+                fallback = cto_policy::undecided(self.contract.as_ref().ok(), &self.facts);
                 &fallback
             }
         };

@@ -56,7 +56,7 @@ impl Journey<'_> {
     }
 
     fn leave_logs(&mut self) -> Result<(), Halt> {
-        if self.seen.verification.is_none() && !self.dir.artifacts().contains_key("test.log") {
+        if self.seen.verification.is_none() && self.never_tried("test.log") {
             let reason = match (&self.seen.harness_error, self.seen.cancelled, &self.decision) {
                 (Some(error), ..) => error.clone(),
                 (None, true, _) => "the operator stopped the run".to_owned(),
@@ -67,10 +67,15 @@ impl Journey<'_> {
             let log = self.test_log.clone();
             self.dir.write("test.log", &log)?;
         }
-        if !self.dir.artifacts().contains_key("patch.diff") {
+        if self.never_tried("patch.diff") {
             self.dir.write("patch.diff", b"")?;
         }
         Ok(())
+    }
+
+    /// An artifact that could not be written is on record as that; an excuse in its place would be a lie.
+    fn never_tried(&self, name: &str) -> bool {
+        !self.dir.exists(name) && !self.dir.failures().iter().any(|failure| failure.artifact == name)
     }
 
     fn leave_proofs(&mut self) -> Result<(), Halt> {

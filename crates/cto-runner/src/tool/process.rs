@@ -48,21 +48,22 @@ impl GitProcess {
     ) -> io::Result<Self> {
         let mut child = cto_sandbox::end_with_parent(command).spawn()?;
         let stdout = child.stdout.take();
-        let stderr = child
-            .stderr
-            .take()
-            .map(|stderr| std::thread::spawn(move || drain(stderr)));
-        Ok(Self {
+        let stderr = child.stderr.take();
+        let mut process = Self {
             program: command.get_program().into(),
             command: name,
             child,
             stdout,
-            stderr,
+            stderr: None,
             stop,
             deadline,
             done: false,
             _thread: PhantomData,
-        })
+        };
+        // Without a thread the process is killed as it is dropped.
+        let drained = stderr.map(|stderr| std::thread::Builder::new().spawn(move || drain(stderr)));
+        process.stderr = drained.transpose()?;
+        Ok(process)
     }
 
     /// Gives its output away, to another process.

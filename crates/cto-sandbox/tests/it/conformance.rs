@@ -244,14 +244,18 @@ fn the_home_directory_is_private_and_outlives_the_jail() {
 fn the_self_test_finds_no_way_out() {
     for provider in promising("mount_view") {
         let world = World::new();
-        let result = self_test(provider, &reexec(), world.dir.path()).unwrap();
+        let result = self_test(provider, &reexec(), world.dir.path(), "test-a").unwrap();
         let failures: Vec<_> = result.failures().collect();
         assert!(failures.is_empty(), "{}: {failures:#?}", provider.name());
         assert!(result.probes.len() > 30);
-        assert!(result.elapsed_ms < 1000 || said_to_lack("speed"), "{} ms", result.elapsed_ms);
+        assert!(
+            result.elapsed_ms < 1000 || said_to_lack("speed"),
+            "{} ms",
+            result.elapsed_ms
+        );
     }
     let world = World::new();
-    let bare = self_test(ProviderKind::None.provider(), &reexec(), world.dir.path()).unwrap();
+    let bare = self_test(ProviderKind::None.provider(), &reexec(), world.dir.path(), "test-b").unwrap();
     assert!(
         bare.failures().any(|probe| probe.name == "host_tcp_listener"),
         "the probe must be able to fail"

@@ -155,7 +155,12 @@ pub(crate) fn run_with(
 ) -> Result<Outcome, JailError> {
     let mut jail = prepare(provider, spec, &reexec())?.start()?;
     let enforcement = jail.enforcement().clone();
-    let until = Instant::now() + Duration::from_secs(if said_to_lack("speed") { 10 * PATIENCE_S } else { PATIENCE_S });
+    let until = Instant::now()
+        + Duration::from_secs(if said_to_lack("speed") {
+            10 * PATIENCE_S
+        } else {
+            PATIENCE_S
+        });
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
     let mut observations = Vec::new();
     let mut ended = false;

@@ -19,6 +19,7 @@ pub(super) fn doctor(global: &Global, output: &Output) -> Result<Exit, CommandEr
             &harness.reexec,
             &harness.home.cache(),
             &harness.home.work(),
+            &format!("doctor-{}", std::process::id()),
         )
     });
     let (home, path) = installation::home_and_path();

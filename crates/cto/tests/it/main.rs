@@ -9,9 +9,10 @@
 
 mod admissions;
 mod bad_input;
-mod engines;
 mod dev;
+mod engines;
 mod evidence;
+mod faults;
 mod hostile;
 #[path = "../../../cto-runner/src/lacks.rs"]
 mod lacks;

@@ -1,9 +1,9 @@
 //! Checks of the verdict: decided again from the recorded facts by the functions that decided it.
 
-use cto_policy::{Evidence, conclude, decide, failure_reason, status_of};
+use cto_policy::{Evidence, conclude, decide, failure_reason, status_of, undecided};
 use cto_schema::{
-    ApprovalStatus, Blocker, BlockerCode, ClaimBasis, EligibilityDecision, Escalation, EventType, Facts, JournalEvent,
-    RunLabel, Status, StatusContext, VerificationLine,
+    ApprovalStatus, Blocker, BlockerCode, ClaimBasis, EventType, Facts, JournalEvent, RunLabel, Status, StatusContext,
+    VerificationLine,
 };
 use serde_json::Value;
 
@@ -19,23 +19,7 @@ struct Recomputed {
 
 fn recompute(context: &Context<'_>) -> Result<Recomputed, String> {
     // A run that ended before any gate was asked has no decision; it cannot be a pass for want of an engine.
-    let none = EligibilityDecision {
-        schema: String::new(),
-        decision_id: String::new(),
-        task_id: None,
-        contract_digest: None,
-        selected_backend: String::new(),
-        denied_backends: vec![],
-        risk_class: None,
-        required_gates: vec![],
-        passed_gates: vec![],
-        missing_gates: vec![],
-        gates: vec![],
-        allowed_mutation_mode: None,
-        approval_required: false,
-        reasons: vec![],
-        escalation_path: Escalation::Operator,
-    };
+    let none = undecided(None, &Facts::default());
     let evidence = Evidence {
         contract: context.contract()?,
         decision: context.decision()?.unwrap_or(&none),
