@@ -10,6 +10,9 @@ use std::time::{Duration, Instant};
 use crate::upstream::{EVENTS, MODEL};
 
 const STREAMS: usize = 64;
+const LAST_CHUNK: &[u8] = b"\r\n0\r\n\r\n";
+/// A benchmark that waits for ever measures nothing.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Measured times.
 #[derive(Debug, Default)]
@@ -53,34 +56,32 @@ fn ask(port: u16, pace: Duration, events: u32) -> TcpStream {
     );
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     stream.set_nodelay(true).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream
         .write_all([head.as_bytes(), body.as_bytes()].concat().as_slice())
         .unwrap();
     stream
 }
 
-/// Reads up to a text.
-fn read_to(stream: &mut TcpStream, end: &[u8]) {
-    let (mut tail, mut piece) = (Vec::new(), [0; 16384]);
-    loop {
+/// Reads up to a text, beyond what was read before.
+fn read_to(stream: &mut TcpStream, seen: &mut Vec<u8>, end: &[u8]) {
+    let mut piece = [0; 16384];
+    while !seen.windows(end.len()).any(|window| window == end) {
+        let keep = seen.len().saturating_sub(end.len());
+        seen.drain(..keep);
         let count = stream.read(&mut piece).unwrap();
-        assert!(count > 0, "{}", String::from_utf8_lossy(&tail));
-        let keep = tail.len().saturating_sub(end.len());
-        tail.drain(..keep);
-        tail.extend_from_slice(&piece[..count]);
-        if tail.windows(end.len()).any(|window| window == end) {
-            return;
-        }
+        assert!(count > 0, "{}", String::from_utf8_lossy(seen));
+        seen.extend_from_slice(&piece[..count]);
     }
 }
 
 /// From the connection's beginning to the first event.
 pub(crate) fn first_byte(port: u16) -> Duration {
     let began = Instant::now();
-    let mut stream = ask(port, Duration::ZERO, 1);
-    read_to(&mut stream, b"data: ");
+    let (mut stream, mut seen) = (ask(port, Duration::ZERO, 1), Vec::new());
+    read_to(&mut stream, &mut seen, b"data: ");
     let time = began.elapsed();
-    read_to(&mut stream, b"0\r\n\r\n");
+    read_to(&mut stream, &mut seen, LAST_CHUNK);
     time
 }
 
@@ -94,7 +95,7 @@ pub(crate) fn streams(port: u16, pace: Duration) -> Vec<Duration> {
                 gate.wait();
                 let began = Instant::now();
                 let mut stream = ask(port, pace, EVENTS);
-                read_to(&mut stream, b"0\r\n\r\n");
+                read_to(&mut stream, &mut Vec::new(), LAST_CHUNK);
                 began.elapsed()
             })
         })
