@@ -269,6 +269,7 @@ mod tests {
             backend: "fake",
             contract: None,
             decision: &cto_policy::undecided(None, &Facts::default()),
+            facts: &Facts::default(),
             write_set: None,
             enforcement: None,
             baseline: None,

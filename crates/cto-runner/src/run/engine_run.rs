@@ -24,7 +24,7 @@ pub(super) struct Caged {
     jail: PreparedJail,
     shown: Vec<String>,
     keep: Vec<Keep>,
-    serving: Option<Serving>,
+    serving: Option<Box<Serving>>,
 }
 
 /// A workspace whose every process is dead.
@@ -107,7 +107,12 @@ impl Journey<'_> {
     }
 
     /// Opens the model gateway on the listener that was born in the cage.
-    fn serve(&mut self, workspace: &Workspace, order: &GatewayOrder, jail: &mut PreparedJail) -> Result<Serving, Halt> {
+    fn serve(
+        &mut self,
+        workspace: &Workspace,
+        order: &GatewayOrder,
+        jail: &mut PreparedJail,
+    ) -> Result<Box<Serving>, Halt> {
         let from = self.now();
         let Some(listener) = jail.take_listener() else {
             return Err(Halt::Ignorant(
@@ -226,7 +231,7 @@ impl Journey<'_> {
     }
 
     /// Ends the gateway, whose engine is dead, and notes what it saw.
-    fn end_serving(&mut self, serving: Option<Serving>) -> Result<(), Halt> {
+    fn end_serving(&mut self, serving: Option<Box<Serving>>) -> Result<(), Halt> {
         let Some(serving) = serving else { return Ok(()) };
         let (events, seen) = serving.end();
         for (kind, data) in events {

@@ -28,7 +28,7 @@ pub(super) struct Serving {
 /// What came of starting a gateway.
 pub(super) enum Start {
     /// It serves.
-    Serving(Serving),
+    Serving(Box<Serving>),
     /// It cannot; that is what the verdict looks at.
     Unavailable(Box<ModelObservation>),
 }
@@ -55,7 +55,7 @@ impl Serving {
                 return Ok(Start::Unavailable(Box::new(serving.calls.finish().0)));
             }
         }
-        Ok(Start::Serving(serving))
+        Ok(Start::Serving(Box::new(serving)))
     }
 
     /// Ends the gateway after the engine; returns its last events and the observation.
