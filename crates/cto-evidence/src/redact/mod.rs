@@ -109,6 +109,22 @@ impl Redactor {
         (Cow::Owned(clean), findings)
     }
 
+    /// Returns a name with every secret replaced by a word that a patch and a file system can carry; `None` when there is
+    /// nothing to replace.
+    pub(crate) fn clean_name(&self, name: &[u8]) -> Option<Vec<u8>> {
+        let places = self.find(name);
+        let mut clean = Vec::with_capacity(name.len());
+        let mut from = 0;
+        for found in &places {
+            clean.extend_from_slice(&name[from..found.at.start]);
+            let fingerprint = self.finding("", name, found).fingerprint;
+            clean.extend_from_slice(format!("[redacted-sha256-{fingerprint}]").as_bytes());
+            from = found.at.end;
+        }
+        clean.extend_from_slice(&name[from..]);
+        (!places.is_empty()).then_some(clean)
+    }
+
     /// Returns a document in which every text is clean, and what was found. Texts are judged one by one, so that a
     /// replacement never breaks the document around it.
     pub(crate) fn redact_document<T: Serialize + DeserializeOwned>(

@@ -4,6 +4,8 @@ use std::io;
 use std::os::fd::OwnedFd;
 
 use cto_schema::{SecretFinding, Sha256Digest};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use crate::durable;
 use crate::redact::KnownSecret;
@@ -55,6 +57,16 @@ impl RunDir {
     /// Returns the secrets in bytes that would become an artifact.
     pub fn scan(&self, name: &str, bytes: &[u8]) -> Vec<SecretFinding> {
         self.redactor.scan(name, bytes)
+    }
+
+    /// Returns a name without the secrets in it; `None` when it holds none.
+    pub fn clean_name(&self, name: &[u8]) -> Option<Vec<u8>> {
+        self.redactor.clean_name(name)
+    }
+
+    /// Returns a document whose every text is without secrets; what was found is added to [`RunDir::secrets`].
+    pub fn clean<T: Serialize + DeserializeOwned>(&mut self, artifact: &str, document: T) -> Result<T, RunDirError> {
+        self.cleaned(artifact, document)
     }
 
     /// Makes exact secrets known, in addition to the rules: values that the gateway injects, canaries.

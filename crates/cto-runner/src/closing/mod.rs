@@ -60,6 +60,11 @@ pub(crate) fn close(
     // leaves the run unsealed.
     events.push(EventType::RunCompleted.name());
     ending.observations.events = events;
+    // Journal, verdict and report tell of the same texts, so what may not be shown goes before them.
+    let known = dir.secrets().len();
+    ending.observations = dir.clean("report.json", ending.observations)?;
+    let found = dir.secrets().get(known..).unwrap_or_default();
+    ending.observations.secrets.extend_from_slice(found);
     let (blockers, status) = verdict(&ending);
     dir.journal(JournalEvent::Observed {
         observations: Box::new(ending.observations.clone()),

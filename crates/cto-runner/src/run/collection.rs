@@ -9,6 +9,7 @@ use cto_schema::{EventType, JournalEvent, SchemaId, TreeProof, WriteSet};
 use serde_json::json;
 
 use super::engine_run::Exited;
+use super::names::{self, Shown};
 use super::workspace::Workspace;
 use super::{Halt, Journey, chain};
 use crate::clean_room::integrity::{self, ChangedFile};
@@ -39,13 +40,18 @@ impl Journey<'_> {
         let collected = self.read_write_set(&workspace, &supervised.exports, &staging)?;
         self.keep_workspace(&supervised, workspace.contract.limits.disk_mib);
         let patch = self.make_patch(&workspace, &collected)?;
-        // A name is part of every document that lists it; it cannot be taken out, but it cannot pass either.
-        let names = serde_json::to_vec(&collected.write_set).map_err(|error| Halt::Ignorant(error.to_string()))?;
-        self.seen.secrets.extend(self.dir.scan("write-set.json", &names));
-        let write_set_digest = self.write_json("write-set.json", &collected.write_set)?;
-        self.write_set = Some(collected.write_set.clone());
-        let (patch_digest, findings) = self.dir.write_redacted("patch.diff", &patch)?;
-        let redacted = !findings.is_empty();
+        let clean = names::without_secrets(&self.dir, &collected.write_set, &patch);
+        let renamed = clean.is_some();
+        let shown = clean.unwrap_or_else(|| Shown {
+            write_set: collected.write_set.clone(),
+            patch: patch.clone(),
+            findings: vec![],
+        });
+        self.seen.secrets.extend(shown.findings);
+        let write_set_digest = self.write_json("write-set.json", &shown.write_set)?;
+        self.write_set = Some(shown.write_set.clone());
+        let (patch_digest, findings) = self.dir.write_redacted("patch.diff", &shown.patch)?;
+        let redacted = renamed || !findings.is_empty();
         self.seen.secrets.extend(findings);
         self.dir.event(
             EventType::PatchApplied,
@@ -65,7 +71,7 @@ impl Journey<'_> {
         }
         self.seen.patch_exists = !collection.patch.is_empty();
         self.seen.roundtrip_error.clone_from(&collection.roundtrip_error);
-        self.check_diff(&workspace, &collection.write_set)?;
+        self.check_diff(&workspace, &shown.write_set)?;
         self.dir.journal(JournalEvent::Collected {
             write_set_digest,
             patch_digest,

@@ -3,6 +3,7 @@
 mod admit;
 mod collection;
 mod engine_run;
+mod names;
 mod open;
 mod target;
 mod verification;

@@ -102,6 +102,8 @@ impl Journey<'_> {
 
     fn record_verification(&mut self, verified: Verified, from: u64) -> Result<(), Halt> {
         let Verified { verification, record } = verified;
+        // Paths and what was tried may hold what no document may show.
+        let verification = self.dir.clean("report.json", verification)?;
         let (test_log_digest, findings) = self.dir.write_redacted("test.log", &record.log)?;
         self.seen.secrets.extend(findings);
         self.test_log = self.dir.read("test.log")?.unwrap_or_default();

@@ -437,3 +437,36 @@ fn assert_absent(bundle: &std::path::Path, value: &str) {
         assert!(!found, "{}", path.display());
     }
 }
+
+#[test]
+fn a_secret_in_a_name_is_in_no_byte_of_a_bundle_that_still_verifies() {
+    let installation = Installation::new();
+    let repository = installation.scripted("repo");
+    let secret = format!("{}{}", "ghp_", "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8");
+    let mut contract = contract("named", &repository);
+    contract["allowed_paths"] = serde_json::json!(["**"]);
+    // Also in a directory, in a name that git quotes, in one that the documents carry in base64, and in a link's.
+    let script = format!(
+        "{GOOD}; s={secret}; mkdir -p tests/$s; echo x > tests/$s/test_a.py; echo x > $s; echo x > ü-$s.md; echo x > \"$(printf 'n\\n-')$s\"; echo x > \"$(printf 'a\\tb-')$s\"; ln -s value.txt l-$s; mkdir e-$s; mkfifo p-$s"
+    );
+    let (exit, report) = installation.agent(&contract, &script);
+    assert_eq!(exit, 1, "{:#}", report["blockers"]);
+    assert!(codes(&report).contains(&"secret_detected".to_owned()));
+    assert_absent(&installation.bundle(&report), &secret);
+    let encoded = fs::read_to_string(installation.bundle(&report).join("write-set.json")).unwrap();
+    assert!(encoded.contains("path_b64\": \""), "no name was carried in base64");
+    let changed = report["changed_files"].as_array().unwrap();
+    assert!(changed.len() >= 7, "{changed:#?}");
+    assert!(
+        changed
+            .iter()
+            .any(|path| path.as_str().unwrap().starts_with("tests/[redacted-sha256-"))
+    );
+    let (exit, verified) = installation.json(&["verify", report["run_id"].as_str().unwrap()]);
+    assert_eq!(exit, 0, "{verified:#}");
+    let patch_paths = verified.to_string();
+    assert!(
+        patch_paths.contains("the same in patch, write set and report"),
+        "{verified:#}"
+    );
+}
