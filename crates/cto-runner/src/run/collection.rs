@@ -49,6 +49,7 @@ impl Journey<'_> {
         });
         self.seen.secrets.extend(shown.findings);
         let write_set_digest = self.write_json("write-set.json", &shown.write_set)?;
+        self.write_set = Some(shown.write_set.clone());
         let (patch_digest, findings) = self.dir.write_redacted("patch.diff", &shown.patch)?;
         let redacted = renamed || !findings.is_empty();
         // From here on it is there, also when it cannot be proven.
@@ -72,7 +73,6 @@ impl Journey<'_> {
         }
         self.seen.roundtrip_error.clone_from(&collection.roundtrip_error);
         self.check_diff(&workspace, &shown.write_set)?;
-        self.write_set = Some(shown.write_set);
         self.dir.journal(JournalEvent::Collected {
             write_set_digest,
             patch_digest,
