@@ -51,6 +51,8 @@ pub(crate) struct Outfit {
     pub(crate) binds: Vec<PathBuf>,
     /// Workspace paths that could take the engine over.
     pub(crate) masks: Vec<PathBuf>,
+    /// Directories of the view that come first on the search path.
+    pub(crate) path: Vec<PathBuf>,
     /// Port of the listener that the model gateway serves.
     pub(crate) listen: Option<u16>,
     /// Starts in the root of the view instead of the workspace.
@@ -63,6 +65,7 @@ impl CagePlan<'_> {
         let mut env = self.environment();
         env.extend(cage.env);
         let outfit = cage.outfit;
+        prepend_path(&mut env, &outfit.path);
         let mut binds = self.binds();
         let installed = outfit
             .binds
@@ -195,6 +198,18 @@ impl CagePlan<'_> {
             "system": system_stamp(),
         });
         Sha256Digest::of(inputs.to_string().as_bytes())
+    }
+}
+
+/// Puts directories before the search path.
+fn prepend_path(env: &mut [(OsString, OsString)], directories: &[PathBuf]) {
+    for (_, value) in env.iter_mut().filter(|(name, _)| name == "PATH") {
+        for directory in directories.iter().rev() {
+            let mut longer = directory.clone().into_os_string();
+            longer.push(":");
+            longer.push(&*value);
+            *value = longer;
+        }
     }
 }
 

@@ -7,6 +7,8 @@ mod model;
 
 use std::collections::BTreeMap;
 
+pub use model::model_blockers;
+
 use cto_schema::{
     Blocker, BlockerCode, EligibilityDecision, Observations, Status, StatusContext, TaskContract, WriteSet,
 };

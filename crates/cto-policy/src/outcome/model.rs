@@ -4,6 +4,14 @@ use cto_schema::{BlockerCode, ModelEnd, ModelObservation, ModelOutcome, ModelRef
 
 use super::Reasons;
 
+/// Returns the blockers that the calls of a run amount to, whatever else happened; empty when they speak against
+/// nothing.
+pub fn model_blockers(model: &ModelObservation) -> Vec<BlockerCode> {
+    let mut reasons = Reasons::default();
+    judge(model, &mut reasons);
+    reasons.0.into_keys().collect()
+}
+
 /// Adds what speaks against the run; tells whether it explains an engine's end.
 pub(super) fn judge(model: &ModelObservation, reasons: &mut Reasons) -> bool {
     let mut found = Vec::new();

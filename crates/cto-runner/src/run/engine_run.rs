@@ -9,8 +9,9 @@ use cto_schema::{EndedBy, EngineObservation, EventType, JournalEvent, ModelObser
 use serde_json::json;
 
 use super::engine_facts::{enforcement, observation};
+use super::markers::marker;
 use super::outfit;
-use super::serving::{DUMMY_KEY, Listening, PORT, Serving, Start, marker};
+use super::serving::{DUMMY_KEY, Listening, PORT, Serving, Start};
 use super::workspace::Workspace;
 use super::{Halt, Journey, chain};
 use crate::cage::Cage;
@@ -43,7 +44,7 @@ impl Journey<'_> {
             .map(|plan| plan.order(budget(&workspace.contract)));
         let invocation = self.invocation(&workspace, order.as_ref())?;
         let listen = order.as_ref().map(|_| PORT);
-        let (changes, inputs) = outfit::inputs(&invocation, &workspace.baseline)
+        let (changes, inputs) = outfit::inputs(&invocation, &workspace.engine.manifest().scratch, &workspace.baseline)
             .map_err(|error| Halt::Ignorant(format!("failed to look at the baseline: {error}")))?;
         workspace.inputs = inputs;
         let outfit = outfit::outfit(&invocation, listen);
@@ -141,7 +142,7 @@ impl Journey<'_> {
                         "case_executed": false,
                     }),
                 )?;
-                self.leave_model_marker(&seen)?;
+                self.leave_model_markers(&seen)?;
                 self.seen.model = Some(*seen);
                 Err(Halt::Refused)
             }
@@ -222,10 +223,16 @@ impl Journey<'_> {
         Ok(Exited { workspace, supervised })
     }
 
-    /// Leaves the marker that names a failure of the provider.
-    fn leave_model_marker(&mut self, seen: &ModelObservation) -> Result<(), Halt> {
-        if let Some((name, line)) = marker(seen) {
-            self.dir.write(&format!("backend/{name}"), line.as_bytes())?;
+    /// Leaves the markers that name what went wrong with the provider.
+    fn leave_model_markers(&mut self, seen: &ModelObservation) -> Result<(), Halt> {
+        let ends = seen.unavailable.iter().chain(&seen.violations).chain(&seen.last);
+        let mut details: Vec<&str> = ends.map(|end| end.detail.as_str()).collect();
+        details.extend(seen.refused_details.iter().map(String::as_str));
+        let line = format!("{}\n", details.join("; "));
+        for name in cto_policy::model_blockers(seen).into_iter().filter_map(marker) {
+            if !self.dir.artifacts().contains_key(name) {
+                self.dir.write(name, line.as_bytes())?;
+            }
         }
         Ok(())
     }
@@ -237,7 +244,7 @@ impl Journey<'_> {
         for (kind, data) in events {
             self.dir.event(kind, data)?;
         }
-        self.leave_model_marker(&seen)?;
+        self.leave_model_markers(&seen)?;
         self.seen.model = Some(seen);
         Ok(())
     }
@@ -275,9 +282,16 @@ impl Journey<'_> {
             let (_, findings) = self.dir.write_redacted(&kept.name, &kept.bytes)?;
             self.seen.secrets.extend(findings);
         }
-        for marker in &normalized.markers {
-            let line = format!("{}\n", marker.text);
-            self.dir.write(&format!("backend/{}", marker.name), line.as_bytes())?;
+        // What an engine that we ended left unsaid is our doing.
+        for known in normalized
+            .markers
+            .iter()
+            .filter(|_| supervised.ended_by == EndedBy::Itself)
+        {
+            let (name, line) = (format!("backend/{}", known.name), format!("{}\n", known.text));
+            if !self.dir.artifacts().contains_key(&name) {
+                self.dir.write(&name, line.as_bytes())?;
+            }
         }
         if self
             .seen

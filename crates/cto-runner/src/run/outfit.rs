@@ -25,7 +25,7 @@ const BENEATH: ResolveFlags = ResolveFlags::BENEATH
 /// The first components of what the harness put in the workspace for the engine.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Inputs {
-    /// They are new: what the engine writes there is recorded like a scratch path.
+    /// They are new, or the engine's own by its manifest: what it writes there is recorded like a scratch path.
     pub(super) scratch: Vec<String>,
     /// They cover something of the baseline, which therefore counts as unchanged.
     pub(super) covering: Vec<PathBuf>,
@@ -42,13 +42,18 @@ pub(super) fn outfit(invocation: &Invocation, listen: Option<u16>) -> Outfit {
         home: home.collect(),
         binds: invocation.binds.clone(),
         masks: invocation.masks.clone(),
+        path: invocation.path.clone(),
         listen,
         start_in_root: invocation.workdir_root,
     }
 }
 
 /// Returns how the engine's inputs come into the workspace: nothing of the target is taken for them.
-pub(super) fn inputs(invocation: &Invocation, baseline: &Baseline) -> std::io::Result<(Vec<Change>, Inputs)> {
+pub(super) fn inputs(
+    invocation: &Invocation,
+    scratch: &[String],
+    baseline: &Baseline,
+) -> std::io::Result<(Vec<Change>, Inputs)> {
     let first = |path: &Path| match path.components().next() {
         Some(Component::Normal(name)) => Some(PathBuf::from(name)),
         _ => None,
@@ -58,7 +63,10 @@ pub(super) fn inputs(invocation: &Invocation, baseline: &Baseline) -> std::io::R
         .iter()
         .filter_map(|input| first(&input.path))
         .collect();
-    let mut seen = Inputs::default();
+    let mut seen = Inputs {
+        scratch: scratch.to_vec(),
+        covering: vec![],
+    };
     for root in &roots {
         if baseline.kind(root.as_os_str().as_bytes())?.is_some() {
             seen.covering.push(root.clone());

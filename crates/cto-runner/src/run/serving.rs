@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
 use cto_gateway::{CredentialSource, GatewayOrder, GatewayProcess, Record};
-use cto_schema::{EventType, ModelObservation, ModelOutcome, ModelRefusal};
+use cto_schema::{EventType, ModelObservation};
 use serde_json::Value;
 
 use super::{Halt, chain};
@@ -95,41 +95,6 @@ fn environment(order: &GatewayOrder) -> Vec<(OsString, OsString)> {
     names.dedup();
     let present = |name: &str| Some((OsString::from(name), std::env::var_os(name)?));
     names.into_iter().filter_map(present).collect()
-}
-
-/// Returns the marker below `backend/` that names a failure of the provider (spec 04), and its line.
-pub(super) fn marker(seen: &ModelObservation) -> Option<(&'static str, String)> {
-    use ModelOutcome as O;
-    if seen.refused.contains_key(&ModelRefusal::ModelNotAdmitted) {
-        let named = seen.refused_details.join("; ");
-        return Some((
-            "provider-model-not-admitted.txt",
-            format!("the engine asked for {named}\n"),
-        ));
-    }
-    let violation = seen.violations.iter().find(|end| end.outcome == O::ModelMismatch);
-    let end = violation.or(seen.unavailable.as_ref()).or(seen.last.as_ref())?;
-    let name = match end.outcome {
-        O::Completed | O::EngineGone | O::BudgetExhausted | O::CredentialEchoed => return None,
-        O::ModelMismatch => "provider-model-not-admitted.txt",
-        O::ReasoningOnly => "provider-reasoning-only.txt",
-        O::CredentialUnavailable => "provider-auth-unavailable.txt",
-        O::NotConfigured => "provider-local-config-unavailable.txt",
-        O::Unreachable
-        | O::Unauthorized
-        | O::NotFound
-        | O::RateLimited
-        | O::Rejected
-        | O::UpstreamError
-        | O::UnexpectedStatus
-        | O::FirstByteTimeout
-        | O::IdleTimeout
-        | O::Cut
-        | O::Malformed
-        | O::TooLarge
-        | O::TruncatedToolCall => "provider-unavailable.txt",
-    };
-    Some((name, format!("{}\n", end.detail)))
 }
 
 /// A gateway while its engine runs: every record becomes an event at once.

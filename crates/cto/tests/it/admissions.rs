@@ -5,6 +5,7 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
+use cto_gateway::scripted::{ScriptedModel, ScriptedOptions};
 use serde_json::{Value, json};
 
 use crate::support::{GOOD, Installation, codes, contract, snapshot, write};
@@ -241,7 +242,9 @@ fn an_admitted_run_names_its_model_and_shows_its_endpoint_nowhere() {
     let contract = installation.contract(&contract("model", &repository));
     let output = admit_model(&installation, "command", "scripted/m", &["--yes"]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output));
-    let local = [("CTO_HARNESS_COMMAND_LOCAL_BASE_URL", ENDPOINT)];
+    let model = ScriptedModel::start(ScriptedOptions::default()).unwrap();
+    let endpoint = model.openai_base_url();
+    let local = [("CTO_HARNESS_COMMAND_LOCAL_BASE_URL", endpoint.as_str())];
     let (exit, report) = run_with(&installation, &contract, "scripted/m", &local);
     assert_eq!((exit, &report["status"]), (0, &json!("pass")), "{report:#}");
     for (field, value) in [
@@ -255,7 +258,11 @@ fn an_admitted_run_names_its_model_and_shows_its_endpoint_nowhere() {
     }
     for (file, bytes) in snapshot(&installation.bundle(&report)) {
         let shown = String::from_utf8_lossy(&bytes).into_owned();
-        assert!(!shown.contains("10.11.12.13"), "{} shows the endpoint", file.display());
+        assert!(
+            !shown.contains(&model.address().to_string()),
+            "{} shows the endpoint",
+            file.display()
+        );
     }
     let id = report["run_id"].as_str().unwrap();
     assert_eq!(installation.json(&["verify", id]).0, 0);
@@ -273,9 +280,10 @@ fn a_record_that_changed_hands_admits_no_run() {
         Some(0)
     );
     let path = record(&installation, "command", "model");
+    let model = ScriptedModel::start(ScriptedOptions::default()).unwrap();
     let run = || {
         let mut command = installation.command();
-        command.env("CTO_HARNESS_COMMAND_LOCAL_BASE_URL", ENDPOINT);
+        command.env("CTO_HARNESS_COMMAND_LOCAL_BASE_URL", model.openai_base_url());
         command
             .args(["--json", "run", "--model", "scripted/m", "--contract"])
             .arg(&file);

@@ -8,6 +8,7 @@
 )]
 
 mod admissions;
+mod agents;
 mod bad_input;
 mod dev;
 mod engines;
@@ -18,6 +19,7 @@ mod hostile;
 mod lacks;
 mod layers;
 mod matrix;
+mod model;
 mod observed_verification;
 mod ordinary_user;
 mod recovery;
