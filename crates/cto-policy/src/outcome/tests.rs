@@ -389,12 +389,13 @@ fn what_the_contract_allows_is_no_reason() {
 
 #[test]
 fn a_blocker_names_what_was_seen() {
-    let cases: &[(fn(&mut World), &str)] = &[
+    type Case = (fn(&mut World), &'static str);
+    let cases: &[Case] = &[
         (
             |w| {
                 w.write_set
                     .changes
-                    .extend((1..=12).map(|n| change(&format!("b{n:02}"))))
+                    .extend((1..=12).map(|n| change(&format!("b{n:02}"))));
             },
             "outside allowed_paths: b01, b02, b03, b04, b05, b06, b07, b08, b09, b10 and 2 more",
         ),
@@ -402,7 +403,7 @@ fn a_blocker_names_what_was_seen() {
             |w| {
                 w.write_set
                     .changes
-                    .extend((1..=10).map(|n| change(&format!("b{n:02}"))))
+                    .extend((1..=10).map(|n| change(&format!("b{n:02}"))));
             },
             "outside allowed_paths: b01, b02, b03, b04, b05, b06, b07, b08, b09, b10",
         ),
