@@ -18,6 +18,6 @@ static CASE: LazyLock<PathBuf> = LazyLock::new(|| {
 
 fuzz_target!(|data: &[u8]| {
     std::fs::write(CASE.join("case.yaml"), data).unwrap();
-    let problems = check_case(&CASE);
-    assert_eq!(load_case(&CASE).is_ok(), problems.is_empty(), "{problems:?}");
+    let loaded = load_case(&CASE);
+    assert!(loaded.is_ok() || !check_case(&CASE).is_empty(), "{loaded:?}");
 });

@@ -1,4 +1,4 @@
-//! An unsealed run with one appended file replaced: recovery closes it, the bundle verifies, and it is no pass.
+//! An unsealed run with one appended file replaced: recovery closes it, and it is no pass.
 #![no_main]
 
 use std::collections::BTreeMap;
@@ -70,6 +70,6 @@ fuzz_target!(|data: &[u8]| {
     );
     assert!(closed, "{recovered:?}");
     let outcome = verify_bundle(&Bundle::open(&run).unwrap(), &BASE.keys, None);
-    let failed: Vec<_> = outcome.failed().collect();
-    assert!(failed.is_empty(), "{failed:#?}");
+    // A journal that lost what a document rests on is damage, and checks may say so.
+    assert_ne!(outcome.status, Some(Status::Pass));
 });

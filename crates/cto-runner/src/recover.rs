@@ -1,8 +1,8 @@
 //! Recovery: runs that a dead harness left unfinished are closed as blocked, with what is known.
 
 use cto_evidence::{
-    Interrupted, KeyError, Keys, Ledger, LedgerError, LiveError, LiveMarker, ReopenError, Reopened, Signer, reopen,
-    unfinished,
+    Interrupted, KeyError, Keys, Ledger, LedgerError, LiveError, LiveMarker, ReopenError, Reopened, RunDir,
+    RunDirError, Signer, reopen, unfinished,
 };
 use cto_policy::{RunState, undecided};
 use cto_schema::{
@@ -106,7 +106,7 @@ fn close_interrupted(interrupted: Interrupted, signer: &Signer, ledger: &Ledger)
     } = interrupted;
     let last = run_dir.last_record().to_owned();
     run_dir.journal(JournalEvent::RecoveryIntent { last: last.clone() })?;
-    let known = Known::read(&mut run_dir, &records);
+    let known = Known::read(&run_dir, &records)?;
     let observations = known.observations(&last, rebooted);
     if !run_dir.exists("test.log") {
         run_dir.write(
@@ -166,6 +166,8 @@ struct Known {
     enforcement: Option<Enforcement>,
     baseline: Option<(String, String)>,
     state: RunState,
+    /// Also when an earlier recovery was interrupted since.
+    engine_may_have_started: bool,
     exited: Option<(Option<i32>, Option<i32>)>,
     earlier: Option<Observations>,
     forbidden: Option<ForbiddenActionsProof>,
@@ -174,37 +176,36 @@ struct Known {
 }
 
 impl Known {
-    fn read(dir: &mut cto_evidence::RunDir, records: &[JournalRecord]) -> Self {
-        let contract: Option<TaskContract> = document(dir, "contract.json");
+    /// What cannot be read is not what is not there: recovery is tried again.
+    fn read(dir: &RunDir, records: &[JournalRecord]) -> Result<Self, RunDirError> {
+        let contract: Option<TaskContract> = document(dir, "contract.json")?;
         let mut known = Self {
             decision: undecided(None, &Facts::default()),
             facts: Facts::default(),
-            write_set: document(dir, "write-set.json"),
-            enforcement: document(dir, "enforcement.json"),
+            write_set: document(dir, "write-set.json")?,
+            enforcement: document(dir, "enforcement.json")?,
             baseline: None,
             state: RunState::default(),
+            engine_may_have_started: false,
             exited: None,
             earlier: None,
-            forbidden: document(dir, "forbidden-actions.json"),
-            non_mutation: document(dir, "source-non-mutation.json"),
-            patch_exists: dir
-                .read("patch.diff")
-                .ok()
-                .flatten()
-                .is_some_and(|patch| !patch.is_empty()),
+            forbidden: document(dir, "forbidden-actions.json")?,
+            non_mutation: document(dir, "source-non-mutation.json")?,
+            patch_exists: dir.read("patch.diff")?.is_some_and(|patch| !patch.is_empty()),
             contract,
         };
         for record in records {
             known.take(&record.event);
         }
         known.decision =
-            document(dir, "decision.json").unwrap_or_else(|| undecided(known.contract.as_ref(), &known.facts));
-        known
+            document(dir, "decision.json")?.unwrap_or_else(|| undecided(known.contract.as_ref(), &known.facts));
+        Ok(known)
     }
 
     fn take(&mut self, event: &JournalEvent) {
         // Records were replayed when the journal was opened; an illegal one is not among them.
         self.state = self.state.next(event).unwrap_or(self.state);
+        self.engine_may_have_started |= self.state.engine_may_have_started();
         match event {
             JournalEvent::FactsGathered { facts } => self.facts = (**facts).clone(),
             JournalEvent::WorkspaceIntent { commit, tree, .. } => self.baseline = Some((commit.clone(), tree.clone())),
@@ -223,7 +224,7 @@ impl Known {
         };
         seen.interrupted = Some(format!("{}{suffix}", place(last)));
         seen.patch_exists = self.patch_exists;
-        if seen.engine.is_none() && self.state.engine_may_have_started() {
+        if seen.engine.is_none() && self.engine_may_have_started {
             let (exit_code, signal) = self.exited.unwrap_or_default();
             seen.engine = Some(EngineObservation {
                 started: true,
@@ -257,7 +258,7 @@ impl Known {
     }
 }
 
-fn document<T: DeserializeOwned>(dir: &mut cto_evidence::RunDir, name: &str) -> Option<T> {
-    let bytes = dir.read(name).ok().flatten()?;
-    serde_json::from_slice(&bytes).ok()
+fn document<T: DeserializeOwned>(dir: &RunDir, name: &str) -> Result<Option<T>, RunDirError> {
+    let bytes = dir.read(name)?;
+    Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
 }

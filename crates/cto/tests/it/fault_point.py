@@ -76,6 +76,10 @@ def check_bundle(bundle, run_id):
         report = json.load(file)
     demand(report["run_id"] == run_id, f"{run_id} holds the report of {report['run_id']}")
     demand((report["status"] == "pass") == (not report["blockers"]), f"{run_id} has status and blockers that differ")
+    with open(os.path.join(bundle, "journal.jsonl"), "rb") as file:
+        records = [json.loads(line)["event"]["type"] for line in file]
+    if "engine_exited" in records:
+        demand(report["case_process_started"], f"{run_id} forgot its engine: {records}")
     if report["status"] == "pass":
         for name in ("patch.diff", "test.log", "write-set.json", "decision.json", "contract.json"):
             demand(name in found, f"{run_id} passes without {name}")
