@@ -27,16 +27,19 @@ need cc gcc libc6-dev
 need git git
 need python3 python3
 
-# agents: installs the real agents of the tests below target/agents, pinned and checked by their integrity hashes.
+# agents: installs the real agents of the tests, pinned and checked by their integrity hashes. They lie outside the
+# repository: a cage that shows them must not show a part of one.
 agents() {
   local wanted
+  CTO_TEST_AGENTS=${CTO_TEST_AGENTS:-${XDG_CACHE_HOME:-$HOME/.cache}/cto-test-agents}
+  export CTO_TEST_AGENTS
   wanted=$(sha256sum scripts/agents/package-lock.json | cut -d' ' -f1)
-  if [ "$(cat target/agents/installed 2>/dev/null)" = "$wanted" ]; then return 0; fi
+  if [ "$(cat "$CTO_TEST_AGENTS/installed" 2>/dev/null)" = "$wanted" ]; then return 0; fi
   need npm npm
-  say "installing the agents of the tests from npm"
-  mkdir -p target/agents
-  cp scripts/agents/package.json scripts/agents/package-lock.json target/agents/
+  say "installing the agents of the tests from npm into $CTO_TEST_AGENTS"
+  mkdir -p "$CTO_TEST_AGENTS"
+  cp scripts/agents/package.json scripts/agents/package-lock.json "$CTO_TEST_AGENTS/"
   # Their install scripts only replace wrappers, which are never started.
-  npm ci --prefix target/agents --ignore-scripts --no-audit --no-fund --silent
-  printf '%s' "$wanted" > target/agents/installed
+  npm ci --prefix "$CTO_TEST_AGENTS" --ignore-scripts --no-audit --no-fund --silent
+  printf '%s' "$wanted" > "$CTO_TEST_AGENTS/installed"
 }

@@ -56,7 +56,9 @@ fn top(body: &Json<'_>, found: &mut Vec<Finding>) {
         ("mcp_servers", ProviderTool::Connector),
         ("container", ProviderTool::CodeExecution),
     ] {
-        if set(key) {
+        // Empty options are options: `"web_search_options": {}` searches.
+        let options = matches!(body.get(key), Some(Json::Object(_)));
+        if options || set(key) {
             found.push(Finding::Tool(tool, key.to_owned()));
         }
     }
@@ -174,6 +176,7 @@ mod tests {
                 Connector,
             ),
             (r#"{"web_search_options":{"x":1}}"#, WebSearch),
+            (r#"{"web_search_options":{}}"#, WebSearch),
             (r#"{"plugins":[{"id":"web"}]}"#, WebSearch),
             (r#"{"container":"c"}"#, CodeExecution),
             (

@@ -1,5 +1,7 @@
 //! What the model gateway records, as events and as the observation that the verdict looks at.
 
+use std::collections::BTreeSet;
+
 use cto_gateway::{CallOutcome, CallRecord, CallSide, Record, RefusalReason, RefusedCall, TokenUsage};
 use cto_schema::{EventType, ModelEnd, ModelObservation, ModelOutcome, ModelRefusal, ModelUsage, escape};
 use serde_json::{Value, json};
@@ -20,6 +22,8 @@ pub(crate) struct ModelCalls {
     last_seq: u32,
     events: u64,
     suppressed: u64,
+    /// Kinds of violations that were told.
+    told: BTreeSet<EventType>,
 }
 
 impl ModelCalls {
@@ -36,16 +40,17 @@ impl ModelCalls {
             last_seq: 0,
             events: 0,
             suppressed: 0,
+            told: BTreeSet::new(),
         }
     }
 
-    /// Counts one record; returns the event that it is, while there is room for it.
-    pub(crate) fn take(&mut self, record: &Record) -> Option<(EventType, Value)> {
-        let event = match record {
-            Record::Ready | Record::Closed => return None,
+    /// Counts one record; returns the events that it is, while there is room for them.
+    pub(crate) fn take(&mut self, record: &Record) -> Vec<(EventType, Value)> {
+        let mut events = vec![match record {
+            Record::Ready | Record::Closed => return vec![],
             Record::Unavailable { outcome, detail } => {
                 self.seen.unavailable = Some(end(*outcome, detail));
-                return None;
+                return vec![];
             }
             Record::Call(call) => {
                 self.count(call);
@@ -63,13 +68,16 @@ impl ModelCalls {
                     "duration_us": connection.duration_us.to_string(),
                 }),
             ),
-        };
+        }];
+        // The first of each violation is told whatever came before it.
+        let violation = violation(record).filter(|(kind, _)| self.told.insert(*kind) || self.events < MAX_EVENTS);
         self.events += 1;
         if self.events > MAX_EVENTS {
             self.suppressed += 1;
-            return None;
+            events.clear();
         }
-        Some(event)
+        events.extend(violation);
+        events
     }
 
     /// Puts on record that the gateway ended before it had closed its record.
@@ -150,6 +158,32 @@ impl ModelCalls {
             "path": escape(call.path.as_bytes(), MAX_TEXT),
             "model": model,
         })
+    }
+}
+
+/// What a record is besides a call: an answer of another model that was not passed on, or an attempt to reach a network
+/// through the provider.
+fn violation(record: &Record) -> Option<(EventType, Value)> {
+    match record {
+        Record::Call(call) if call.outcome == CallOutcome::ModelMismatch => {
+            let served = call
+                .served_model
+                .as_deref()
+                .map(|model| escape(model.as_bytes(), MAX_TEXT));
+            let data = json!({ "seq": call.seq, "reason": "served_another_model", "model": served });
+            Some((EventType::ModelRefused, data))
+        }
+        Record::Refused(call) if matches!(call.reason, RefusalReason::ProviderToolNotAdmitted(_)) => {
+            let data = json!({
+                "seq": call.seq,
+                "act": "provider_tool",
+                "action": "reach_other_host",
+                "detail": escape(call.detail.as_bytes(), MAX_TEXT),
+                "outcome": "refused by the model gateway",
+            });
+            Some((EventType::ForbiddenActionAttempted, data))
+        }
+        _ => None,
     }
 }
 
@@ -305,7 +339,7 @@ mod tests {
             call(2, CallOutcome::Cut),
             call(4, CallOutcome::EngineGone),
         ] {
-            let (kind, data) = calls.take(&record).unwrap();
+            let (kind, data) = calls.take(&record).remove(0);
             assert_eq!(kind, EventType::ModelRequest);
             assert!(!data.to_string().contains('\u{1b}'), "{data}");
         }
@@ -331,7 +365,7 @@ mod tests {
                 path: "/v1/messages".to_owned(),
                 model: Some(format!("other-{seq}\u{202e}")),
             });
-            events += u64::from(calls.take(&record).is_some());
+            events += calls.take(&record).len() as u64;
         }
         let (seen, more) = calls.finish();
         assert_eq!(events, MAX_EVENTS);

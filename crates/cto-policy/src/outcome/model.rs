@@ -24,7 +24,15 @@ pub(super) fn judge(model: &ModelObservation, reasons: &mut Reasons) -> bool {
     // An engine may recover from a failed call; from the last one it did not.
     let last = model.last.as_ref().filter(|end| failed(end.outcome));
     let violated = |end: &&ModelEnd| !model.violations.contains(end);
-    let ends = model.unavailable.iter().chain(&model.violations);
+    // Before an engine was started another model served is a provider that does not have the admitted one.
+    let unavailable = model.unavailable.iter().map(|end| match code(end.outcome) {
+        BlockerCode::ModelNotAdmitted | BlockerCode::SecretDetected => {
+            (BlockerCode::ProviderUnavailable, sentence(end))
+        }
+        code => (code, sentence(end)),
+    });
+    found.extend(unavailable);
+    let ends = model.violations.iter();
     found.extend(
         ends.chain(last.filter(violated))
             .map(|end| (code(end.outcome), sentence(end))),

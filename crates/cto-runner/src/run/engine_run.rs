@@ -47,6 +47,7 @@ impl Journey<'_> {
         let (changes, inputs) = outfit::inputs(&invocation, &workspace.engine.manifest().scratch, &workspace.baseline)
             .map_err(|error| Halt::Ignorant(format!("failed to look at the baseline: {error}")))?;
         workspace.inputs = inputs;
+        self.engine_binds.clone_from(&invocation.binds);
         let outfit = outfit::outfit(&invocation, listen);
         let cage = Cage {
             suffix: "engine".to_owned(),

@@ -122,6 +122,8 @@ struct Journey<'a> {
     engine_output_bytes: u64,
     seen: Observations,
     kept_workspace: Option<std::path::PathBuf>,
+    /// The engine's own installation, as far as the cage shows it.
+    engine_binds: Vec<std::path::PathBuf>,
 }
 
 /// Runs a task from contract to sealed bundle.

@@ -74,6 +74,7 @@ impl<'a> Journey<'a> {
             engine_output_bytes: 0,
             seen: Observations::default(),
             kept_workspace: None,
+            engine_binds: vec![],
         };
         journey.stage(Stage::Opened);
         Ok(journey)

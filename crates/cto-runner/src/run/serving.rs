@@ -63,7 +63,7 @@ impl Serving {
         let mut events = Vec::new();
         if !self.ended {
             match self.process.finish() {
-                Ok(records) => events.extend(records.iter().filter_map(|record| self.calls.take(record))),
+                Ok(records) => events.extend(records.iter().flat_map(|record| self.calls.take(record))),
                 Err(error) => self.calls.lose(chain(&error)),
             }
         }
@@ -128,7 +128,7 @@ impl Companion for Listening<'_> {
         } else {
             Heard::Something
         };
-        for (kind, data) in records.iter().filter_map(|record| self.serving.calls.take(record)) {
+        for (kind, data) in records.iter().flat_map(|record| self.serving.calls.take(record)) {
             if let Err(halt) = (self.write)(kind, data) {
                 self.failed.get_or_insert(halt);
                 return Heard::Lost;

@@ -169,7 +169,8 @@ impl Journey<'_> {
             .command
             .iter()
             .map(|word| word.to_string_lossy().into_owned());
-        let mounts = self.toolchains().into_iter().map(|path| path.display().to_string());
+        let mounts = self.toolchains().into_iter().chain(self.engine_binds.clone());
+        let mounts = mounts.map(|path| path.display().to_string());
         let repositories: Vec<String> = words.chain(mounts).filter(|word| names_a_repository(word)).collect();
         let found = |list: &[String]| {
             if list.is_empty() {

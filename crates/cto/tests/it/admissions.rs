@@ -73,18 +73,23 @@ fn program(path: &Path, text: &str) {
 fn a_record_is_shown_asked_for_written_once_and_kept_when_it_is_replaced() {
     let installation = Installation::new();
     let path = record(&installation, "pi", "model");
-    let output = admit_model(&installation, "pi", "scripted/m", &[]);
+    let output = admit_model(&installation, "pi", "scripted/scripted-fix", &[]);
     assert_eq!(output.status.code(), Some(2), "{}", text(&output));
     assert!(text(&output).contains("--yes") && !path.exists());
 
-    let output = admit_model(&installation, "pi", "scripted/m", &["--yes", "--expires", "2031-01-01"]);
+    let output = admit_model(
+        &installation,
+        "pi",
+        "scripted/scripted-fix",
+        &["--yes", "--expires", "2031-01-01"],
+    );
     assert_eq!(output.status.code(), Some(0), "{}", text(&output));
     let shown: Value = serde_json::from_slice(&output.stdout).unwrap();
     let first = fs::read(&path).unwrap();
     assert_eq!(serde_json::from_slice::<Value>(&first).unwrap(), shown);
     assert_eq!(
         (shown["provider"].as_str(), shown["model"].as_str()),
-        (Some("scripted"), Some("m"))
+        (Some("scripted"), Some("scripted-fix"))
     );
     assert_eq!(shown["credential_source_class"], "none");
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
@@ -110,7 +115,15 @@ fn what_a_run_could_not_read_is_not_written() {
         ("--network-class", "http://10.0.0.1/v1", "allowed_network_class"),
         ("--review-trigger", "a\nb", "review_trigger"),
     ] {
-        let fixed = ["admit", "model", "--engine", "pi", "--model", "scripted/m", "--yes"];
+        let fixed = [
+            "admit",
+            "model",
+            "--engine",
+            "pi",
+            "--model",
+            "scripted/scripted-fix",
+            "--yes",
+        ];
         let approval = if flag == "--approval" {
             vec![]
         } else {
@@ -192,8 +205,8 @@ fn a_run_with_a_model_needs_its_admission_its_endpoint_and_its_credential() {
         );
         assert_eq!(output.status.code(), Some(0), "{}", text(&output));
     };
-    refused("scripted/m", &local, NOT_ADMITTED);
-    admit("scripted/m", &[]);
+    refused("scripted/scripted-fix", &local, NOT_ADMITTED);
+    admit("scripted/scripted-fix", &[]);
     refused(
         "scripted/other",
         &local,
@@ -203,7 +216,7 @@ fn a_run_with_a_model_needs_its_admission_its_endpoint_and_its_credential() {
         },
     );
     let report = refused(
-        "scripted/m",
+        "scripted/scripted-fix",
         &[],
         Refusal {
             code: "provider_local_config_unavailable",
@@ -240,16 +253,16 @@ fn an_admitted_run_names_its_model_and_shows_its_endpoint_nowhere() {
     let installation = Installation::new();
     let repository = installation.scripted("repo");
     let contract = installation.contract(&contract("model", &repository));
-    let output = admit_model(&installation, "command", "scripted/m", &["--yes"]);
+    let output = admit_model(&installation, "command", "scripted/scripted-fix", &["--yes"]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output));
     let model = ScriptedModel::start(ScriptedOptions::default()).unwrap();
     let endpoint = model.openai_base_url();
     let local = [("CTO_HARNESS_COMMAND_LOCAL_BASE_URL", endpoint.as_str())];
-    let (exit, report) = run_with(&installation, &contract, "scripted/m", &local);
+    let (exit, report) = run_with(&installation, &contract, "scripted/scripted-fix", &local);
     assert_eq!((exit, &report["status"]), (0, &json!("pass")), "{report:#}");
     for (field, value) in [
         ("case_model_provider", "scripted"),
-        ("case_model", "m"),
+        ("case_model", "scripted-fix"),
         ("case_model_admission_status", "admitted"),
         ("source_admission_status", "not_admitted"),
         ("case_runtime_model_provider", "scripted"),
@@ -274,7 +287,7 @@ fn a_record_that_changed_hands_admits_no_run() {
     let repository = installation.scripted("repo");
     let file = installation.contract(&contract("hands", &repository));
     assert_eq!(
-        admit_model(&installation, "command", "scripted/m", &["--yes"])
+        admit_model(&installation, "command", "scripted/scripted-fix", &["--yes"])
             .status
             .code(),
         Some(0)
@@ -285,7 +298,7 @@ fn a_record_that_changed_hands_admits_no_run() {
         let mut command = installation.command();
         command.env("CTO_HARNESS_COMMAND_LOCAL_BASE_URL", model.openai_base_url());
         command
-            .args(["--json", "run", "--model", "scripted/m", "--contract"])
+            .args(["--json", "run", "--model", "scripted/scripted-fix", "--contract"])
             .arg(&file);
         let output = command.args(["--", "/bin/sh", "-c", GOOD]).output().unwrap();
         let report: Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -672,7 +685,7 @@ fn settings_show_classes_and_origins_and_profiles_fix_what_flags_leave_open() {
     let output = installation.cto(&["run", "r1-string-slugify", "--profile", "quik"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(text(&output).contains("did you mean 'quick'?"), "{}", text(&output));
-    let output = installation.cto(&["run", "r1-string-slugify", "--model", "scripted/m"]);
+    let output = installation.cto(&["run", "r1-string-slugify", "--model", "scripted/scripted-fix"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(text(&output).contains("uses no model"), "{}", text(&output));
 }

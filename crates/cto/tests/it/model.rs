@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use cto_gateway::scripted::{ScriptedModel, ScriptedOptions, SeenRequest};
+use cto_gateway::scripted::{FaultPlan, ScriptedModel, ScriptedOptions, SeenRequest, When};
 use serde_json::{Value, json};
 
 use crate::support::{Installation, codes, contract, snapshot, write};
@@ -120,6 +120,15 @@ impl Modelled {
         let all = self.model.requests();
         let posts = all.into_iter().filter(|request| request.method == "POST");
         posts.skip(1).collect()
+    }
+}
+
+/// A model that fails at some call or turn.
+pub(crate) fn failing(fault: &str, when: When) -> ScriptedOptions {
+    let FaultPlan { fault, .. } = fault.parse().unwrap();
+    ScriptedOptions {
+        fault: Some(FaultPlan { fault, when }),
+        ..ScriptedOptions::default()
     }
 }
 
@@ -250,12 +259,8 @@ fn the_last_call_decides_and_a_mended_failure_does_not() {
         ("other-model", "model_not_admitted", 1),
         ("echo-credential", "secret_detected", 1),
     ] {
-        // The preflight is the first call of the server, after the list of models.
-        let options = ScriptedOptions {
-            fault: Some(format!("{fault}:3").parse().unwrap()),
-            ..ScriptedOptions::default()
-        };
-        let world = Modelled::with("command", "scripted-fix", options);
+        // The preflight is the first call.
+        let world = Modelled::with("command", "scripted-fix", failing(fault, When::Call(2)));
         let (seen, report) = world.python(&format!("fault-{fault}"), "print(ask()[0]); good()");
         assert_eq!(
             (seen, codes(&report)),
@@ -285,7 +290,7 @@ fn a_local_provider_is_asked_before_any_engine_starts() {
         ),
         ("other-model", "provider_unavailable", "provider-unavailable.txt"),
     ] {
-        let world = Modelled::new("command", &format!("scripted-fix-{fault}"));
+        let world = Modelled::with("command", "scripted-fix", failing(fault, When::Call(1)));
         let (exit, report) = world.python(&format!("preflight-{fault}"), "good()");
         assert_eq!(
             (exit, codes(&report)),
