@@ -25,11 +25,17 @@ pub(super) fn judge(model: &ModelObservation, reasons: &mut Reasons) -> bool {
     let last = model.last.as_ref().filter(|end| failed(end.outcome));
     let violated = |end: &&ModelEnd| !model.violations.contains(end);
     // Before an engine was started another model served is a provider that does not have the admitted one.
-    let unavailable = model.unavailable.iter().map(|end| match code(end.outcome) {
-        BlockerCode::ModelNotAdmitted | BlockerCode::SecretDetected => {
-            (BlockerCode::ProviderUnavailable, sentence(end))
-        }
-        code => (code, sentence(end)),
+    let unavailable = model.unavailable.iter().map(|end| {
+        let answered = matches!(
+            end.outcome,
+            ModelOutcome::ModelMismatch | ModelOutcome::CredentialEchoed
+        );
+        let code = if answered {
+            BlockerCode::ProviderUnavailable
+        } else {
+            code(end.outcome)
+        };
+        (code, sentence(end))
     });
     found.extend(unavailable);
     let ends = model.violations.iter();
