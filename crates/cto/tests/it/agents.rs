@@ -13,9 +13,14 @@ use cto_gateway::scripted::When;
 const AGENTS: [&str; 4] = ["codex", "pi", "claude", "opencode"];
 
 fn agents() -> PathBuf {
-    let place =
-        std::env::var_os("CTO_TEST_AGENTS").expect("CTO_TEST_AGENTS names no directory: run: bash scripts/test");
-    fs::canonicalize(&place).expect("the pinned agents are not installed: run: bash scripts/test")
+    let place = std::env::var_os("CTO_TEST_AGENTS").unwrap_or_default();
+    let found = fs::canonicalize(&place);
+    found.unwrap_or_else(|_| {
+        panic!(
+            "CTO_TEST_AGENTS={} holds no agents; run: bash scripts/test",
+            place.display()
+        )
+    })
 }
 
 fn run_case(world: &Modelled, engine: &str) -> (i32, Value) {
