@@ -154,6 +154,7 @@ fn shown(bytes: &[u8]) -> String {
 
 fn shown_address(address: &Address) -> String {
     match address {
+        Address::Internet { .. } if address.is_name_lookup() => "a host by its name".to_owned(),
         Address::Internet { ip, port } => std::net::SocketAddr::new(*ip, *port).to_string(),
         Address::Unix { name } => format!("unix:{}", shown(name)),
         Address::Other { family } => format!("address family {family}"),

@@ -25,9 +25,17 @@ pub enum Address {
 }
 
 impl Address {
+    /// Tells whether a name is looked up: without a resolver of its own a program asks port 53 of the loopback address.
+    ///
+    /// Nobody in a jail may listen there, so the lookup always fails; it is an attempt to reach somebody else.
+    pub fn is_name_lookup(&self) -> bool {
+        matches!(self, Self::Internet { port: 53, .. })
+    }
+
     /// Tells whether the address stays inside the network namespace.
     pub fn is_local(&self) -> bool {
         match self {
+            Self::Internet { .. } if self.is_name_lookup() => false,
             Self::Internet { ip, .. } => {
                 let ip = ip.to_canonical();
                 ip.is_loopback() || ip.is_unspecified()
@@ -92,6 +100,10 @@ mod tests {
         mapped[20] = 127;
         assert!(local(&mapped));
         assert!(!local(&[40, 0, 0, 0]), "vsock leaves the namespace");
+        assert!(
+            !local(&[2, 0, 0, 53, 127, 0, 0, 1]),
+            "a name is looked up to reach somebody else"
+        );
     }
 
     #[test]

@@ -44,7 +44,12 @@ pub(super) fn judge(model: &ModelObservation, reasons: &mut Reasons) -> bool {
             .map(|end| (code(end.outcome), sentence(end))),
     );
     found.extend(refusals(model));
-    if found.is_empty() && model.calls == 0 && !model.refused.is_empty() {
+    // A host that is not admitted is no model that was asked for.
+    let asked = model
+        .refused
+        .keys()
+        .any(|reason| *reason != ModelRefusal::HostNotAdmitted);
+    if found.is_empty() && model.calls == 0 && asked {
         let detail = format!("the gateway forwarded no call: {}", model.refused_details.join("; "));
         found.push((BlockerCode::ProviderUnavailable, detail));
     }

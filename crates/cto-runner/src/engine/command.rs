@@ -6,7 +6,10 @@ use cto_sandbox::Program;
 use cto_schema::{EventType, StreamFacts, Untrusted};
 use serde_json::json;
 
-use super::{Engine, EngineError, EngineManifest, EngineOutput, EngineTask, Invocation, Normalized, Places, Search};
+use super::{
+    Engine, EngineError, EngineManifest, EngineOutput, EngineTask, Invocation, ModelEndpoint, Normalized, Places,
+    Search,
+};
 
 /// Most lines of output that become events; all of it is in `backend/`.
 const MAX_EVENTS: usize = 200;
@@ -31,6 +34,19 @@ impl Command {
             },
         }
     }
+}
+
+/// Where the model is, in the variables that most agents and client libraries read. The key is a dummy.
+fn model_environment(model: &ModelEndpoint) -> Vec<(OsString, OsString)> {
+    let variable = |name: &str, value: &str| (OsString::from(name), OsString::from(value));
+    vec![
+        variable("MODEL", &model.model),
+        variable("OPENAI_BASE_URL", &format!("{}/v1", model.base)),
+        variable("OPENAI_API_KEY", &model.key),
+        variable("ANTHROPIC_BASE_URL", &model.base),
+        variable("ANTHROPIC_API_KEY", &model.key),
+        variable("NO_PROXY", "127.0.0.1"),
+    ]
 }
 
 impl Engine for Command {
@@ -65,10 +81,11 @@ impl Engine for Command {
             .iter()
             .map(|word| cto_schema::escape(word.as_encoded_bytes(), 400))
             .collect();
-        let env = vec![
+        let mut env = vec![
             ("TASK_ID".into(), OsString::from(&contract.task_id)),
             ("TASK_BRIEF".into(), OsString::from(&contract.brief)),
         ];
+        env.extend(task.model.into_iter().flat_map(model_environment));
         Ok(Invocation {
             env,
             ..Invocation::of(Program::Argv(argv), shown)

@@ -1,5 +1,6 @@
 //! Stops 7 to 12: ask the engine what to start, close the cage, start, supervise, and quote what it said.
 
+use std::ffi::OsString;
 use std::os::fd::AsFd as _;
 use std::time::Duration;
 
@@ -49,10 +50,11 @@ impl Journey<'_> {
         workspace.inputs = inputs;
         self.engine_binds.clone_from(&invocation.binds);
         let outfit = outfit::outfit(&invocation, listen);
+        let egress = order.as_ref().map(egress_environment).unwrap_or_default();
         let cage = Cage {
             suffix: "engine".to_owned(),
             program: invocation.program,
-            env: invocation.env,
+            env: invocation.env.into_iter().chain(egress).collect(),
             changes,
             observe: Observe::Everything,
             outfit,
@@ -205,9 +207,10 @@ impl Journey<'_> {
         let companion = listening.as_mut().map(|listening| listening as &mut dyn Companion);
         let supervised = supervise(running, deadlines, self.watch.stop, self.watch.observer, companion);
         let failed = listening.and_then(|listening| listening.failed);
+        // What the gateway saw is evidence also of a run that the harness lost sight of.
+        self.end_serving(serving)?;
         let supervised = supervised.map_err(|error| Halt::Ignorant(chain(&error)))?;
         self.span("engine", from, "ok", &self.facts.engine.name.clone());
-        self.end_serving(serving)?;
         if let Some(halt) = failed {
             return Err(halt);
         }
@@ -318,6 +321,21 @@ impl Journey<'_> {
             json!({ "redacted": findings.iter().map(|f| &f.rule).collect::<Vec<_>>() })
         }
     }
+}
+
+/// Package managers find the admitted hosts through the gateway; without any there is no proxy to ask.
+fn egress_environment(order: &GatewayOrder) -> Vec<(OsString, OsString)> {
+    if order.egress.is_empty() {
+        return vec![];
+    }
+    let proxy = format!("http://127.0.0.1:{PORT}");
+    let names = ["HTTPS_PROXY", "https_proxy", "npm_config_https_proxy"];
+    let mut env: Vec<_> = names
+        .iter()
+        .map(|name| (OsString::from(name), OsString::from(&proxy)))
+        .collect();
+    env.extend(["NO_PROXY", "no_proxy"].map(|name| (OsString::from(name), OsString::from("127.0.0.1"))));
+    env
 }
 
 /// Returns what the run may use up of its model; time is bounded by the deadlines.

@@ -38,9 +38,13 @@ pub(super) fn made_up(uid: u32, gid: u32) -> Vec<(&'static str, String)> {
         ("etc/hostname", format!("{HOST_NAME}\n")),
         (
             "etc/nsswitch.conf",
-            "passwd: files\ngroup: files\nhosts: files\nservices: files\n".to_owned(),
+            "passwd: files\ngroup: files\nhosts: files dns\nservices: files\n".to_owned(),
         ),
-        ("etc/resolv.conf", String::new()),
+        // Nobody answers there: a name that somebody looks up is refused at once, and seen.
+        (
+            "etc/resolv.conf",
+            "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n".to_owned(),
+        ),
     ]
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use crate::model::{KEY, Modelled, failing};
+use crate::model::{KEY, Modelled, eventually, failing, wait_for_child};
 use crate::support::{all, codes, snapshot, write};
 use cto_gateway::scripted::When;
 
@@ -56,6 +56,8 @@ for_each_agent! {
     every_fault_is_what_it_is = super::every_fault;
     cannot_be_taken_over_by_the_target = super::is_not_taken_over;
     ends_with_its_run = super::ends_with_its_run;
+    is_stopped_and_sealed = super::is_stopped_and_sealed;
+    dies_with_its_harness = super::dies_with_its_harness;
 }
 
 fn fixes_the_case(engine: &str) {
@@ -223,4 +225,70 @@ fn ends_with_its_run(engine: &str) {
         "{engine}: {report:#}"
     );
     verifies(&world, &report);
+}
+
+/// A run whose model hangs at the agent's second turn, and whose harness is about to get a signal.
+fn hanging(engine: &str) -> (Modelled, std::process::Child) {
+    let world = Modelled::with(engine, "scripted-fix", failing("hang", When::Turn(2)));
+    write(
+        &world.installation.home().join("harness.yaml"),
+        b"gateway: {limits: {first_byte_ms: 120000, idle_ms: 120000}}\n",
+    );
+    let toolchain = agents();
+    let arguments = [
+        "run",
+        "r1-string-slugify",
+        "--engine",
+        engine,
+        "--toolchain",
+        toolchain.to_str().unwrap(),
+    ];
+    let child = world
+        .command(&arguments)
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    // The preflight, the first turn, and the second, which hangs.
+    eventually(|| (world.requests_of_the_engine().len() >= 2).then_some(()));
+    (world, child)
+}
+
+fn signal(child: &std::process::Child, name: &str) {
+    let sent = std::process::Command::new("kill")
+        .args([name, &child.id().to_string()])
+        .status();
+    assert!(sent.unwrap().success());
+}
+
+fn is_stopped_and_sealed(engine: &str) {
+    let (world, child) = hanging(engine);
+    signal(&child, "-TERM");
+    let output = child.wait_with_output().unwrap();
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        (output.status.code(), codes(&report)),
+        (Some(4), vec!["cancelled".to_owned()]),
+        "{engine}: {report:#}"
+    );
+    verifies(&world, &report);
+}
+
+fn dies_with_its_harness(engine: &str) {
+    let (world, mut child) = hanging(engine);
+    let gateway = wait_for_child(child.id(), "__gateway");
+    signal(&child, "-KILL");
+    child.wait().unwrap();
+    eventually(|| (!Path::new(&format!("/proc/{gateway}")).exists()).then_some(()));
+    let (exit, recovered) = world.installation.json(&["recover"]);
+    assert_eq!(exit, 0, "{recovered:#}");
+    let (_, runs) = world.installation.json(&["runs"]);
+    let listed = runs["runs"].as_array().or(runs.as_array()).unwrap();
+    assert_eq!(
+        (listed.len(), &listed[0]["status"]),
+        (1, &json!("blocked")),
+        "{engine}: {runs:#}"
+    );
+    let id = listed[0]["run_id"].as_str().unwrap();
+    assert_eq!(world.installation.json(&["verify", id]).0, 0, "{engine}");
 }

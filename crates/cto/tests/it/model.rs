@@ -242,6 +242,87 @@ fn nothing_but_the_gateway_can_be_reached() {
 }
 
 #[test]
+fn a_program_of_the_operators_finds_its_model_in_the_usual_variables() {
+    let world = Modelled::new("command", "scripted-fix");
+    let script = r#"
+import os
+assert os.environ["OPENAI_BASE_URL"] == "http://127.0.0.1:8080/v1" and os.environ["ANTHROPIC_BASE_URL"]
+assert ask(os.environ["MODEL"])[0] == 200
+good()
+"#;
+    let (exit, report) = world.python("variables", script);
+    assert_eq!((exit, codes(&report)), (0, vec![]), "{report:#}");
+}
+
+#[test]
+fn admitted_hosts_are_reached_through_the_gate_and_others_are_not() {
+    let world = Modelled::new("command", "scripted-fix");
+    let registry = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let host = registry.local_addr().unwrap().to_string();
+    let served = std::thread::spawn(move || {
+        use std::io::{Read as _, Write as _};
+        let (mut stream, _) = registry.accept().unwrap();
+        let mut heard = [0; 4];
+        stream.read_exact(&mut heard).unwrap();
+        stream.write_all(b"pong").unwrap();
+        heard
+    });
+    let settings = format!("gateway: {{egress: ['{host}']}}\n");
+    write(&world.installation.home().join("harness.yaml"), settings.as_bytes());
+    let script = format!(
+        r#"
+import os
+assert os.environ["HTTPS_PROXY"] == "http://127.0.0.1:8080"
+def tunnel(host):
+    s = socket.create_connection(("127.0.0.1", 8080), 10)
+    s.sendall(f"CONNECT {{host}} HTTP/1.1\r\nHost: {{host}}\r\n\r\n".encode())
+    head = s.recv(4096).decode()
+    if " 200 " not in head.splitlines()[0]: return head.splitlines()[0]
+    s.sendall(b"ping"); return s.recv(4).decode()
+print(tunnel("{host}")); print(tunnel("other.invalid:443")); good()
+"#
+    );
+    let (exit, report) = world.python("egress", &script);
+    assert_eq!((exit, codes(&report)), (0, vec![]), "{report:#}");
+    assert_eq!(&served.join().unwrap(), b"ping");
+    let written = world.installation.events(&report);
+    let connections: Vec<&Value> = events(&written, "model.request")
+        .into_iter()
+        .filter(|data| !data["egress"].is_null())
+        .collect();
+    assert_eq!((connections.len(), &connections[0]["connected"]), (1, &json!(true)));
+    assert_eq!(events(&written, "model.refused")[0]["reason"], "host_not_admitted");
+    assert_eq!(
+        world
+            .installation
+            .json(&["verify", report["run_id"].as_str().unwrap()])
+            .0,
+        0
+    );
+}
+
+#[test]
+fn a_name_that_a_child_looks_up_is_an_attempt_to_reach_somebody() {
+    let world = Modelled::new("command", "scripted-fix");
+    let own = "\ntry: socket.getaddrinfo('example.com', 443)\nexcept OSError as e: print(e)\n";
+    let (exit, report) = world.python("lookup", &format!("{own}good()"));
+    assert_eq!((exit, codes(&report)), (0, vec![]), "agents call home: {report:#}");
+    let written = world.installation.events(&report);
+    assert!(
+        events(&written, "bound.refused")
+            .iter()
+            .any(|data| data["address"] == "a host by its name")
+    );
+    let child = "import subprocess; subprocess.run(['curl', '-s', '-m', '5', 'https://example.com']); good()";
+    let (exit, report) = world.python("curl", child);
+    assert_eq!(
+        (exit, codes(&report)),
+        (1, vec!["forbidden_action".to_owned()]),
+        "{report:#}"
+    );
+}
+
+#[test]
 fn the_last_call_decides_and_a_mended_failure_does_not() {
     let world = Modelled::new("command", "scripted-fix");
     let mended = "print(ask('scripted-fix')[0]); good()";
@@ -465,7 +546,7 @@ fn command_lines() -> Vec<(u32, String, u32)> {
     found
 }
 
-fn eventually<T>(mut look: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn eventually<T>(mut look: impl FnMut() -> Option<T>) -> T {
     for _ in 0..600 {
         if let Some(found) = look() {
             return found;
@@ -479,7 +560,7 @@ fn eventually<T>(mut look: impl FnMut() -> Option<T>) -> T {
     panic!("it never came");
 }
 
-fn wait_for_child(parent: u32, word: &str) -> u32 {
+pub(crate) fn wait_for_child(parent: u32, word: &str) -> u32 {
     eventually(|| {
         let lines = command_lines();
         let found = lines.iter().find(|(_, line, of)| *of == parent && line.contains(word));

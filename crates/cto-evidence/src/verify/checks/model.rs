@@ -34,6 +34,9 @@ pub(super) fn model(context: &Context<'_>) -> Finding {
             .chain(of_kind(EventType::ModelRefused))
             .next();
         return match none {
+            Some(_) if context.observations()?.interrupted.is_some() => {
+                not_applicable("interrupted before the calls were summed up")
+            }
             Some(_) => Err("there are events of model calls and no observation of them".to_owned()),
             None => not_applicable("no model gateway was opened"),
         };
