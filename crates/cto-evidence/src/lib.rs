@@ -35,7 +35,7 @@ pub use redact::{KnownSecret, Redactor};
 pub use render::{ReportView, html, markdown, mend};
 pub use reopen::{Interrupted, ReopenError, Reopened, reopen};
 pub use run_dir::name::is_artifact_name;
-pub use run_dir::{Artifact, RunDir, RunDirError, StreamDigests, StreamSummary, StreamWriter, fresh_run_id};
+pub use run_dir::{Artifact, RunDir, RunDirError, StreamDigests, fresh_run_id};
 pub use seal::{SealError, Sealed};
 pub use timeline::{Lane, Timeline, TimelineRow, duration_text, timeline};
 pub use verify::{

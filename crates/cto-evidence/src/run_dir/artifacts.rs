@@ -10,7 +10,6 @@ use serde::de::DeserializeOwned;
 use crate::durable;
 use crate::redact::KnownSecret;
 use crate::run_dir::name::{ArtifactName, is_reserved, parse};
-use crate::run_dir::stream::{StreamSummary, StreamWriter};
 use crate::run_dir::{Artifact, RunDir, RunDirError};
 
 impl RunDir {
@@ -74,37 +73,6 @@ impl RunDir {
         self.redactor = crate::redact::Redactor::with_known(secrets);
     }
 
-    /// Opens an artifact that grows while something happens, capped at `cap_bytes`.
-    pub fn create_stream(&mut self, name: &str, cap_bytes: u64) -> Result<StreamWriter, RunDirError> {
-        let parsed = checked(name)?;
-        match self.try_create(parsed) {
-            Ok(file) => Ok(StreamWriter::new(name, file, cap_bytes)),
-            Err(source) => Err(self.failed(name, source)),
-        }
-    }
-
-    /// Closes a stream: tail, fsync, and secrets replaced as in [`RunDir::write_redacted`].
-    pub fn close_stream(&mut self, mut stream: StreamWriter) -> Result<StreamSummary, RunDirError> {
-        let name = std::mem::take(&mut stream.name);
-        let finished = stream.finish().and_then(|(seen, cut)| {
-            let (digest, secrets) = self.redact_in_place(&name)?;
-            Ok(StreamSummary {
-                digest,
-                bytes_seen: seen,
-                bytes_cut: cut,
-                secrets,
-            })
-        });
-        match finished {
-            Ok(summary) => {
-                self.wrote(&name, summary.digest);
-                self.secrets.extend(summary.secrets.iter().cloned());
-                Ok(summary)
-            }
-            Err(source) => Err(self.failed(&name, source)),
-        }
-    }
-
     /// Returns whether an artifact of this name exists; also one that a recovery found.
     pub fn exists(&self, name: &str) -> bool {
         self.artifacts.contains_key(name)
@@ -147,28 +115,6 @@ impl RunDir {
 
     fn try_write(&mut self, name: ArtifactName<'_>, bytes: &[u8]) -> io::Result<()> {
         self.with_dir(name.parent, |dir| durable::write_new(dir, name.file, bytes))
-    }
-
-    fn try_create(&mut self, name: ArtifactName<'_>) -> io::Result<std::fs::File> {
-        self.with_dir(name.parent, |dir| {
-            let file = durable::create_at(dir, name.file)?;
-            durable::sync_dir(dir)?;
-            Ok(file)
-        })
-    }
-
-    /// Replaces the secrets of a stream that was just finished. The one place where a name in the directory gets
-    /// new content: the old content holds what must not be kept.
-    fn redact_in_place(&mut self, name: &str) -> io::Result<(Sha256Digest, Vec<SecretFinding>)> {
-        let parsed = parse(name).ok_or(io::ErrorKind::InvalidInput)?;
-        let bytes = self.with_dir(parsed.parent, |dir| durable::read_at(dir, parsed.file))?;
-        let (clean, findings) = self.redactor.redact(name, &bytes);
-        let digest = Sha256Digest::of(&clean);
-        if !findings.is_empty() {
-            let clean = clean.into_owned();
-            self.with_dir(parsed.parent, |dir| durable::write_replacing(dir, parsed.file, &clean))?;
-        }
-        Ok((digest, findings))
     }
 
     /// Runs `act` on the handle of a directory below the run directory, made when it is missing.

@@ -11,14 +11,12 @@ pub(crate) mod journal;
 pub(crate) mod lines;
 pub(crate) mod name;
 mod reserve;
-mod stream;
 #[cfg(test)]
 mod tests;
 pub(crate) mod trace;
 
 pub use create::fresh_run_id;
 pub use error::RunDirError;
-pub use stream::{StreamSummary, StreamWriter};
 
 use std::collections::BTreeMap;
 use std::io;

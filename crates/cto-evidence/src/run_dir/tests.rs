@@ -88,10 +88,6 @@ fn nothing_is_overwritten_and_names_stay_inside() {
         "attestation.dsse.json",
     ] {
         assert!(matches!(run.write(name, b""), Err(RunDirError::Name { .. })), "{name}");
-        assert!(
-            matches!(run.create_stream(name, 10), Err(RunDirError::Name { .. })),
-            "{name}"
-        );
     }
     assert!(matches!(
         run.write_together(&[("a", b"1"), ("b/c", b"2")]),
@@ -126,30 +122,7 @@ fn an_illegal_record_leaves_no_trace() {
 }
 
 #[test]
-fn a_stream_keeps_head_and_tail_and_says_what_was_cut() {
-    let (_place, home, mut run) = open();
-    for (name, chunk) in [("backend/small", 7), ("backend/even", 100), ("backend/one", 1_000_000)] {
-        let source: Vec<u8> = (0..100_000_u32)
-            .flat_map(|n| format!("{n:07}\n").into_bytes())
-            .collect();
-        let mut stream = run.create_stream(name, 10_000).unwrap();
-        source.chunks(chunk).for_each(|bytes| stream.write(bytes).unwrap());
-        let summary = run.close_stream(stream).unwrap();
-        let kept = std::fs::read(home.run(&run_id()).join(name)).unwrap();
-        assert_eq!((summary.bytes_seen, summary.bytes_cut), (800_000, 790_000));
-        let mark = b"\n[cto: 790000 bytes cut here]\n";
-        let expected = [&source[..5000], mark, &source[795_000..]].concat();
-        assert!(kept == expected, "{name}");
-        assert_eq!(summary.digest, Sha256Digest::of(&kept));
-    }
-    let mut stream = run.create_stream("backend/whole", 10_000).unwrap();
-    stream.write(&[b'x'; 10_000]).unwrap();
-    assert_eq!(run.close_stream(stream).unwrap().bytes_cut, 0);
-    assert_eq!(run.read("backend/whole").unwrap().unwrap(), [b'x'; 10_000]);
-}
-
-#[test]
-fn known_secrets_reach_neither_files_nor_streams() {
+fn known_secrets_reach_neither_files_nor_events() {
     let (_place, home, mut run) = open();
     let secret = ["canary", "-value-", "1234567"].concat();
     run.know_secrets(&[KnownSecret {
@@ -160,11 +133,6 @@ fn known_secrets_reach_neither_files_nor_streams() {
         .write_redacted("test.log", format!("a {secret} b").as_bytes())
         .unwrap();
     assert_eq!(findings[0].rule, "known:canary");
-    let mut stream = run.create_stream("backend/stdout.log", 1 << 20).unwrap();
-    for part in secret.as_bytes().chunks(3) {
-        stream.write(part).unwrap();
-    }
-    assert_eq!(run.close_stream(stream).unwrap().secrets.len(), 1);
     run.event(
         EventType::EngineMessage,
         json!({ "text": format!("\"{secret}\\n"), secret.clone(): [secret] }),
