@@ -141,7 +141,7 @@ fn known_secrets_reach_neither_files_nor_events() {
     run.span("x", 0, "ok", &secret).unwrap();
     run.journal(JournalEvent::RecoveryIntent { last: secret.clone() })
         .unwrap();
-    assert_eq!(run.secrets().len(), 7);
+    assert_eq!(run.secrets().len(), 6);
     assert_eq!(run.artifacts()["test.log"].digest, digest);
     for (name, file) in files(&home.run(&run_id()), "") {
         assert!(
