@@ -2,7 +2,7 @@
 
 use cto_evidence::mend;
 use cto_runner::RunOutcome;
-use cto_schema::{BoundState, CanaryState, Report, RunLabel, Status, escape};
+use cto_schema::{BoundState, CanaryState, ModelObservation, Report, RunLabel, Status, escape};
 
 use crate::output::Output;
 
@@ -77,6 +77,12 @@ fn rows(outcome: &RunOutcome) -> String {
         rows.push(("changed", changed(report)));
         rows.push(("checks", checks(report)));
         rows.push(("bounds", bounds(report)));
+        if let Some(model) = &report.model {
+            rows.push(("model", model_calls(model)));
+        }
+        if !report.masked_paths.is_empty() {
+            rows.push(("hidden", format!("{} from the engine", report.masked_paths.join(", "))));
+        }
         if !report.forbidden_actions_attempted.is_empty() {
             rows.push((
                 "attempted",
@@ -152,6 +158,26 @@ fn checks(report: &Report) -> String {
             CanaryState::Unusable => "the failing test could not be used".to_owned(),
         });
     }
+    parts.join(" · ")
+}
+
+/// Which model, how often, and what it took.
+fn model_calls(model: &ModelObservation) -> String {
+    let failed: u32 = model.failures.values().sum();
+    let refused: u32 = model.refused.values().sum();
+    let mut parts = vec![
+        format!("{}/{}", model.provider, model.model),
+        format!("{} calls answered", model.completed),
+    ];
+    for (count, word) in [(failed, "failed"), (refused, "refused")] {
+        if count > 0 {
+            parts.push(format!("{count} {word}"));
+        }
+    }
+    parts.push(format!(
+        "{} tokens in, {} out",
+        model.usage.input_tokens, model.usage.output_tokens
+    ));
     parts.join(" · ")
 }
 
