@@ -70,12 +70,19 @@ pub(crate) enum Command {
     /// Say whether each engine may run a contract, and why; runs nothing.
     Decide(DecideArgs),
     /// List the engines: which are installed and where, how each is gated, and what to do next.
-    Engines,
+    Engines {
+        /// Look below this directory as well, as a run with --toolchain does.
+        #[arg(long, value_name = "DIR")]
+        toolchain: Vec<PathBuf>,
+    },
     /// Show how far each engine has come, where the chain stops, and what to type next.
     Status {
         /// Only this engine, step by step.
         #[arg(long)]
         engine: Option<String>,
+        /// Look below this directory as well, as a run with --toolchain does.
+        #[arg(long, value_name = "DIR")]
+        toolchain: Vec<PathBuf>,
     },
     /// Write an admission record: shows it, asks, and keeps what it replaces.
     Admit {

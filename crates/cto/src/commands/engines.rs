@@ -1,5 +1,7 @@
 //! `cto engines`: what this installation can run, and what is missing.
 
+use std::path::PathBuf;
+
 use cto_runner::{EngineStatus, PLAYS, Search};
 use cto_schema::{ExitClass, escape};
 use serde_json::{Value, json};
@@ -9,10 +11,10 @@ use crate::error::CommandError;
 use crate::installation;
 use crate::output::{Exit, Output};
 
-pub(super) fn engines(global: &Global, output: &Output) -> Result<Exit, CommandError> {
+pub(super) fn engines(global: &Global, toolchains: &[PathBuf], output: &Output) -> Result<Exit, CommandError> {
     let harness = installation::open(global)?;
     let default = harness.settings.default_lane.as_deref().unwrap_or("fake");
-    let statuses = harness.engine_statuses(&[]);
+    let statuses = harness.engine_statuses(toolchains);
     if output.json() {
         let rows: Vec<_> = statuses.iter().map(|status| describe(status, default)).collect();
         let plays: Vec<_> = PLAYS

@@ -1,5 +1,7 @@
 //! `cto status`: how far each engine has come, where the chain stops, and what to type next.
 
+use std::path::PathBuf;
+
 use cto_runner::{ChainState, EngineChain, engine_chain};
 use cto_schema::ExitClass;
 use serde_json::json;
@@ -9,8 +11,14 @@ use crate::error::CommandError;
 use crate::installation;
 use crate::output::{Exit, Output};
 
-pub(super) fn status(global: &Global, engine: Option<&str>, output: &Output) -> Result<Exit, CommandError> {
-    let harness = installation::open_without_git(global)?;
+pub(super) fn status(
+    global: &Global,
+    engine: Option<&str>,
+    toolchains: &[PathBuf],
+    output: &Output,
+) -> Result<Exit, CommandError> {
+    let mut harness = installation::open_without_git(global)?;
+    harness.settings.toolchains.extend(toolchains.iter().cloned());
     let names: Vec<String> = match engine {
         Some(name) => {
             harness.engines.find(name).map_err(|error| {
