@@ -18,6 +18,9 @@ use crate::record::CallOutcome;
 use crate::stream::{Fault, Judge};
 use crate::wire::Wire;
 
+/// As much as is gathered before it is passed on: what one write takes.
+const PIECE_BYTES: usize = 64 << 10;
+
 /// The stream was broken off; the reason is in the record.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct BrokenOff;
@@ -60,6 +63,8 @@ pub(crate) struct Relay {
     /// A piece that was waited for before the head of the response went out.
     first: Option<Bytes>,
     is_over: bool,
+    /// The upstream's connection had its turn after the last frame and brought no other.
+    had_turn: bool,
     left_bytes: u64,
     clock: Clock,
 }
@@ -111,6 +116,7 @@ impl Relay {
             wire,
             first: None,
             is_over: false,
+            had_turn: false,
             left_bytes: limits.response_bytes,
             clock: Clock {
                 timer: Box::pin(sleep_until(sent_at + first_byte)),
@@ -135,16 +141,30 @@ impl Relay {
         }
     }
 
+    /// The next piece that may go on: all events that were found good in what the upstream has sent by now.
     fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Ending>>> {
         loop {
-            if let Some(piece) = self.judge.take() {
+            let is_enough = self.is_over || self.judge.ready_bytes() >= PIECE_BYTES;
+            if let Some(piece) = is_enough.then(|| self.judge.take()).flatten() {
                 return Poll::Ready(Some(Ok(piece)));
             }
             if self.is_over {
                 self.close();
                 return Poll::Ready(None);
             }
-            let step = match Pin::new(&mut self.upstream).poll_frame(context) {
+            let frame = Pin::new(&mut self.upstream).poll_frame(context);
+            if frame.is_pending() && self.judge.has_ready() {
+                // One chunk after the other is handed over, each when the task that reads the connection has its turn.
+                // What that task has read already goes on together, and nothing is waited for.
+                if std::mem::replace(&mut self.had_turn, true) {
+                    self.had_turn = false;
+                    return Poll::Ready(self.judge.take().map(Ok));
+                }
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            self.had_turn = false;
+            let step = match frame {
                 Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
                     Ok(piece) => self.came(&piece),
                     Err(_) => Ok(()),

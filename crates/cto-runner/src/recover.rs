@@ -148,6 +148,7 @@ fn close_interrupted(interrupted: Interrupted, signer: &Signer, ledger: &Ledger)
         test_log: &test_log,
         spans: &[],
         engine_output_bytes: 0,
+        verification_ms: 0,
         observations,
     };
     Ok(close(run_dir, signer, ledger, ending)?.status)

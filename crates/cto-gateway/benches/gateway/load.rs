@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Barrier};
+use std::sync::{Arc, Barrier, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -85,15 +85,17 @@ pub(crate) fn first_byte(port: u16) -> Duration {
     time
 }
 
-/// From the connection's beginning to the last event, of each of 64 streams at once.
+/// To the last event of each of 64 streams at once, from the moment at which the first of them may begin: a client that
+/// waits for a processor to begin on waits too.
 pub(crate) fn streams(port: u16, pace: Duration) -> Vec<Duration> {
-    let gate = Arc::new(Barrier::new(STREAMS));
+    let gate = Arc::new((Barrier::new(STREAMS), OnceLock::new()));
     let clients: Vec<_> = (0..STREAMS)
         .map(|_| {
             let gate = Arc::clone(&gate);
             thread::spawn(move || {
-                gate.wait();
-                let began = Instant::now();
+                let (barrier, began) = &*gate;
+                barrier.wait();
+                let began = began.get_or_init(Instant::now);
                 let mut stream = ask(port, pace, EVENTS);
                 read_to(&mut stream, &mut Vec::new(), LAST_CHUNK);
                 began.elapsed()

@@ -1,6 +1,7 @@
 //! What the gateway costs: first byte, and 64 streams at once, direct and through it in turn in one run.
 //!
-//! `cargo bench -p cto-gateway`; goals: at most 1 ms more to the first byte, at most 3 % at the median of 64 streams
+//! `cargo bench -p cto-gateway`, or `scripts/bench` with everything else (`--quick`: fewer rounds, `--json`: numbers
+//! instead of the table); goals: at most 1 ms more to the first byte, at most 3 % at the median of 64 streams
 //! that come at the pace of a model, at most 30 MiB of memory.
 #![expect(
     clippy::unwrap_used,
@@ -21,13 +22,12 @@ use cto_gateway::{
     Budget, CredentialSource, Dialect, GATEWAY_ARGUMENT, GatewayLimits, GatewayOrder, GatewayProcess, Preflight,
     Record, Route, gateway_main,
 };
+use serde_json::json;
 
 use crate::load::{Times, first_byte, streams};
 use crate::upstream::MODEL;
 
 const WARM_UP: usize = 50;
-const FIRST_BYTES: usize = 400;
-const ROUNDS: usize = 6;
 
 fn order(port: u16) -> GatewayOrder {
     GatewayOrder {
@@ -81,7 +81,13 @@ fn drain(gateway: &mut GatewayProcess) -> usize {
     records.len()
 }
 
-fn measure() {
+struct Options {
+    first_bytes: usize,
+    rounds: usize,
+    json: bool,
+}
+
+fn measure(options: &Options) {
     let mut upstream = Command::new(std::env::current_exe().unwrap())
         .arg("upstream")
         .stdout(Stdio::piped())
@@ -96,7 +102,7 @@ fn measure() {
     let started_mib = memory(gateway.id(), "VmRSS:");
 
     let [mut bytes_direct, mut bytes_through] = [Times::default(), Times::default()];
-    for number in 0..WARM_UP + FIRST_BYTES {
+    for number in 0..WARM_UP + options.first_bytes {
         let (one, other) = (first_byte(direct), first_byte(through));
         if number >= WARM_UP {
             bytes_direct.add(one);
@@ -105,29 +111,47 @@ fn measure() {
         drain(&mut gateway);
     }
     let mut load = [(); 4].map(|()| Times::default());
-    for _ in 0..ROUNDS {
+    for _ in 0..options.rounds {
         for (pace, at) in [(Duration::from_millis(10), 0), (Duration::ZERO, 2)] {
             load[at].extend(streams(direct, pace));
             load[at + 1].extend(streams(through, pace));
             drain(&mut gateway);
         }
     }
+    if options.json {
+        println!(
+            "{}",
+            json!({
+                "first_byte_added_ms": bytes_through.median_ms() - bytes_direct.median_ms(),
+                "paced_direct_ms": load[0].median_ms(),
+                "paced_through_ms": load[1].median_ms(),
+                "unpaced_direct_ms": load[2].median_ms(),
+                "unpaced_through_ms": load[3].median_ms(),
+                "peak_mib": memory(gateway.id(), "VmHWM:"),
+            })
+        );
+    } else {
+        print_table([&bytes_direct, &bytes_through], &load);
+        println!(
+            "memory of the gateway: {started_mib:.1} MiB at the start, {:.1} MiB now, {:.1} MiB at most",
+            memory(gateway.id(), "VmRSS:"),
+            memory(gateway.id(), "VmHWM:"),
+        );
+    }
+    gateway.finish().unwrap();
+    upstream.kill().unwrap();
+    upstream.wait().unwrap();
+}
+
+fn print_table([bytes_direct, bytes_through]: [&Times; 2], load: &[Times; 4]) {
     println!(
         "| {:<38} | direct ms | gateway   | added    | ratio  | direct 95 | gate. 95  |",
         "median of"
     );
     println!("|{}|", "-".repeat(107));
-    row("first byte, one call at a time", &bytes_direct, &bytes_through);
+    row("first byte, one call at a time", bytes_direct, bytes_through);
     row("64 streams at a model's pace, whole", &load[0], &load[1]);
     row("64 streams as fast as they go, whole", &load[2], &load[3]);
-    println!(
-        "memory of the gateway: {started_mib:.1} MiB at the start, {:.1} MiB now, {:.1} MiB at most",
-        memory(gateway.id(), "VmRSS:"),
-        memory(gateway.id(), "VmHWM:"),
-    );
-    gateway.finish().unwrap();
-    upstream.kill().unwrap();
-    upstream.wait().unwrap();
 }
 
 fn main() -> ExitCode {
@@ -135,7 +159,15 @@ fn main() -> ExitCode {
     match words.next() {
         Some(word) if word == GATEWAY_ARGUMENT => return gateway_main(words),
         Some(word) if word == "upstream" => upstream::serve(),
-        _ => measure(),
+        first => {
+            let words: Vec<_> = first.into_iter().chain(words).collect();
+            let is_quick = words.iter().any(|word| word == "--quick");
+            measure(&Options {
+                first_bytes: if is_quick { 200 } else { 400 },
+                rounds: if is_quick { 3 } else { 6 },
+                json: words.iter().any(|word| word == "--json"),
+            });
+        }
     }
     ExitCode::SUCCESS
 }

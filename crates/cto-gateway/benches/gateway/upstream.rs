@@ -85,7 +85,8 @@ fn answer(stream: &mut TcpStream, pace_us: u64, events: u64) -> std::io::Result<
         if number == events {
             text.push_str("data: [DONE]\n\n");
         }
-        write!(stream, "{:x}\r\n{text}\r\n", text.len())?;
+        // One write for an event, as servers do; the events of a model that does not wait are still writes of their own.
+        stream.write_all(format!("{:x}\r\n{text}\r\n", text.len()).as_bytes())?;
         let next = began + Duration::from_micros(pace_us) * u32::try_from(number + 1).unwrap();
         thread::sleep(next.saturating_duration_since(Instant::now()));
     }

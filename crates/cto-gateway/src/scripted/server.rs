@@ -89,6 +89,8 @@ async fn accept(listener: &TcpListener, shared: &Arc<Shared>) -> io::Result<()> 
             tokio::time::sleep(Duration::from_millis(10)).await;
             continue;
         };
+        // A head and a body that wait for each other's receipt are no model's doing.
+        drop(stream.set_nodelay(true));
         let shared = Arc::clone(shared);
         tokio::spawn(async move {
             let service = service_fn(move |request| {

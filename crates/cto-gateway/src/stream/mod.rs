@@ -7,9 +7,7 @@ mod sse;
 #[cfg(test)]
 mod tests;
 
-use std::collections::VecDeque;
-
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use crate::call::Ending;
 use crate::echo::{Forms, Watch};
@@ -71,9 +69,6 @@ pub(crate) struct Seen {
 
 /// No response has more tool calls or choices at a time.
 const MOST_CALLS: usize = 1024;
-
-/// What keeping a piece back costs beyond its bytes.
-const PIECE_BYTES: usize = 64;
 
 /// Longest name of a model or of a reason that a record repeats.
 const MOST_WORD: usize = 128;
@@ -194,9 +189,10 @@ pub(crate) struct Judge {
     reader: Reader,
     forms: Forms,
     seen: Seen,
-    waiting: Vec<Bytes>,
-    waiting_bytes: usize,
-    ready: VecDeque<Bytes>,
+    /// Judged, and held back for what may follow. It joins what is ready without a copy: both lie side by side where
+    /// the scanner had them.
+    waiting: BytesMut,
+    ready: BytesMut,
     limit: usize,
     /// Events with data that came by.
     events: u64,
@@ -214,9 +210,8 @@ impl Judge {
             },
             forms: forms.clone(),
             seen: Seen::new(model, forms),
-            waiting: Vec::new(),
-            waiting_bytes: 0,
-            ready: VecDeque::new(),
+            waiting: BytesMut::new(),
+            ready: BytesMut::new(),
             limit,
             events: 0,
         }
@@ -244,9 +239,13 @@ impl Judge {
         !self.ready.is_empty()
     }
 
-    /// The next bytes that may go on.
+    pub(crate) fn ready_bytes(&self) -> usize {
+        self.ready.len()
+    }
+
+    /// All bytes that may go on.
     pub(crate) fn take(&mut self) -> Option<Bytes> {
-        self.ready.pop_front()
+        self.has_ready().then(|| self.ready.split().freeze())
     }
 
     /// Takes in what came from the upstream.
@@ -267,7 +266,7 @@ impl Judge {
         } else if !rest.trim_ascii().is_empty() {
             return Err(Fault::Cut);
         } else if !rest.is_empty() {
-            self.waiting.push(rest);
+            self.waiting.unsplit(rest);
         }
         let is_finished = match &self.reader {
             Reader::Chat(chat) => chat.is_finished(),
@@ -276,11 +275,11 @@ impl Judge {
         if !self.seen.ended && !is_finished {
             return Err(Fault::Cut);
         }
-        self.ready.extend(self.waiting.drain(..));
+        self.ready.unsplit(self.waiting.split());
         Ok(())
     }
 
-    fn judge(&mut self, event: Bytes) -> Result<(), Fault> {
+    fn judge(&mut self, event: BytesMut) -> Result<(), Fault> {
         if self.forms.occur_in(&event) {
             return Err(Fault::CredentialEchoed);
         }
@@ -299,12 +298,10 @@ impl Judge {
         if self.seen.watch.found() {
             return Err(Fault::CredentialEchoed);
         }
-        self.waiting_bytes += event.len() + PIECE_BYTES;
-        self.waiting.push(event);
+        self.waiting.unsplit(event);
         if is_free && !self.seen.watch.is_suspicious() {
-            self.ready.extend(self.waiting.drain(..));
-            self.waiting_bytes = 0;
-        } else if self.waiting_bytes > self.limit {
+            self.ready.unsplit(self.waiting.split());
+        } else if self.waiting.len() > self.limit {
             return Err(Fault::TooLarge);
         }
         Ok(())

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 
 /// Collects bytes until an event is whole.
 #[derive(Debug)]
@@ -34,7 +34,7 @@ impl Scanner {
     }
 
     /// The next whole event with the empty line that ends it, byte for byte.
-    pub(crate) fn next(&mut self) -> Result<Option<Bytes>, TooLarge> {
+    pub(crate) fn next(&mut self) -> Result<Option<BytesMut>, TooLarge> {
         while let Some(offset) = self.held[self.seen..].iter().position(|byte| *byte == b'\n') {
             let end = self.seen + offset;
             let is_empty = matches!(&self.held[self.line..end], b"" | b"\r");
@@ -44,7 +44,7 @@ impl Scanner {
                 if end >= self.limit {
                     return Err(TooLarge);
                 }
-                return Ok(Some(self.held.split_to(end + 1).freeze()));
+                return Ok(Some(self.held.split_to(end + 1)));
             }
         }
         self.seen = self.held.len();
@@ -55,9 +55,9 @@ impl Scanner {
     }
 
     /// What is left without an empty line after it.
-    pub(crate) fn rest(&mut self) -> Bytes {
+    pub(crate) fn rest(&mut self) -> BytesMut {
         (self.seen, self.line) = (0, 0);
-        self.held.split().freeze()
+        self.held.split()
     }
 }
 

@@ -1,5 +1,7 @@
 //! What the clean room puts on record besides its results: the log, and what was tried in it.
 
+use std::time::Duration;
+
 use cto_schema::{EventType, ForbiddenAttempt, RunLabel};
 use serde_json::{Value, json};
 
@@ -13,11 +15,14 @@ pub(crate) struct Record {
     /// Forbidden actions that the baseline's own commands attempt: no change is to blame for them.
     pub(super) habits: Vec<String>,
     pub(super) attempts: Vec<ForbiddenAttempt>,
+    /// How long all commands ran that were started, canaries with them.
+    pub(crate) took: Duration,
 }
 
 impl Record {
-    /// Takes what was tried in the cage of one command.
+    /// Takes what one command took, and what was tried in its cage.
     pub(super) fn take(&mut self, label: RunLabel, command: usize, supervised: &mut Supervised) {
+        self.took += supervised.duration;
         let (mut events, attempts) = std::mem::take(&mut supervised.refusals).finish();
         events.extend(supervised.exited.survivors.iter().map(|survivor| {
             let process = format!("{} ({})", survivor.comm, survivor.argv);

@@ -277,6 +277,7 @@ mod tests {
             test_log: &[],
             spans: &[],
             engine_output_bytes: 0,
+            verification_ms: 0,
             observations,
         };
         let untouched = |written: &[&str]| {

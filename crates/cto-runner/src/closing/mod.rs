@@ -31,6 +31,8 @@ pub(crate) struct Ending<'a> {
     pub(crate) test_log: &'a [u8],
     pub(crate) spans: &'a [Span],
     pub(crate) engine_output_bytes: u64,
+    /// Of all verification commands that were started, canaries with them.
+    pub(crate) verification_ms: u64,
     pub(crate) observations: Observations,
 }
 

@@ -185,21 +185,11 @@ fn usage(ending: &Ending<'_>, total_ns: u64) -> Usage {
         .engine
         .as_ref()
         .map_or(0, |engine| engine.duration_ms);
-    let runs = ending
-        .observations
-        .verification
-        .iter()
-        .flat_map(|v| v.runs.iter())
-        .filter(|run| !run.cached);
-    let verification_ms = runs
-        .flat_map(|run| run.commands.iter())
-        .map(|c| u64::from(c.duration_ms))
-        .sum();
     Usage {
         total_ms,
         engine_ms,
-        verification_ms,
-        harness_ms: total_ms.saturating_sub(engine_ms + verification_ms),
+        verification_ms: ending.verification_ms,
+        harness_ms: total_ms.saturating_sub(engine_ms + ending.verification_ms),
         engine_output_bytes: ending.engine_output_bytes.to_string(),
     }
 }

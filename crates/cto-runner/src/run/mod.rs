@@ -120,6 +120,7 @@ struct Journey<'a> {
     test_log: Vec<u8>,
     spans: Vec<Span>,
     engine_output_bytes: u64,
+    verification_ms: u64,
     seen: Observations,
     kept_workspace: Option<std::path::PathBuf>,
     /// The engine's own installation, as far as the cage shows it.
@@ -222,6 +223,7 @@ impl Journey<'_> {
             test_log: &self.test_log,
             spans: &self.spans,
             engine_output_bytes: self.engine_output_bytes,
+            verification_ms: self.verification_ms,
             observations: self.seen,
         };
         let report =

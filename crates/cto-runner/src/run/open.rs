@@ -72,6 +72,7 @@ impl<'a> Journey<'a> {
             test_log: Vec::new(),
             spans: Vec::new(),
             engine_output_bytes: 0,
+            verification_ms: 0,
             seen: Observations::default(),
             kept_workspace: None,
             engine_binds: vec![],

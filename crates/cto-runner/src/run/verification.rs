@@ -107,6 +107,7 @@ impl Journey<'_> {
         let (test_log_digest, findings) = self.dir.write_redacted("test.log", &record.log)?;
         self.seen.secrets.extend(findings);
         self.test_log = self.dir.read("test.log")?.unwrap_or_default();
+        self.verification_ms = u64::try_from(record.took.as_millis()).unwrap_or(u64::MAX);
         for (kind, data) in record.events {
             let data = self.redact_event(data);
             self.dir.event(kind, data)?;

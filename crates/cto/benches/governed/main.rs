@@ -6,6 +6,8 @@
     reason = "a program for people that measures other programs"
 )]
 
+mod agent;
+mod gateway;
 mod measure;
 mod place;
 mod table;
@@ -34,16 +36,23 @@ struct Options {
     place: PathBuf,
     quick: bool,
     json: Option<PathBuf>,
+    /// The gateway's benchmark.
+    gateway: Option<PathBuf>,
+    /// A directory with installed agents.
+    agents: Option<PathBuf>,
 }
 
 impl Options {
     fn read() -> Fallible<Self> {
         let (mut place, mut quick, mut json) = (None, false, None);
+        let (mut gateway, mut agents) = (None, None);
         let mut words = std::env::args_os().skip(1);
         while let Some(word) = words.next() {
             match word.to_str() {
                 Some("--place") => place = words.next().map(PathBuf::from),
                 Some("--json") => json = words.next().map(PathBuf::from),
+                Some("--gateway") => gateway = words.next().map(PathBuf::from),
+                Some("--agents") => agents = words.next().map(PathBuf::from),
                 Some("--quick") => quick = true,
                 // Cargo says so to every benchmark.
                 Some("--bench") => {}
@@ -51,7 +60,13 @@ impl Options {
             }
         }
         let place = place.ok_or("no --place: start it with scripts/bench, which mounts a tmpfs")?;
-        Ok(Self { place, quick, json })
+        Ok(Self {
+            place,
+            quick,
+            json,
+            gateway,
+            agents,
+        })
     }
 
     fn repeats(&self, quick: usize, full: usize) -> usize {
@@ -82,6 +97,8 @@ fn bench() -> Fallible<bool> {
     let options = Options::read()?;
     let mut table = Table::new(&options.place);
     start(&options, &mut table)?;
+    gateway::gateway(&options, &mut table)?;
+    agent::agents(&options, &mut table)?;
     governed(&options, &mut table, "small", 5, 10, 4.0)?;
     governed(&options, &mut table, "big", 100, 500, 0.05)?;
     large_log(&options, &mut table)?;
