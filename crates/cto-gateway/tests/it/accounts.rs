@@ -128,6 +128,20 @@ fn records_of_refusals_are_bounded_and_the_gap_shows() {
 }
 
 #[test]
+fn a_call_is_on_record_from_its_beginning() {
+    let upstream = Upstream::start(|_, _, stream| {
+        hold(stream, Duration::from_secs(10));
+    });
+    let mut world = World::new(upstream);
+    let mut stream = std::net::TcpStream::connect(("127.0.0.1", world.port)).unwrap();
+    let question = request(world.port, "/v1/chat/completions", "", &question(true));
+    std::io::Write::write_all(&mut stream, &question).unwrap();
+    let begun = world.wait_for_beginning();
+    drop(stream);
+    assert_eq!(world.call().seq, begun);
+}
+
+#[test]
 fn an_engine_that_hangs_up_takes_the_upstream_with_it() {
     let (gone, seen) = mpsc::channel();
     let gone = Mutex::new(gone);

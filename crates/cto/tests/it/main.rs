@@ -18,6 +18,7 @@ mod hostile;
 #[path = "../../../cto-runner/src/lacks.rs"]
 mod lacks;
 mod layers;
+mod lifecycle;
 mod matrix;
 mod model;
 mod observed_verification;
