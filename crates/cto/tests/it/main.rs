@@ -10,6 +10,7 @@
 mod admissions;
 mod agents;
 mod bad_input;
+mod case_engine;
 mod dev;
 mod engines;
 mod evidence;
