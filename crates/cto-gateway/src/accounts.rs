@@ -1,6 +1,6 @@
 //! What the run has used up: calls, tokens, money, repetitions; and the refusals that follow from it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::admit::Refusal;
@@ -10,11 +10,16 @@ use crate::record::RefusalReason;
 /// A digest of a request's body.
 pub(crate) type Digest = [u8; 32];
 
+/// Refusals of one reason that are recorded whatever came before them.
+const FIRST_OF_REASON: u32 = 20;
+
 #[derive(Debug, Default)]
 struct Used {
     seq: u32,
     forwarded: u32,
     refused: u32,
+    /// By reason: there are only so many.
+    reasons: BTreeMap<RefusalReason, u32>,
     parallel: u32,
     tokens: u64,
     cost_micro_usd: u64,
@@ -57,12 +62,16 @@ impl Accounts {
         used.seq
     }
 
-    /// Whether a refusal is still recorded. After as many as calls are allowed they only count: a gap in the
-    /// positions shows them.
-    pub(crate) fn is_recorded(&self) -> bool {
+    /// Whether a refusal is still recorded. After as many as calls are allowed they only count, and a gap in the
+    /// positions shows them; but the first of each reason are recorded whatever came before them, so that a flood of
+    /// harmless ones hides none that is not.
+    pub(crate) fn is_recorded(&self, reason: RefusalReason) -> bool {
         let mut used = self.used();
         used.refused = used.refused.saturating_add(1);
-        used.refused <= self.limits.calls
+        let of_reason = used.reasons.entry(reason).or_default();
+        *of_reason = of_reason.saturating_add(1);
+        let first = *of_reason <= FIRST_OF_REASON;
+        first || used.refused <= self.limits.calls
     }
 
     /// Takes a place among the calls at a time, before a byte of the body is read.
@@ -219,7 +228,13 @@ mod tests {
             assert!(accounts.send([byte; 32]).is_ok());
         }
         assert_eq!(accounts.send([9; 32]).unwrap_err().reason, RefusalReason::TooMany);
-        let recorded = (0..9).filter(|_| accounts.is_recorded()).count();
-        assert_eq!(recorded, 5);
+        let recorded = (0..90)
+            .filter(|_| accounts.is_recorded(RefusalReason::TooLarge))
+            .count();
+        assert_eq!(recorded, 20);
+        assert!(
+            accounts.is_recorded(RefusalReason::ModelNotAdmitted),
+            "no flood hides another reason"
+        );
     }
 }

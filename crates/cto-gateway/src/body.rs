@@ -16,6 +16,8 @@ use crate::record::RefusalReason;
 
 /// Between two pieces of a request; the engine is on this machine.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How much of a body that nobody wants is looked at.
+const MOST_PEEKED: usize = 256 << 10;
 /// How long a body that nobody wants is still read, so that its sender gets to see the answer.
 const DRAIN: Duration = Duration::from_secs(2);
 
@@ -76,12 +78,17 @@ pub(crate) async fn read(
     Ok(whole.freeze())
 }
 
-/// Reads a body away: closing a socket that holds unread bytes would take the answer away from its reader.
-pub(crate) async fn drain(mut body: Incoming, most_bytes: u64) {
+/// Reads a body away: closing a socket that holds unread bytes would take the answer away from its reader. Returns its
+/// beginning, as it came.
+pub(crate) async fn drain(mut body: Incoming, most_bytes: u64) -> Vec<u8> {
+    let mut beginning = Vec::new();
     let reading = async {
         let mut came = 0_u64;
         while let Some(Ok(frame)) = body.frame().await {
-            came = came.saturating_add(frame.data_ref().map_or(0, Bytes::len) as u64);
+            let piece = frame.data_ref().map(Bytes::as_ref).unwrap_or_default();
+            came = came.saturating_add(piece.len() as u64);
+            let room = MOST_PEEKED.saturating_sub(beginning.len()).min(piece.len());
+            beginning.extend_from_slice(piece.get(..room).unwrap_or_default());
             if came > most_bytes {
                 break;
             }
@@ -89,4 +96,5 @@ pub(crate) async fn drain(mut body: Incoming, most_bytes: u64) {
     };
     // After that the sender may see its connection end instead.
     drop(timeout(DRAIN, reading).await);
+    beginning
 }

@@ -122,6 +122,7 @@ impl Call {
             first_byte_us: None,
             duration_us: 0,
         };
+        place.gateway.record(Record::Begun { seq: record.seq });
         Ok(Self {
             place,
             record,

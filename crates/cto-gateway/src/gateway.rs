@@ -149,7 +149,7 @@ impl Gateway {
     /// Writes a refusal down, as far as refusals still are.
     pub(crate) fn refused(&self, refusal: &Refusal, method: &str, path: &str, model: Option<&str>) {
         let seq = self.accounts.next();
-        if self.accounts.is_recorded() {
+        if self.accounts.is_recorded(refusal.reason) {
             self.record(Record::Refused(RefusedCall {
                 seq,
                 reason: refusal.reason,

@@ -62,11 +62,61 @@ fn top(body: &Json<'_>, found: &mut Vec<Finding>) {
             found.push(Finding::Tool(tool, key.to_owned()));
         }
     }
-    for key in ["previous_response_id", "conversation", "prompt", "background"] {
+    for key in STORED {
         if set(key) {
-            found.push(Finding::Stored(key.to_owned()));
+            found.push(Finding::Stored((*key).to_owned()));
         }
     }
+}
+
+/// Settings with which one provider or another takes input from elsewhere, or lets somebody else answer.
+const STORED: &[&str] = &[
+    "previous_response_id",
+    "conversation",
+    "prompt",
+    "background",
+    "search_parameters",
+    "enable_search",
+    "web_search",
+    "data_sources",
+    "documents",
+    "file_ids",
+    "preset",
+    "provider",
+    "user_config",
+    "api_base",
+    "base_url",
+    "deployment_id",
+    "callbacks",
+    "extra_body",
+];
+
+/// Keys that are judged here or where the model is read. Some readers do not mind case, and take the last that fits.
+const JUDGED: &[&str] = &[
+    "model",
+    "models",
+    "route",
+    "fallbacks",
+    "stream",
+    "tools",
+    "type",
+    "url",
+    "image_url",
+    "video_url",
+    "audio_url",
+    "file_url",
+    "file_id",
+    "web_search_options",
+    "plugins",
+    "mcp_servers",
+    "container",
+    "environment",
+];
+
+/// Tells whether a key would be read as a judged one by somebody who does not mind case.
+fn folds_to_a_judged_key(key: &str) -> bool {
+    let folded = key.to_lowercase();
+    folded != key && (JUDGED.contains(&folded.as_str()) || STORED.contains(&folded.as_str()))
 }
 
 fn walk(value: &Json<'_>, found: &mut Vec<Finding>) {
@@ -76,6 +126,9 @@ fn walk(value: &Json<'_>, found: &mut Vec<Finding>) {
             let kind = value.str("type").unwrap_or_default();
             part(kind, value, found);
             for (key, inner) in entries {
+                if folds_to_a_judged_key(key) {
+                    found.push(Finding::Stored(format!("a key {key} in another case")));
+                }
                 let is_data = OPAQUE.contains(&key.as_ref()) || (key == "input" && kind.ends_with("tool_use"));
                 if key == "tools" {
                     inner.items().iter().for_each(|tool| declared(tool, found));
@@ -115,6 +168,10 @@ fn declared(tool: &Json<'_>, found: &mut Vec<Finding>) {
         .and_then(|environment| environment.str("type"))
         .is_some_and(|environment| environment != "local");
     let starts = |names: &[&str]| names.iter().any(|name| kind.starts_with(name));
+    // A tool without a kind is the engine's own where it says how it is called, as in Messages.
+    if kind.is_empty() && !is_hosted && tool.str("name").is_some() && tool.some("input_schema").is_some() {
+        return;
+    }
     let runs = if starts(&["web_search", "google_search", "x_search"]) {
         ProviderTool::WebSearch
     } else if starts(&["web_fetch", "url_context", "file_search"]) {
@@ -127,7 +184,7 @@ fn declared(tool: &Json<'_>, found: &mut Vec<Finding>) {
     } else if !is_hosted
         && (matches!(
             kind,
-            "" | "function" | "custom" | "namespace" | "local_shell" | "shell" | "apply_patch" | "tool_search"
+            "function" | "custom" | "namespace" | "local_shell" | "shell" | "apply_patch" | "tool_search"
         ) || starts(&["bash_", "text_editor_", "memory_"]))
     {
         return;

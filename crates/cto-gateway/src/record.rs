@@ -17,6 +17,11 @@ pub enum Record {
         /// For people: names the credential's source or the failing step, never the endpoint.
         detail: String,
     },
+    /// A call was admitted and is about to be forwarded; its [`Record::Call`] follows.
+    Begun {
+        /// Its position.
+        seq: u32,
+    },
     /// A call that was forwarded, finished or failed.
     Call(CallRecord),
     /// A call that was not forwarded.

@@ -29,7 +29,8 @@ pub(crate) fn judge<'g>(gateway: &'g Gateway, body: &[u8]) -> Result<Judged<'g>,
     let json = Json::read(body).filter(|json| matches!(json, Json::Object(_)));
     let json = json.ok_or_else(|| {
         let detail = "no JSON object that every reader reads alike";
-        refused(RefusalReason::BodyUnreadable, detail, None)
+        let (refusal, model) = other_model(gateway, body, Refusal::new(RefusalReason::BodyUnreadable, detail));
+        Refused { refusal, model }
     })?;
     let model = json.str("model");
     let served = gateway
@@ -67,4 +68,57 @@ pub(crate) fn judge<'g>(gateway: &'g Gateway, body: &[u8]) -> Result<Judged<'g>,
         }
     };
     Ok(Judged { served, stream })
+}
+
+/// A refused body that names a model which is not admitted asked for it, whatever else was wrong with the request.
+pub(crate) fn other_model(gateway: &Gateway, body: &[u8], refusal: Refusal) -> (Refusal, Option<String>) {
+    let admitted = |model: &String| gateway.routes.iter().any(|served| served.route.model == *model);
+    match named_models(body).into_iter().find(|model| !admitted(model)) {
+        Some(model) => {
+            let detail = format!("{}; it names a model that is not admitted", refusal.detail);
+            (Refusal::new(RefusalReason::ModelNotAdmitted, detail), Some(model))
+        }
+        None => (refusal, None),
+    }
+}
+
+/// Finds what a careless reader would take for the model: every string behind a key `model`, in any case.
+fn named_models(body: &[u8]) -> Vec<String> {
+    const MOST: usize = 16;
+    let text = String::from_utf8_lossy(body);
+    let mut found = Vec::new();
+    let mut rest: &str = &text;
+    while let Some(quote) = rest.find('"') {
+        rest = rest.get(quote + 1..).unwrap_or_default();
+        let is_key = rest.get(..6).is_some_and(|key| key.eq_ignore_ascii_case("model\""));
+        if !is_key || found.len() >= MOST {
+            continue;
+        }
+        let after = rest.get(6..).unwrap_or_default().trim_start();
+        let value = after
+            .strip_prefix(':')
+            .map(str::trim_start)
+            .and_then(|value| value.strip_prefix('"'));
+        if let Some((model, _)) = value.and_then(|value| value.split_once('"')) {
+            found.push(model.chars().take(200).collect());
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_careless_reader_finds_every_model() {
+        let named = |text: &str| named_models(text.as_bytes());
+        assert_eq!(named(r#"{"model":"a","model" : "b"}"#), ["a", "b"]);
+        assert_eq!(named(r#"{"Model":"evil", "x": {"MODEL":"worse"}"#), ["evil", "worse"]);
+        assert_eq!(
+            named(r#"{"models":["a"],"amodel":"b","model":7,"model""#),
+            Vec::<String>::new()
+        );
+        assert_eq!(named("\u{0}\"model\":\"x").len(), 0);
+    }
 }

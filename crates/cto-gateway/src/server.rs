@@ -120,8 +120,10 @@ async fn answer(
             answer
         }
         Err(refusal) => {
-            gateway.refused(&refusal, parts.method.as_str(), parts.uri.path(), None);
-            body::drain(incoming, order.limits.request_bytes).await;
+            // Where a request goes nowhere, it still says which model it wanted there.
+            let peeked = body::drain(incoming, order.limits.request_bytes).await;
+            let (refusal, model) = crate::request::other_model(&gateway, &peeked, refusal);
+            gateway.refused(&refusal, parts.method.as_str(), parts.uri.path(), model.as_deref());
             reply::refused(Dialect::of_path(parts.uri.path()), refusal.reason, false)
         }
     }

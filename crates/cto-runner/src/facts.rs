@@ -123,7 +123,7 @@ pub(crate) fn look_at_engine(harness: &Harness, request: &RunRequest) -> (Facts,
 
 /// Decides whether one engine may run a contract, and runs nothing.
 pub fn decide_only(harness: &Harness, request: &RunRequest) -> EligibilityDecision {
-    let (_, contract) = crate::run::read_task(request);
+    let (_, contract) = crate::run::read_task(harness, request);
     let contract = contract.as_ref().map_err(String::as_str);
     let gathering = gather(
         harness,
@@ -212,9 +212,15 @@ fn engine_facts(
         stage_gate: Some(stage),
         program_found,
         program: program.map(|p| escape(p.as_encoded_bytes(), 200)).unwrap_or_default(),
+        program_problem: match &gathering.program {
+            Search::Missing { looked, mend } => format!("{}; {mend}", looked.join("; ")),
+            Search::NotNeeded | Search::Found(_) => String::new(),
+        },
         program_digest: None,
         ungated_up_to_stage: manifest.ungated_up_to_stage,
         needs_model: needs_model(harness, request, manifest),
+        minimum_memory_mib: manifest.minimum.memory_mib,
+        minimum_processes: manifest.minimum.processes,
     }
 }
 

@@ -23,11 +23,24 @@ pub(crate) fn lacks(what: &str, present: bool) -> bool {
         said.split([',', ' ']).any(|word| word == what),
         "{test} needs {what}; CTO_TEST_LACKS={what} says that this machine lacks it, and leaves the claim unproved"
     );
+    unproved(test, what);
+    true
+}
+
+/// Notes that a test ended early: it is printed, and added to the file that `CTO_TEST_UNPROVED` names.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "whoever starts the tests tells them about the machine"
+)]
+pub(crate) fn unproved(test: &str, what: &str) {
+    let line = format!("{test} (no {what})\n");
+    let told = std::io::stderr().write_all(b"not proved: ");
+    told.and_then(|()| std::io::stderr().write_all(line.as_bytes()))
+        .unwrap();
     if let Some(path) = std::env::var_os("CTO_TEST_UNPROVED") {
         let mut list = std::fs::File::options().create(true).append(true).open(path).unwrap();
-        list.write_all(format!("{test} (no {what})\n").as_bytes()).unwrap();
+        list.write_all(line.as_bytes()).unwrap();
     }
-    true
 }
 
 #[test]

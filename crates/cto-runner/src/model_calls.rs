@@ -20,6 +20,8 @@ pub(crate) struct ModelCalls {
     tokens: TokenUsage,
     cost_micro_usd: Option<u64>,
     last_seq: u32,
+    /// Calls that began and have not ended.
+    open: u64,
     events: u64,
     suppressed: u64,
     /// Kinds of violations that were told.
@@ -38,6 +40,7 @@ impl ModelCalls {
             tokens: TokenUsage::default(),
             cost_micro_usd: None,
             last_seq: 0,
+            open: 0,
             events: 0,
             suppressed: 0,
             told: BTreeSet::new(),
@@ -48,6 +51,10 @@ impl ModelCalls {
     pub(crate) fn take(&mut self, record: &Record) -> Vec<(EventType, Value)> {
         let mut events = vec![match record {
             Record::Ready | Record::Closed => return vec![],
+            Record::Begun { .. } => {
+                self.open += 1;
+                return vec![];
+            }
             Record::Unavailable { outcome, detail } => {
                 self.seen.unavailable = Some(end(*outcome, detail));
                 return vec![];
@@ -105,7 +112,13 @@ impl ModelCalls {
         (ModelObservation { usage, ..self.seen }, more)
     }
 
+    /// Tells whether the engine waits for its model.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.open > 0
+    }
+
     fn count(&mut self, call: &CallRecord) {
+        self.open = self.open.saturating_sub(1);
         let seen = &mut self.seen;
         seen.calls += 1;
         let this = end(call.outcome, &call.detail);
@@ -350,6 +363,22 @@ mod tests {
         assert_eq!(seen.usage.cost_micro_usd.as_deref(), Some("20"));
         let expected: BTreeMap<_, _> = [(ModelOutcome::Cut, 1), (ModelOutcome::EngineGone, 1)].into();
         assert_eq!(seen.failures, expected);
+    }
+
+    #[test]
+    fn the_engine_waits_from_the_beginning_of_a_call_to_its_end() {
+        let mut calls = ModelCalls::new("p", "m");
+        for (record, is_waiting) in [
+            (Record::Begun { seq: 1 }, true),
+            (Record::Begun { seq: 2 }, true),
+            (call(2, CallOutcome::Completed), true),
+            (call(1, CallOutcome::Cut), false),
+            (call(3, CallOutcome::EngineGone), false),
+        ] {
+            calls.take(&record);
+            assert_eq!(calls.is_waiting(), is_waiting, "{record:?}");
+        }
+        assert_eq!(calls.finish().0.calls, 3, "a beginning is no call of its own");
     }
 
     #[test]

@@ -41,6 +41,25 @@ pub(crate) trait Companion {
 
     /// Takes what was said, without waiting.
     fn listen(&mut self) -> Heard;
+
+    /// Tells whether the program waits for the companion: then it is not idle, whatever it prints.
+    fn is_awaited(&self) -> bool;
+}
+
+/// Who can tell that a program has done its work, although it still runs.
+pub(crate) trait Lifecycle {
+    /// How long a program must have been idle before it is looked at, and between two looks.
+    fn idle(&self) -> Duration;
+
+    /// Looks whether the work is done; what cannot be told is not done.
+    fn is_done(&mut self, exports: &Exports) -> bool;
+}
+
+/// What a cage is followed with besides its own deadlines.
+#[derive(Default)]
+pub(crate) struct Beside<'a> {
+    pub(crate) companion: Option<&'a mut dyn Companion>,
+    pub(crate) lifecycle: Option<&'a mut dyn Lifecycle>,
 }
 
 /// What a companion said.
@@ -84,7 +103,7 @@ pub(crate) fn supervise(
     deadlines: Deadlines,
     stop: &Stop,
     observer: &dyn RunObserver,
-    mut companion: Option<&mut dyn Companion>,
+    mut beside: Beside<'_>,
 ) -> Result<Supervised, SuperviseError> {
     let started = now();
     let mut watch = Supervision {
@@ -92,6 +111,7 @@ pub(crate) fn supervise(
         deadlines,
         started,
         last_output: started,
+        looked_at: started,
         stdout: Capture::new(deadlines.output.keep_bytes),
         stderr: Capture::new(deadlines.output.keep_bytes),
         refusals: Refusals::default(),
@@ -102,9 +122,10 @@ pub(crate) fn supervise(
     };
     while !watch.empty {
         watch.enforce(stop)?;
-        watch.wait(stop, companion.as_deref())?;
+        watch.look_at_work(&mut beside)?;
+        watch.wait(stop, &beside)?;
         watch.read_output(observer);
-        if let Some(companion) = &mut companion {
+        if let Some(companion) = &mut beside.companion {
             watch.listen(&mut **companion);
         }
         watch.read_jail()?;
@@ -144,6 +165,8 @@ struct Supervision {
     deadlines: Deadlines,
     started: Duration,
     last_output: Duration,
+    /// When it was last looked whether the work is done.
+    looked_at: Duration,
     stdout: Capture,
     stderr: Capture,
     refusals: Refusals,
@@ -173,17 +196,48 @@ impl Supervision {
             Some(_) => {}
             None => {
                 if let Some(by) = self.reason_to_end(now, stop) {
-                    let kill_at = now + self.deadlines.grace;
-                    self.ending = Some(Ending {
-                        by,
-                        kill_at,
-                        killed: false,
-                    });
-                    self.jail.terminate()?;
+                    self.end(by, now)?;
                 }
             }
         }
         Ok(())
+    }
+
+    fn end(&mut self, by: EndedBy, now: Duration) -> Result<(), SuperviseError> {
+        self.ending = Some(Ending {
+            by,
+            kill_at: now + self.deadlines.grace,
+            killed: false,
+        });
+        Ok(self.jail.terminate()?)
+    }
+
+    /// Ends a program that has been idle for a while and has nothing left to do.
+    fn look_at_work(&mut self, beside: &mut Beside<'_>) -> Result<(), SuperviseError> {
+        if self.work_due(beside).is_none_or(|due| now() < due) {
+            return Ok(());
+        }
+        let Some(lifecycle) = &mut beside.lifecycle else {
+            return Ok(());
+        };
+        let is_done = lifecycle.is_done(self.jail.exports());
+        let now = now();
+        self.looked_at = now;
+        if is_done {
+            self.end(EndedBy::Lifecycle, now)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Returns when it is looked next whether the work is done.
+    fn work_due(&self, beside: &Beside<'_>) -> Option<Duration> {
+        let idle = beside.lifecycle.as_ref()?.idle();
+        let awaited = beside
+            .companion
+            .as_ref()
+            .is_some_and(|companion| companion.is_awaited());
+        (self.ending.is_none() && !awaited).then(|| self.last_output.max(self.looked_at) + idle)
     }
 
     fn reason_to_end(&mut self, now: Duration, stop: &Stop) -> Option<EndedBy> {
@@ -205,22 +259,19 @@ impl Supervision {
     }
 
     /// Returns when something is due even if nothing happens.
-    fn next_due(&self) -> Option<Duration> {
+    fn next_due(&self, beside: &Beside<'_>) -> Option<Duration> {
         match self.ending {
             Some(Ending { killed: true, .. }) => None,
             Some(ending) => Some(ending.kill_at),
             None => {
                 let wall = self.started + self.deadlines.wall;
-                Some(
-                    self.deadlines
-                        .idle
-                        .map_or(wall, |idle| wall.min(self.last_output + idle)),
-                )
+                let idle = self.deadlines.idle.map(|idle| self.last_output + idle);
+                [Some(wall), idle, self.work_due(beside)].into_iter().flatten().min()
             }
         }
     }
 
-    fn wait(&self, stop: &Stop, companion: Option<&dyn Companion>) -> Result<(), SuperviseError> {
+    fn wait(&self, stop: &Stop, beside: &Beside<'_>) -> Result<(), SuperviseError> {
         let (stdout, stderr, control) = (self.jail.stdout(), self.jail.stderr(), self.jail.control());
         let (listener, wake) = (self.jail.listener(), stop.wake());
         let mut polled = vec![PollFd::new(&control, PollFlags::IN)];
@@ -231,14 +282,13 @@ impl Supervision {
             polled.push(PollFd::new(&stderr, PollFlags::IN));
         }
         polled.extend(listener.as_ref().map(|listener| PollFd::new(listener, PollFlags::IN)));
-        let beside = companion
-            .filter(|_| !self.companion_lost)
-            .and_then(Companion::descriptor);
-        polled.extend(beside.as_ref().map(|beside| PollFd::new(beside, PollFlags::IN)));
+        let companion = beside.companion.as_ref().filter(|_| !self.companion_lost);
+        let records = companion.and_then(|companion| companion.descriptor());
+        polled.extend(records.as_ref().map(|records| PollFd::new(records, PollFlags::IN)));
         if self.ending.is_none() {
             polled.push(PollFd::new(&wake, PollFlags::IN));
         }
-        let timeout = self.next_due().map(|due| due.saturating_sub(now()));
+        let timeout = self.next_due(beside).map(|due| due.saturating_sub(now()));
         // A timeout too long for the kernel's type is no timeout.
         let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
         match poll(&mut polled, timeout.as_ref()) {

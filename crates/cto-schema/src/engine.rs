@@ -73,6 +73,9 @@ pub struct EngineDocument {
     /// Limits below which it does not work.
     #[serde(default)]
     pub minimum: EngineMinimum,
+    /// When it counts as done although it still runs; absent for an engine that ends by itself.
+    #[serde(default)]
+    pub lifecycle: Option<EngineLifecycle>,
 }
 
 /// How the program is found. Nothing is looked up in the search path of the harness.
@@ -313,4 +316,12 @@ pub struct EngineMinimum {
     pub memory_mib: u32,
     /// Processes and threads.
     pub processes: u32,
+}
+
+/// When an engine that lingers counts as done: `HEAD` is not the baseline's any more, the tree is clean, and it is idle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EngineLifecycle {
+    /// How long it prints nothing and waits for no answer of its model, in seconds.
+    pub idle_seconds: u32,
 }

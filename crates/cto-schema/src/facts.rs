@@ -45,6 +45,9 @@ pub struct EngineFacts {
     pub program_found: Option<bool>,
     /// What was looked for, escaped.
     pub program: String,
+    /// Why it was not found, and the mend; empty when it was, or when there is nothing to say beyond that.
+    #[serde(default)]
+    pub program_problem: String,
     /// Digest of the program's bytes, when it is a file.
     pub program_digest: Option<Sha256Digest>,
     /// Stages that the engine may run without records of its own.
@@ -52,6 +55,12 @@ pub struct EngineFacts {
     /// Whether it runs with a model, so that admissions are asked for.
     #[serde(default)]
     pub needs_model: bool,
+    /// The memory in MiB below which it does not work; 0 when its manifest states none.
+    #[serde(default)]
+    pub minimum_memory_mib: u32,
+    /// The processes and threads below which it does not work; 0 when its manifest states none.
+    #[serde(default)]
+    pub minimum_processes: u32,
 }
 
 /// Facts about the runs root.

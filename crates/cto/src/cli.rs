@@ -154,7 +154,7 @@ pub(crate) struct RunArgs {
     /// Contract file, YAML or JSON.
     #[arg(long, value_name = "FILE")]
     pub(crate) contract: Option<PathBuf>,
-    /// Engine: fake, fake:PLAY or command.
+    /// Engine: fake, fake:PLAY, command, or an agent (codex, pi, claude, opencode, …); see cto engines.
     #[arg(long, value_name = "ENGINE")]
     pub(crate) engine: Option<String>,
     /// The model that is asked for; an admission decides whether it is used.

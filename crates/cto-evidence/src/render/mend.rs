@@ -34,7 +34,7 @@ pub fn mend(code: BlockerCode) -> &'static str {
             "Make room or mend permissions where CTO_HOME lies, and run again; this bundle may be incomplete."
         }
         C::ProviderUnavailable => {
-            "Install the engine's program or mend its configuration; cto engines shows what is looked for."
+            "Mend what the detail names: the provider and its endpoint (cto status shows the chain), or the program (cto engines shows what is looked for)."
         }
         C::TargetNotAdmitted => "Admit the target repository first, or choose a copied mode, which needs no admission.",
         C::MissingOperatorOutcome => "Let the operator accept or reject the outcome of the run.",
@@ -57,7 +57,7 @@ pub fn mend(code: BlockerCode) -> &'static str {
         C::BuildMismatch => "Reinstall the admitted build of the engine, or admit the new one.",
         C::SandboxUnavailable => "Run cto doctor: it names the bound that cannot be enforced here and how to get it.",
         C::ContractInvalid => "Mend the contract at the place that the detail names.",
-        C::TargetBusy => "Wait until the other run has ended; cto runs --live shows it.",
+        C::TargetBusy => "Wait until the other run has ended; its progress names the run.",
         C::TargetModified => "Find out who changed the target while the run went on; then run again.",
         C::UnsafeFile => {
             "Look at the named entries; links that leave the tree, special files and set-id bits are never accepted."

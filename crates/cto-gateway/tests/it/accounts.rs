@@ -115,16 +115,31 @@ fn records_of_refusals_are_bounded_and_the_gap_shows() {
     let world = World::with(Upstream::saying(events(CHAT.as_bytes())), |order| {
         order.limits.calls = 5;
     });
-    for _ in 0..20 {
+    for _ in 0..40 {
         assert_eq!(world.post("/v1/nothing", b"{}").status, 404);
     }
     assert_eq!(world.post("/v1/chat/completions", &question(true)).status, 200);
     let records = world.finish();
-    assert_eq!(records.len(), 6);
+    // The first of each reason are recorded, and the call.
+    assert_eq!(records.len(), 21);
     let Some(Record::Call(call)) = records.last() else {
         panic!("{records:?}")
     };
-    assert_eq!(call.seq, 21);
+    assert_eq!(call.seq, 41);
+}
+
+#[test]
+fn a_call_is_on_record_from_its_beginning() {
+    let upstream = Upstream::start(|_, _, stream| {
+        hold(stream, Duration::from_secs(10));
+    });
+    let mut world = World::new(upstream);
+    let mut stream = std::net::TcpStream::connect(("127.0.0.1", world.port)).unwrap();
+    let question = request(world.port, "/v1/chat/completions", "", &question(true));
+    std::io::Write::write_all(&mut stream, &question).unwrap();
+    let begun = world.wait_for_beginning();
+    drop(stream);
+    assert_eq!(world.call().seq, begun);
 }
 
 #[test]

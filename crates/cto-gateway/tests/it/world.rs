@@ -97,7 +97,7 @@ impl World {
     pub(crate) fn wait_for(&mut self, count: usize) -> &[Record] {
         let deadline = Instant::now() + Duration::from_secs(20);
         loop {
-            self.seen.extend(self.gateway.take().unwrap());
+            self.seen.extend(without_beginnings(self.gateway.take().unwrap()));
             if self.seen.len() >= count {
                 return &self.seen;
             }
@@ -111,10 +111,27 @@ impl World {
         }
     }
 
+    /// Waits until a call has begun, and returns its position.
+    pub(crate) fn wait_for_beginning(&mut self) -> u32 {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while Instant::now() < deadline {
+            for record in self.gateway.take().unwrap() {
+                match record {
+                    Record::Begun { seq } => return seq,
+                    other => self.seen.push(other),
+                }
+            }
+            let wait = Timespec { tv_sec: 1, tv_nsec: 0 };
+            let records = PollFd::from_borrowed_fd(self.gateway.records(), PollFlags::IN);
+            poll(&mut [records], Some(&wait)).unwrap();
+        }
+        panic!("no call began: {:?}", self.seen);
+    }
+
     /// Ends the gateway; every record between the first and the last.
     pub(crate) fn finish(self) -> Vec<Record> {
         let mut records = self.seen;
-        records.extend(self.gateway.finish().unwrap());
+        records.extend(without_beginnings(self.gateway.finish().unwrap()));
         assert_eq!(records.first(), Some(&Record::Ready));
         assert_eq!(records.pop(), Some(Record::Closed));
         records.remove(0);
@@ -139,6 +156,12 @@ impl World {
             (other, _) => panic!("{other:?} after {records:?}"),
         }
     }
+}
+
+/// What was forwarded and what was not; that a call began is a claim of its own.
+pub(crate) fn without_beginnings(records: Vec<Record>) -> Vec<Record> {
+    let is_end = |record: &Record| !matches!(record, Record::Begun { .. });
+    records.into_iter().filter(is_end).collect()
 }
 
 /// What becomes of one answer of the upstream to an ordinary streamed call.

@@ -143,6 +143,11 @@ pub const GATES: &[Gate] = &[
         judge: rules::limits,
     },
     Gate {
+        name: "engine-minimum",
+        phase: Phase::Environment,
+        judge: rules::engine_minimum,
+    },
+    Gate {
         name: "target",
         phase: Phase::Target,
         judge: rules::target,

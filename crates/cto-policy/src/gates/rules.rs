@@ -104,15 +104,19 @@ pub(super) fn engine_stage(input: &GateInput<'_>) -> Option<Refusal> {
 
 pub(super) fn engine_program(input: &GateInput<'_>) -> Option<Refusal> {
     let engine = &input.facts.engine;
-    (engine.registered && engine.program_found == Some(false)).then(|| {
-        (
-            BlockerCode::ProviderUnavailable,
-            format!(
-                "program '{}' is not in the sandbox's view; give an absolute path below /usr, or map its directory with --toolchain",
-                engine.program
-            ),
+    let missing = engine.registered && engine.program_found == Some(false);
+    let detail = if engine.program_problem.is_empty() {
+        format!(
+            "program '{}' is not in the sandbox's view; give an absolute path below /usr, or map its directory with --toolchain",
+            engine.program
         )
-    })
+    } else {
+        format!(
+            "the program of engine '{}' was not found: {}",
+            engine.name, engine.program_problem
+        )
+    };
+    missing.then_some((BlockerCode::ProviderUnavailable, detail))
 }
 
 pub(super) fn approval(input: &GateInput<'_>) -> Option<Refusal> {
@@ -210,6 +214,27 @@ pub(super) fn limits(input: &GateInput<'_>) -> Option<Refusal> {
             missing.join(", ")
         );
         (BlockerCode::SandboxUnavailable, detail)
+    })
+}
+
+pub(super) fn engine_minimum(input: &GateInput<'_>) -> Option<Refusal> {
+    let limits = &input.contract.ok()?.limits;
+    let engine = &input.facts.engine;
+    let low: Vec<String> = [
+        ("memory_mib", limits.memory_mib, engine.minimum_memory_mib),
+        ("processes", limits.processes, engine.minimum_processes),
+    ]
+    .into_iter()
+    .filter(|(_, has, needs)| has < needs)
+    .map(|(name, has, needs)| format!("limits.{name} is {has}, it needs {needs}"))
+    .collect();
+    (!low.is_empty()).then(|| {
+        let detail = format!(
+            "engine '{}' does not work within the contract's limits: {}; raise them in the contract",
+            engine.name,
+            low.join(", ")
+        );
+        (BlockerCode::ContractInvalid, detail)
     })
 }
 

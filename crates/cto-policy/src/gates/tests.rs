@@ -72,6 +72,12 @@ const TABLE: &[(&str, C, Mutate)] = &[
     ("limits", C::SandboxUnavailable, |c, _| {
         c.limits_required = vec![LimitName::Memory];
     }),
+    ("engine-minimum", C::ContractInvalid, |c, f| {
+        f.engine.minimum_memory_mib = c.limits.memory_mib + 1;
+    }),
+    ("engine-minimum", C::ContractInvalid, |c, f| {
+        f.engine.minimum_processes = c.limits.processes + 1;
+    }),
     ("target", C::ContractInvalid, |_, f| {
         f.target.problem = Some("gone".to_owned());
     }),

@@ -32,7 +32,18 @@ pub(super) fn judge(engine: &EngineObservation, model_failed: bool, reasons: &mu
             "the engine was silent for longer than its idle limit",
         ),
         // The operator's stop is on record by itself; the others carry their own reasons.
-        EndedBy::Cancelled | EndedBy::ResourceLimit | EndedBy::Lifecycle | EndedBy::GatewayLost => {}
+        EndedBy::Cancelled | EndedBy::ResourceLimit | EndedBy::GatewayLost => {}
+        // It had come to its end and only lingered: what it said then holds.
+        EndedBy::Lifecycle => {
+            let said = engine
+                .stream
+                .failure
+                .as_ref()
+                .filter(|_| engine.stream.final_event_seen);
+            if let Some(failure) = said.filter(|_| !model_failed && !explains_its_end(reasons)) {
+                reasons.add(BlockerCode::EngineFailed, failure.clone());
+            }
+        }
         EndedBy::Itself => judge_own_end(engine, model_failed, reasons),
     }
 }

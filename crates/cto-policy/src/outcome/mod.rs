@@ -10,7 +10,8 @@ use std::collections::BTreeMap;
 pub use model::model_blockers;
 
 use cto_schema::{
-    Blocker, BlockerCode, EligibilityDecision, Observations, Status, StatusContext, TaskContract, WriteSet,
+    Blocker, BlockerCode, EligibilityDecision, EndedBy, Observations, RunLabel, Status, StatusContext, TaskContract,
+    WriteSet,
 };
 
 /// What the verdict looks at.
@@ -89,11 +90,14 @@ pub fn conclude(evidence: &Evidence<'_>) -> Vec<Blocker> {
     if let Some(seen) = &observed.bound_refused {
         reasons.add(BlockerCode::SandboxUnavailable, seen.clone());
     }
-    let model_failed = observed
+    let mut model_failed = observed
         .model
         .as_ref()
         .is_some_and(|model| model::judge(model, &mut reasons));
     if let Some(engine) = &observed.engine {
+        if let (Some(model), Some(_), false) = (&observed.model, &engine.stream.protocol_error, model_failed) {
+            model_failed = model::explain_silence(model, &mut reasons);
+        }
         engine::judge(engine, model_failed, &mut reasons);
     }
     let engine_cause = cause_known(&reasons);
@@ -103,6 +107,9 @@ pub fn conclude(evidence: &Evidence<'_>) -> Vec<Blocker> {
     if let (Some(verification), Some(contract)) = (&observed.verification, evidence.contract) {
         checks::judge(contract, verification, engine_cause, &mut reasons);
     }
+    if is_only_late(observed, &reasons) {
+        reasons.add(BlockerCode::Timeout, LATE);
+    }
     completeness(evidence, &mut reasons);
     let context = evidence.context();
     let blocker = |(code, details): (BlockerCode, Vec<String>)| Blocker {
@@ -111,6 +118,21 @@ pub fn conclude(evidence: &Evidence<'_>) -> Vec<Blocker> {
         event: code.event(context),
     };
     reasons.0.into_iter().map(blocker).collect()
+}
+
+/// How a run is called whose work was good, and whose engine did not end.
+const LATE: &str = "lifecycle timeout after valid patch";
+
+/// True when nothing but the time was wrong: there is a patch, and it passed every check.
+fn is_only_late(observed: &Observations, reasons: &Reasons) -> bool {
+    let alone = reasons.has(BlockerCode::Timeout) && reasons.0.len() == 1;
+    let ended = observed.engine.as_ref().map(|engine| engine.ended_by);
+    let by_time = matches!(ended, Some(EndedBy::Timeout | EndedBy::IdleTimeout));
+    let checked = observed.verification.as_ref();
+    let green = checked
+        .and_then(|checked| checked.run(RunLabel::Patched))
+        .is_some_and(|run| run.passed());
+    alone && by_time && observed.patch_exists && green
 }
 
 /// True when something already explains why there is no diff, no green test or no event.
@@ -188,6 +210,7 @@ pub fn failure_reason(blockers: &[Blocker], backend: &str, exit_code: Option<i32
         C::ProviderUnavailable | C::ProviderLocalConfigUnavailable => "provider unavailable".to_owned(),
         C::ProviderResponseShape => "provider response shape unavailable".to_owned(),
         C::AgentProtocol => "case agent result protocol failed".to_owned(),
+        C::Timeout if first.detail.ends_with(LATE) => LATE.to_owned(),
         C::EngineFailed => match exit_code {
             Some(code) if code != 0 => format!("{backend} engine failed with exit code {code}"),
             _ => format!("{backend} engine failed"),

@@ -60,6 +60,24 @@ pub(super) fn judge(model: &ModelObservation, reasons: &mut Reasons) -> bool {
     any
 }
 
+/// Adds what explains an answer without its envelope: an engine that repeats its calls, and goes on to other ones, keeps
+/// to itself that the provider failed. Tells whether something does.
+pub(super) fn explain_silence(model: &ModelObservation, reasons: &mut Reasons) -> bool {
+    let failures = model.failures.iter().filter(|(outcome, _)| failed(**outcome));
+    let before = reasons.0.len();
+    for (outcome, count) in failures {
+        let detail = format!("calls that failed before the engine's answer was missing: {count}");
+        reasons.add(
+            code(*outcome),
+            sentence(&ModelEnd {
+                outcome: *outcome,
+                detail,
+            }),
+        );
+    }
+    reasons.0.len() > before
+}
+
 /// Refused calls that speak against the engine whatever it did afterwards.
 fn refusals(model: &ModelObservation) -> Vec<(BlockerCode, String)> {
     let refused = |reason| model.refused.contains_key(&reason);

@@ -113,7 +113,7 @@ fn accepted() -> World {
     }
 }
 
-fn codes(world: &World) -> (Vec<BlockerCode>, Status) {
+fn concluded(world: &World) -> (Vec<Blocker>, Status) {
     let decision = decide(Ok(&world.contract), &facts());
     let evidence = Evidence {
         contract: Some(&world.contract),
@@ -123,6 +123,11 @@ fn codes(world: &World) -> (Vec<BlockerCode>, Status) {
     };
     let blockers = conclude(&evidence);
     let status = status_of(&blockers, evidence.context());
+    (blockers, status)
+}
+
+fn codes(world: &World) -> (Vec<BlockerCode>, Status) {
+    let (blockers, status) = concluded(world);
     (blockers.into_iter().map(|b| b.code).collect(), status)
 }
 
@@ -360,6 +365,47 @@ fn no_pair_of_changes_gives_a_pass() {
 }
 
 #[test]
+fn an_engine_that_was_ended_as_done_answers_for_what_it_had_said() {
+    let lingered = |said_all: bool, mutate: fn(&mut EngineObservation)| {
+        let mut world = accepted();
+        let seen = engine(&mut world);
+        (seen.ended_by, seen.exit_code, seen.signal) = (EndedBy::Lifecycle, None, Some(15));
+        seen.stream.final_event = Some("end".to_owned());
+        seen.stream.final_event_seen = said_all;
+        mutate(seen);
+        codes(&world).0
+    };
+    for said_all in [false, true] {
+        assert_eq!(lingered(said_all, |_| {}), []);
+        let rejected = lingered(said_all, |seen| seen.stream.reviewer_rejection = Some("no".to_owned()));
+        assert_eq!(rejected, [BlockerCode::ReviewerRejected]);
+        let failed = lingered(said_all, |seen| seen.stream.failure = Some("red".to_owned()));
+        assert_eq!(failed, [BlockerCode::EngineFailed][..usize::from(said_all)]);
+    }
+}
+
+#[test]
+fn a_timeout_after_a_valid_patch_is_called_so_and_after_no_other() {
+    let reason = |mutate: fn(&mut World)| {
+        let mut world = accepted();
+        engine(&mut world).ended_by = EndedBy::Timeout;
+        mutate(&mut world);
+        let (blockers, status) = concluded(&world);
+        assert_ne!(status, Status::Pass);
+        failure_reason(&blockers, "case", None).unwrap()
+    };
+    assert_eq!(reason(|_| {}), "lifecycle timeout after valid patch");
+    assert_eq!(
+        reason(|world| room(world).runs[1] = run(RunLabel::Patched, false)),
+        "timeout"
+    );
+    assert_eq!(reason(|world| room(world).runs.clear()), "timeout");
+    assert_eq!(reason(|world| world.seen.patch_exists = false), "timeout");
+    let stray = reason(|world| world.write_set.changes.push(change("stray")));
+    assert_ne!(stray, "lifecycle timeout after valid patch");
+}
+
+#[test]
 fn nothing_observed_is_never_a_pass() {
     let mut world = accepted();
     world.seen = Observations::default();
@@ -381,6 +427,35 @@ fn ended(outcome: ModelOutcome) -> ModelEnd {
 
 fn model_codes(world: &World) -> Vec<BlockerCode> {
     codes(world).0
+}
+
+#[test]
+fn an_envelope_that_is_missing_after_failed_calls_is_the_providers_doing() {
+    let world = |failures: &[(ModelOutcome, u32)]| {
+        let mut world = with_model(ModelObservation {
+            calls: 9,
+            completed: 5,
+            last: Some(ended(ModelOutcome::Completed)),
+            failures: failures.iter().copied().collect(),
+            ..ModelObservation::default()
+        });
+        engine(&mut world).stream.protocol_error = Some("no envelope".to_owned());
+        world
+    };
+    for (failures, code) in [
+        (
+            &[(ModelOutcome::UpstreamError, 3)][..],
+            BlockerCode::ProviderUnavailable,
+        ),
+        (&[(ModelOutcome::ReasoningOnly, 1)], BlockerCode::ProviderResponseShape),
+        (&[(ModelOutcome::EngineGone, 1)], BlockerCode::AgentProtocol),
+        (&[], BlockerCode::AgentProtocol),
+    ] {
+        assert_eq!(codes(&world(failures)).0, [code], "{failures:?}");
+    }
+    let mut recovered = world(&[(ModelOutcome::UpstreamError, 3)]);
+    engine(&mut recovered).stream.protocol_error = None;
+    assert_eq!(codes(&recovered).0, [], "an engine may recover from a failed call");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use cto_schema::EndedBy;
 use crate::request::Harness;
 use crate::run::chain;
 use crate::sandbox_facts::{DEFAULT_PROVIDER, find_provider};
-use crate::supervise::{Deadlines, Output, supervise};
+use crate::supervise::{Beside, Deadlines, Output, supervise};
 use crate::toolchains::{Toolchain, from_root, search_path};
 use crate::watch::{Stop, Unwatched};
 
@@ -90,8 +90,8 @@ pub(super) fn ask_program(
         },
     };
     let stop = Stop::new().map_err(|error| error.to_string())?;
-    let done = supervise(jail.map_err(|error| chain(&error))?, deadlines, &stop, &Unwatched, None)
-        .map_err(|error| chain(&error))?;
+    let jail = jail.map_err(|error| chain(&error))?;
+    let done = supervise(jail, deadlines, &stop, &Unwatched, Beside::default()).map_err(|error| chain(&error))?;
     if let Some(errno) = done.exited.exec_failed {
         return Err(std::io::Error::from_raw_os_error(errno).to_string());
     }

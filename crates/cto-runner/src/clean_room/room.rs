@@ -8,7 +8,7 @@ use cto_schema::{CommandResult, EndedBy, RunLabel, VerificationRun};
 
 use super::record::Record;
 use crate::cage::{Cage, CagePlan, Outfit};
-use crate::supervise::{Deadlines, Output, SuperviseError, Supervised, supervise};
+use crate::supervise::{Beside, Deadlines, Output, SuperviseError, Supervised, supervise};
 use crate::watch::{RunObserver, Stop};
 
 /// Most output of one command that `test.log` keeps.
@@ -110,7 +110,7 @@ impl<'a> Room<'a> {
                 limit_bytes: None,
             },
         };
-        let supervised = supervise(jail.start()?, deadlines, self.stop, self.observer, None)?;
+        let supervised = supervise(jail.start()?, deadlines, self.stop, self.observer, Beside::default())?;
         if supervised.ended_by == EndedBy::Cancelled {
             return Err(RoomError::Stopped);
         }

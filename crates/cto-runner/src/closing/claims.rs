@@ -42,6 +42,12 @@ pub(super) fn claims(ending: &Ending<'_>, written: &BTreeMap<String, String>) ->
 fn model(ending: &Ending<'_>) -> Claim {
     const NAME: &str = "admitted_model";
     match &ending.observations.model {
+        Some(seen) if seen.calls == 0 && seen.lost.is_none() && seen.unavailable.is_none() => claim(
+            NAME,
+            "the engine called no model",
+            ClaimBasis::Verified,
+            &["events.normalized.jsonl"],
+        ),
         Some(seen) if seen.lost.is_none() && seen.unavailable.is_none() => {
             let failed: u32 = seen.failures.values().sum();
             let refused: u32 = seen.refused.values().sum();

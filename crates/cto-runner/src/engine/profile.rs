@@ -27,6 +27,8 @@ pub struct EngineManifest {
     pub logs: Vec<String>,
     /// What it writes in the workspace itself: scratch paths of every run with it.
     pub scratch: Vec<String>,
+    /// How long it is idle before the harness looks whether its work is done; `None` when nobody looks.
+    pub lifecycle_idle_seconds: Option<u32>,
     /// What it cannot run without.
     pub minimum: MinimumLimits,
 }
@@ -64,6 +66,11 @@ impl EngineManifest {
     /// Returns the name of the variable that names the engine's program.
     pub fn program_variable(&self) -> String {
         format!("CTO_HARNESS_{}_BIN", self.variable_part())
+    }
+
+    /// Returns the name of the variable that bounds the engine's time.
+    pub fn timeout_variable(&self) -> String {
+        format!("CTO_HARNESS_{}_TIMEOUT_SECONDS", self.variable_part())
     }
 
     /// The name in upper case, every other character than letters and digits as `_`.

@@ -148,7 +148,11 @@ fn old_content(out: &mut impl Write, baseline: &Baseline, path: &[u8], kind: Ent
     data(out, size, &mut file).at(place())
 }
 
-fn new_content(out: &mut impl Write, content: &FinalContent, after: Option<&EntryState>) -> Result<(), PatchError> {
+pub(super) fn new_content(
+    out: &mut impl Write,
+    content: &FinalContent,
+    after: Option<&EntryState>,
+) -> Result<(), PatchError> {
     match content {
         FinalContent::Symlink { target } => data(out, target.len() as u64, &mut target.as_slice()).at("import stream"),
         FinalContent::File { source, .. } => {

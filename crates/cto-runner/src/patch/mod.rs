@@ -3,6 +3,7 @@
 mod diff;
 mod on_top;
 mod round_trip;
+mod tree_id;
 
 #[cfg(test)]
 mod tests;
@@ -15,6 +16,7 @@ use crate::tool::GitError;
 pub use diff::make_patch;
 pub(crate) use on_top::apply_on_top;
 pub use round_trip::{RoundTrip, TreeChange, TreeEntry, round_trip};
+pub(crate) use tree_id::tree_id;
 
 /// Why there is no patch, or why it proves nothing.
 #[derive(Debug, thiserror::Error)]

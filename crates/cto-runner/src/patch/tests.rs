@@ -301,6 +301,29 @@ fn no_empty_directory_below(place: &Path) -> bool {
 }
 
 #[test]
+fn the_final_tree_has_the_id_that_git_gives_it() {
+    let config = Config {
+        cases: 40,
+        rng_seed: RngSeed::Fixed(20_261_120),
+        failure_persistence: None,
+        ..Config::default()
+    };
+    TestRunner::new(config)
+        .run(&trees(), |(base, end)| {
+            let bench = Bench::new();
+            let baseline = bench.baseline(&base);
+            let merged = bench.place("merged");
+            copy(baseline.git_layer(), &merged);
+            end.iter().for_each(|(path, node)| put(&merged, path, node));
+            let collected = seen(&bench, &baseline, &merged, None);
+            let id = tree_id(&bench.git, &baseline, &collected, &bench.place("tree")).unwrap();
+            assert_eq!(id, bench.baseline(&end).tree());
+            Ok(())
+        })
+        .unwrap();
+}
+
+#[test]
 fn baseline_plus_patch_is_the_final_tree() {
     let cases = if cfg!(debug_assertions) { 150 } else { 600 };
     // The same trees every time: a failure is found again.

@@ -16,6 +16,7 @@ use crate::clean_room::integrity::{self, ChangedFile};
 use crate::collect::{Collection, patched_tree, sandbox_change};
 use crate::patch::{make_patch, round_trip};
 use crate::supervise::Supervised;
+use crate::tool::Git;
 use crate::watch::Stage;
 use crate::write_set::{CollectLimits, CollectOptions, Collected, FinalContent, WorkspaceView, collect};
 
@@ -37,7 +38,7 @@ impl Journey<'_> {
         self.dir.journal(JournalEvent::CollectIntent)?;
         let staging = workspace.scratch.0.join("collected");
         make_directory(&staging)?;
-        let collected = self.read_write_set(&workspace, &supervised.exports, &staging)?;
+        let collected = read_write_set(&self.harness.git, &workspace, &supervised.exports, &staging)?;
         self.keep_workspace(&supervised, workspace.contract.limits.disk_mib);
         let patch = self.make_patch(&workspace, &collected)?;
         let clean = names::without_secrets(&self.dir, &collected.write_set, &patch);
@@ -91,44 +92,6 @@ impl Journey<'_> {
         })
     }
 
-    fn read_write_set(&mut self, workspace: &Workspace, exports: &Exports, staging: &Path) -> Result<Collected, Halt> {
-        let limits = &workspace.contract.limits;
-        let view = WorkspaceView {
-            merged: exports.workspace.as_fd(),
-            upper: exports.upper.as_ref().map(|fd| fd.as_fd()),
-        };
-        let inputs = &workspace.inputs;
-        let scratch: Vec<String> = workspace
-            .contract
-            .scratch_paths
-            .iter()
-            .chain(&inputs.scratch)
-            .cloned()
-            .collect();
-        let covered: Vec<PathBuf> = exports.masked.iter().chain(&inputs.covering).cloned().collect();
-        let options = CollectOptions {
-            scratch_paths: &scratch,
-            masked: &covered,
-            limits: CollectLimits {
-                files: limits.files.into(),
-                file_bytes: u64::from(limits.file_mib) << 20,
-                total_bytes: u64::from(limits.disk_mib) << 20,
-                ..CollectLimits::default()
-            },
-            staging,
-        };
-        let mut collected = collect(&self.harness.git, &workspace.baseline, view, &options)
-            .map_err(|error| Halt::Ignorant(chain(&error)))?;
-        debug_assert_eq!(collected.write_set.schema, SchemaId::WRITE_SET.to_string());
-        // Mount points of layers that the cage itself made are not the engine's work.
-        let created: Vec<Vec<u8>> = exports.created.iter().filter_map(|path| relative(path)).collect();
-        collected
-            .write_set
-            .empty_directories
-            .retain(|path| !path.bytes().is_some_and(|bytes| created.contains(&bytes)));
-        Ok(collected)
-    }
-
     /// Compares the copy with its baseline while the engine still waits, by the same reading as afterwards.
     pub(super) fn look_at_start(&mut self, workspace: &Workspace, exports: &Exports) -> Result<(), Halt> {
         let covered = workspace
@@ -146,7 +109,7 @@ impl Journey<'_> {
         }
         let staging = workspace.scratch.0.join("start");
         make_directory(&staging)?;
-        let found = self.read_write_set(workspace, exports, &staging)?.write_set;
+        let found = read_write_set(&self.harness.git, workspace, exports, &staging)?.write_set;
         let changed = found.changes.iter().map(|change| change.path.shown());
         let unsafe_entries = found.unsafe_entries.iter().map(|entry| entry.path.shown());
         // What the harness put there itself is on record with the invocation.
@@ -276,6 +239,50 @@ impl Journey<'_> {
         };
         self.span("workspace.keep", from, &outcome, "");
     }
+}
+
+/// Reads the write set of a workspace as it is now.
+pub(super) fn read_write_set(
+    git: &Git,
+    workspace: &Workspace,
+    exports: &Exports,
+    staging: &Path,
+) -> Result<Collected, Halt> {
+    let limits = &workspace.contract.limits;
+    let view = WorkspaceView {
+        merged: exports.workspace.as_fd(),
+        upper: exports.upper.as_ref().map(|fd| fd.as_fd()),
+    };
+    let inputs = &workspace.inputs;
+    let scratch: Vec<String> = workspace
+        .contract
+        .scratch_paths
+        .iter()
+        .chain(&inputs.scratch)
+        .cloned()
+        .collect();
+    let covered: Vec<PathBuf> = exports.masked.iter().chain(&inputs.covering).cloned().collect();
+    let options = CollectOptions {
+        scratch_paths: &scratch,
+        masked: &covered,
+        limits: CollectLimits {
+            files: limits.files.into(),
+            file_bytes: u64::from(limits.file_mib) << 20,
+            total_bytes: u64::from(limits.disk_mib) << 20,
+            ..CollectLimits::default()
+        },
+        staging,
+    };
+    let mut collected =
+        collect(git, &workspace.baseline, view, &options).map_err(|error| Halt::Ignorant(chain(&error)))?;
+    debug_assert_eq!(collected.write_set.schema, SchemaId::WRITE_SET.to_string());
+    // Mount points of layers that the cage itself made are not the engine's work.
+    let created: Vec<Vec<u8>> = exports.created.iter().filter_map(|path| relative(path)).collect();
+    collected
+        .write_set
+        .empty_directories
+        .retain(|path| !path.bytes().is_some_and(|bytes| created.contains(&bytes)));
+    Ok(collected)
 }
 
 fn clean_start(holds: bool, detail: &str, paths: Vec<String>) -> TreeProof {

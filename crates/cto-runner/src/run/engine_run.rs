@@ -13,11 +13,12 @@ use super::engine_facts::{enforcement, observation};
 use super::markers::marker;
 use super::outfit;
 use super::serving::{DUMMY_KEY, Listening, PORT, Serving, Start};
+use super::work_done::WorkDone;
 use super::workspace::Workspace;
 use super::{Halt, Journey, chain};
 use crate::cage::Cage;
 use crate::engine::{EngineOutput, EngineTask, Invocation, Keep, ModelEndpoint, collect_logs};
-use crate::supervise::{Companion, Deadlines, Output, Supervised, supervise};
+use crate::supervise::{Beside, Companion, Deadlines, Lifecycle, Output, Supervised, supervise};
 use crate::watch::Stage;
 
 /// A closed cage in which the engine waits for the word.
@@ -205,7 +206,13 @@ impl Journey<'_> {
             failed: None,
         });
         let companion = listening.as_mut().map(|listening| listening as &mut dyn Companion);
-        let supervised = supervise(running, deadlines, self.watch.stop, self.watch.observer, companion);
+        let mut work = WorkDone::of(&self.harness.git, &workspace);
+        let beside = Beside {
+            companion,
+            lifecycle: work.as_mut().map(|work| work as &mut dyn Lifecycle),
+        };
+        let supervised = supervise(running, deadlines, self.watch.stop, self.watch.observer, beside);
+        let work_seen = work.and_then(|work| work.seen);
         let failed = listening.and_then(|listening| listening.failed);
         // What the gateway saw is evidence also of a run that the harness lost sight of.
         self.end_serving(serving)?;
@@ -216,6 +223,7 @@ impl Journey<'_> {
         }
         self.engine_output_bytes = supervised.stdout.total() + supervised.stderr.total();
         self.record_engine(&workspace, &supervised, &keep)?;
+        self.leave_end_markers(&supervised, work_seen)?;
         let exited = &supervised.exited;
         self.dir.journal(JournalEvent::EngineExited {
             exit_code: exited.code,
@@ -225,6 +233,23 @@ impl Journey<'_> {
             return Err(Halt::Stopped);
         }
         Ok(Exited { workspace, supervised })
+    }
+
+    /// Says why the harness ended the engine.
+    fn leave_end_markers(&mut self, supervised: &Supervised, work_seen: Option<String>) -> Result<(), Halt> {
+        let seconds = supervised.duration.as_secs();
+        match (supervised.ended_by, work_seen) {
+            (EndedBy::Lifecycle, Some(seen)) => {
+                self.dir
+                    .write("backend/provider-lifecycle-harness-completed.txt", seen.as_bytes())?;
+            }
+            (EndedBy::Timeout | EndedBy::IdleTimeout, _) => {
+                let line = format!("the harness ended the engine at a time limit, after {seconds} s\n");
+                self.dir.write("backend/provider-timeout.txt", line.as_bytes())?;
+            }
+            _ => {}
+        }
+        Ok(())
     }
 
     /// Leaves the markers that name what went wrong with the provider.
@@ -264,8 +289,10 @@ impl Journey<'_> {
             logs: &collect_logs(exports.workspace.as_fd(), &workspace.engine.manifest().logs),
         });
         let (refusals, forbidden) = supervised.refusals.clone().finish();
-        // A result envelope that was cut because we ended the engine is our doing.
-        if supervised.ended_by != EndedBy::Itself {
+        // What an engine that we ended left unsaid is our doing, unless it had come to its end and only lingered.
+        let lingered = supervised.ended_by == EndedBy::Lifecycle && normalized.stream.final_event_seen;
+        let has_spoken = supervised.ended_by == EndedBy::Itself || lingered;
+        if !has_spoken {
             normalized.stream.protocol_error = None;
         }
         self.seen.engine = Some(observation(
@@ -286,12 +313,7 @@ impl Journey<'_> {
             let (_, findings) = self.dir.write_redacted(&kept.name, &kept.bytes)?;
             self.seen.secrets.extend(findings);
         }
-        // What an engine that we ended left unsaid is our doing.
-        for known in normalized
-            .markers
-            .iter()
-            .filter(|_| supervised.ended_by == EndedBy::Itself)
-        {
+        for known in normalized.markers.iter().filter(|_| has_spoken) {
             let (name, line) = (format!("backend/{}", known.name), format!("{}\n", known.text));
             if !self.dir.artifacts().contains_key(&name) {
                 self.dir.write(&name, line.as_bytes())?;

@@ -11,6 +11,7 @@ mod outfit;
 mod serving;
 mod target;
 mod verification;
+mod work_done;
 mod workspace;
 
 use cto_evidence::{Ledger, RunDir, RunDirError, Signer};

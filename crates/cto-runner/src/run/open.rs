@@ -36,7 +36,7 @@ pub(crate) fn unique_part(run_id: &RunId) -> &str {
 impl<'a> Journey<'a> {
     /// Opens the run's evidence: marker, directory, journal, nonce.
     pub(super) fn open(harness: &'a Harness, request: &'a RunRequest, watch: Watch<'a>) -> Result<Self, OpenError> {
-        let (case_id, contract) = read_task(request);
+        let (case_id, contract) = read_task(harness, request);
         let clock = RunClock::start();
         let signer = Keys::open(&harness.home)?.ensure_signing_key()?;
         let ledger = Ledger::open(&harness.home)?;
@@ -119,7 +119,7 @@ impl<'a> Journey<'a> {
 }
 
 /// Returns the case id and the contract as executed, or why it cannot be read.
-pub(crate) fn read_task(request: &RunRequest) -> (String, Result<TaskContract, String>) {
+pub(crate) fn read_task(harness: &Harness, request: &RunRequest) -> (String, Result<TaskContract, String>) {
     let (case_id, contract) = match &request.task {
         Task::Case(case) => (
             case.case.case_id.clone(),
@@ -133,8 +133,9 @@ pub(crate) fn read_task(request: &RunRequest) -> (String, Result<TaskContract, S
             }
         },
     };
-    let contract = contract.map(|mut contract| {
-        if let Some(seconds) = request.timeout_seconds {
+    let contract = contract.and_then(|contract| Ok((contract, timeout(harness, request)?)));
+    let contract = contract.map(|(mut contract, timeout)| {
+        if let Some(seconds) = timeout {
             contract.timeouts.engine_seconds = seconds;
         }
         let stricter = |own: Option<u32>, asked: Option<u32>| own.into_iter().chain(asked).min();
@@ -143,4 +144,28 @@ pub(crate) fn read_task(request: &RunRequest) -> (String, Result<TaskContract, S
         contract
     });
     (case_id, contract)
+}
+
+/// Returns the time that is asked for beside the contract: by the caller, else by the engine's variable.
+fn timeout(harness: &Harness, request: &RunRequest) -> Result<Option<u32>, String> {
+    if request.timeout_seconds.is_some() {
+        return Ok(request.timeout_seconds);
+    }
+    // An engine that nobody knows is refused by its own gate.
+    let Ok((engine, _)) = harness.engines.find(&request.engine) else {
+        return Ok(None);
+    };
+    let variable = engine.manifest().timeout_variable();
+    let Some(text) = harness.environment.get(&variable).filter(|text| !text.is_empty()) else {
+        return Ok(None);
+    };
+    match text.parse() {
+        Ok(0) | Err(_) => {
+            let shown = cto_schema::escape(text.as_bytes(), 40);
+            Err(format!(
+                "{variable} is '{shown}'; set it to a whole number of seconds from 1, or unset it"
+            ))
+        }
+        Ok(seconds) => Ok(Some(seconds)),
+    }
 }

@@ -111,6 +111,10 @@ impl Companion for Listening<'_> {
         (!self.serving.ended).then(|| self.serving.process.records())
     }
 
+    fn is_awaited(&self) -> bool {
+        !self.serving.ended && self.serving.calls.is_waiting()
+    }
+
     fn listen(&mut self) -> Heard {
         if self.serving.ended {
             return Heard::Nothing;

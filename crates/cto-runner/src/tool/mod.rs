@@ -106,7 +106,6 @@ impl Git {
     }
 
     /// Uses another limit than the usual one for each call.
-    #[cfg(test)]
     pub(crate) fn with_limit(self, limit: Duration) -> Self {
         Self { limit, ..self }
     }

@@ -113,3 +113,21 @@ fn the_list_says_where_each_engine_is_and_what_comes_next() {
     );
     assert_eq!(own["next"].as_array().unwrap().len(), 2);
 }
+
+#[test]
+fn a_contract_below_what_the_engine_needs_is_refused_with_what_to_raise() {
+    let needs = format!("{MANIFEST}minimum: {{memory_mib: 9000, processes: 600}}\n");
+    let installation = installation(&needs);
+    let (exit, report) = run(&installation, &GATES);
+    assert_eq!(exit, 3, "{report:#}");
+    assert_eq!(crate::support::codes(&report), ["contract_invalid"]);
+    let detail = report["blockers"][0]["detail"].as_str().unwrap();
+    for part in [
+        "limits.memory_mib is 4096, it needs 9000",
+        "limits.processes is 512, it needs 600",
+        "raise",
+    ] {
+        assert!(detail.contains(part), "{detail}");
+    }
+    assert_eq!(report["case_process_started"], false);
+}

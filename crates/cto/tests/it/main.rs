@@ -10,6 +10,7 @@
 mod admissions;
 mod agents;
 mod bad_input;
+mod case_engine;
 mod dev;
 mod engines;
 mod evidence;
@@ -18,6 +19,7 @@ mod hostile;
 #[path = "../../../cto-runner/src/lacks.rs"]
 mod lacks;
 mod layers;
+mod lifecycle;
 mod matrix;
 mod model;
 mod observed_verification;

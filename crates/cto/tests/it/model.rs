@@ -147,6 +147,11 @@ def ask(model=MODEL, path="/v1/chat/completions", **more):
         return error.code, error.read().decode()
     except OSError as error:
         return 0, str(error)
+def raw(body):
+    s = socket.create_connection(("127.0.0.1", 8080), 10)
+    s.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nContent-Type: application/json\r\n"
+              b"Content-Length: %d\r\n\r\n" % len(body) + body)
+    return s.recv(4096)
 def good():
     open("value.txt", "w").write("good\n")
 "#;
@@ -226,6 +231,62 @@ fn a_tool_of_the_provider_that_reaches_a_network_is_a_forbidden_action() {
         (1, vec!["forbidden_action".to_owned()]),
         "{report:#}"
     );
+    assert_eq!(
+        world
+            .installation
+            .json(&["verify", report["run_id"].as_str().unwrap()])
+            .0,
+        0
+    );
+}
+
+#[test]
+fn no_path_body_or_flood_hides_a_request_for_another_model() {
+    for (name, script) in [
+        ("path", "ask(); ask('gpt-9', '/v1/embeddings'); good()"),
+        (
+            "twice",
+            "ask(); raw(b'{\"model\":\"scripted-fix\",\"model\":\"gpt-9\",\"messages\":[]}'); good()",
+        ),
+        ("folded", "ask(); raw(b'{\"Model\":\"gpt-9\",\"messages\":[]'); good()"),
+        (
+            "flood",
+            "ask()\nfor n in range(60): ask(path='/n')\nask('gpt-9'); good()",
+        ),
+    ] {
+        let world = Modelled::new("command", "scripted-fix");
+        let settings = b"gateway: {limits: {first_byte_ms: 4000, idle_ms: 4000, calls: 5}}\n";
+        write(&world.installation.home().join("harness.yaml"), settings);
+        let (exit, report) = world.python(&format!("hidden-{name}"), script);
+        assert_eq!(
+            (exit, codes(&report)),
+            (1, vec!["model_not_admitted".to_owned()]),
+            "{name}: {report:#}"
+        );
+        assert!(
+            report["blockers"][0]["detail"].as_str().unwrap().contains("gpt-9"),
+            "{name}"
+        );
+        assert_eq!(
+            world
+                .installation
+                .json(&["verify", report["run_id"].as_str().unwrap()])
+                .0,
+            0,
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn a_key_in_another_case_goes_nowhere() {
+    let world = Modelled::new("command", "scripted-fix");
+    let script =
+        "ask(); print(ask(Tools=[{'type': 'mcp'}])[0], ask(Model='gpt-9')[0], ask(api_base='http://x')[0]); good()";
+    let (_, report) = world.python("case", script);
+    let stdout = fs::read_to_string(world.installation.bundle(&report).join("backend/stdout.log")).unwrap();
+    assert_eq!(stdout, "403 403 403\n");
+    assert_eq!(world.requests_of_the_engine().len(), 1);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The check of model calls: events, observation and report count the same, and every answer names its model.
 
-use cto_schema::{EventType, ModelObservation};
+use cto_schema::{EventType, ModelObservation, ModelRefusal};
 use serde_json::Value;
 
 use super::documents::differing;
@@ -53,7 +53,11 @@ pub(super) fn model(context: &Context<'_>) -> Finding {
     counted.refused = of_kind(EventType::ModelRefused).filter(|data| !answered(data)).count() as u64;
     let refused: u64 = seen.refused.values().map(|count| u64::from(*count)).sum();
     let whole = counted.suppressed == 0;
+    let provider_tools = of_kind(EventType::ForbiddenActionAttempted)
+        .any(|data| data.get("act").is_some_and(|act| act == "provider_tool"));
+    let judged = seen.refused.contains_key(&ModelRefusal::ProviderToolNotAdmitted);
     differing(&[
+        ("tools of the provider", provider_tools == judged),
         ("calls", !whole || counted.calls == u64::from(seen.calls)),
         (
             "completed calls",

@@ -267,7 +267,10 @@ pub(super) fn attempts(context: &Context<'_>) -> Finding {
     let room = seen.verification.as_ref();
     for (verifying, attempts) in [(false, engine), (true, room.map(|room| room.forbidden.as_slice()))] {
         let attempts = attempts.unwrap_or_default();
-        let mut told = told.iter().filter(|data| during(data) == verifying);
+        let by_provider = |data: &Value| data.get("act").is_some_and(|act| act == "provider_tool");
+        let mut told = told
+            .iter()
+            .filter(|data| during(data) == verifying && !by_provider(data));
         let untold = attempts
             .iter()
             .find(|attempt| !told.clone().any(|data| action_of(data) == attempt.action));

@@ -148,6 +148,15 @@ fn plain(document: &EngineDocument, program: &Path, how: &str) -> Result<Install
             shown(program)
         ));
     }
+    // A run would show it, and with it a repository of the host.
+    let above = || program.ancestors().filter(|place| place.parent().is_some());
+    let in_repository = || above().any(|place| place.join(".git").exists());
+    if document.task_files == EngineTaskFiles::Case && in_repository() {
+        return Err(format!(
+            "{} lies in a git repository, which a run would show to the agent; copy it to a directory of its own",
+            shown(program)
+        ));
+    }
     let root = match document.task_files {
         EngineTaskFiles::Case => package_root(program),
         EngineTaskFiles::None => None,

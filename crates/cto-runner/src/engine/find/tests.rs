@@ -164,6 +164,18 @@ fn a_variable_that_does_not_hold_is_not_replaced_by_a_toolchain() {
 }
 
 #[test]
+fn case_in_its_checkout_is_refused_with_what_to_do() {
+    let mut world = World::new();
+    world.file("case/dist/ca", "\u{7f}ELF");
+    let program = world.at("case/dist/ca").display().to_string();
+    world.environment.insert("CTO_HARNESS_CASE_BIN".to_owned(), program);
+    world.found("case");
+    // A linked work tree has a file there.
+    world.file("case/.git", "gitdir: /elsewhere\n");
+    assert!(world.missing("case").contains("copy it to a directory of its own"));
+}
+
+#[test]
 fn case_is_named_by_its_variable_alone_and_never_by_a_bare_word() {
     let mut world = World::new();
     world.file("tools/bin/case", "\u{7f}ELF");

@@ -121,6 +121,9 @@ fn judge(document: &EngineDocument) -> Result<(), String> {
         return Err("summary is not one line".to_owned());
     }
     judge_find(document)?;
+    if document.lifecycle.is_some_and(|lifecycle| lifecycle.idle_seconds == 0) {
+        return Err("lifecycle: idle_seconds is 0; an engine needs time between two signs of life".to_owned());
+    }
     for name in document
         .env
         .keys()
@@ -275,6 +278,7 @@ fn about(document: &EngineDocument) -> EngineManifest {
         commits: document.commits,
         logs: document.stream.logs.clone(),
         scratch: document.scratch.clone(),
+        lifecycle_idle_seconds: document.lifecycle.map(|lifecycle| lifecycle.idle_seconds),
         minimum: MinimumLimits {
             memory_mib: document.minimum.memory_mib,
             processes: document.minimum.processes,

@@ -125,6 +125,7 @@ fn a_minimal_manifest_is_read_and_every_slip_is_refused() {
         assert!(text.contains("m.yaml"), "{text}");
     }
     for (more, part) in [
+        ("lifecycle: {idle_seconds: 0}", "idle_seconds is 0"),
         ("home: [{path: ../x, content: a}]", "no plain relative path"),
         ("home: [{path: /etc/x, content: a}]", "no plain relative path"),
         ("mask: [a/../b]", "no plain relative path"),

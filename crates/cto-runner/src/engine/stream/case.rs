@@ -23,6 +23,8 @@ struct Pipeline {
     ended: BTreeMap<String, Value>,
     end: Option<Value>,
     no_envelope: bool,
+    /// Whether the last review is about work that was changed since.
+    review_is_stale: bool,
 }
 
 /// Reads the event log that standard error names. Case's exit code, task file and run log are wrong after good runs.
@@ -99,6 +101,7 @@ impl Pipeline {
         match line["event"].as_str().unwrap_or_default() {
             "pipeline_start" => quoted.push(EventType::EnginePlan, json!({ "text": text(&line["plan"]["phases"]) })),
             "phase_start" => {
+                self.review_is_stale |= phase() == "implement";
                 if self.started.len() < MAX_ENTRIES {
                     self.started.push(phase());
                 }
@@ -129,6 +132,7 @@ impl Pipeline {
         let result = &line["result"];
         let said = first_text(&[&result["error"], &result["summary"]], "");
         self.no_envelope |= said.contains(NO_ENVELOPE);
+        self.review_is_stale &= phase != "review";
         quoted.push(
             EventType::EngineMessage,
             json!({ "phase": phase, "outcome": outcome, "text": said }),
@@ -140,6 +144,8 @@ impl Pipeline {
         let Some(end) = &self.end else {
             return StreamFacts {
                 protocol_error: self.no_envelope.then(|| NO_ENVELOPE.to_owned()),
+                // It was ended before it could say so itself.
+                reviewer_rejection: self.rejection(&Value::Null).filter(|_| !self.review_is_stale),
                 ..StreamFacts::default()
             };
         };

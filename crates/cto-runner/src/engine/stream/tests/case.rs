@@ -102,6 +102,24 @@ fn case_rejections_come_from_the_last_real_review() {
 }
 
 #[test]
+fn a_pipeline_that_was_ended_is_rejected_by_a_review_that_nothing_followed() {
+    let start = |phase: &str| format!(r#"{{"event":"phase_start","phase":"{phase}"}}"#);
+    let rejected =
+        r#"{"event":"phase_end","phase":"review","outcome":"completed","result":{"findings":{"critical":1}}}"#;
+    let review = [start("implement"), start("review"), rejected.to_owned()];
+    let read = |lines: &[String]| {
+        let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+        read_lines(EngineParser::Case, &lines).stream
+    };
+    let ended = read(&review);
+    assert!(ended.reviewer_rejection.is_some() && !ended.final_event_seen);
+    let revised = read(&[&review[..], &[start("implement")]].concat());
+    assert_eq!(revised.reviewer_rejection, None, "the review is about older work");
+    let again = read(&[&review[..], &[start("implement")], &review[1..]].concat());
+    assert!(again.reviewer_rejection.is_some());
+}
+
+#[test]
 fn case_reads_the_log_of_this_run_and_no_other() {
     let stderr = include_bytes!("../samples/case.stderr.jsonl");
     let own = include_bytes!("../samples/case.jsonl").to_vec();
