@@ -122,7 +122,7 @@ async fn answer(
         Err(refusal) => {
             // Where a request goes nowhere, it still says which model it wanted there.
             let peeked = body::drain(incoming, order.limits.request_bytes).await;
-            let (refusal, model) = crate::request::other_model(&gateway, &peeked, refusal);
+            let (refusal, model) = crate::request::other_model(gateway, &peeked, refusal);
             gateway.refused(&refusal, parts.method.as_str(), parts.uri.path(), model.as_deref());
             reply::refused(Dialect::of_path(parts.uri.path()), refusal.reason, false)
         }
