@@ -1,5 +1,6 @@
 //! Engines that linger after their work, and those that only look as if they did.
 
+use cto_gateway::scripted::When;
 use serde_json::{Value, json};
 
 use crate::support::{Installation, codes, contract, git, write};
@@ -219,4 +220,53 @@ fn a_variable_bounds_the_time_and_becomes_part_of_the_contract() {
         let detail = report["blockers"][0]["detail"].as_str().unwrap();
         assert!(detail.contains(variable) && detail.contains("whole number"), "{detail}");
     }
+}
+
+/// Commits, then asks a model whose answer takes longer than anybody is idle.
+const ASKS: &str = r##"
+import json, subprocess, urllib.request
+open("strings.py", "a").write("# asked\n")
+name = ["-c", "user.name=agent", "-c", "user.email=agent@example.invalid"]
+subprocess.run(["git", *name, "commit", "--quiet", "--all", "--message=done"], check=True)
+body = json.dumps({"model": "scripted-fix", "messages": [{"role": "user", "content": "hello"}]}).encode()
+request = urllib.request.Request("http://127.0.0.1:8080/v1/chat/completions", body, {"content-type": "application/json"})
+try:
+    urllib.request.urlopen(request, timeout=60).read()
+except OSError as error:
+    print(error)
+print("last word")
+"##;
+
+#[test]
+fn an_engine_that_waits_for_its_model_is_not_idle() {
+    let world = crate::model::Modelled::with("lingers", "scripted-fix", crate::model::failing("hang", When::Call(2)));
+    let installation = &world.installation;
+    let manifest = json!({
+        "schema": "cto/engine/1.0",
+        "name": "lingers",
+        "summary": "an agent that asks",
+        "find": {},
+        "argv": ["-c", ASKS],
+        "model": { "dialects": ["chat_completions"], "base_path": "/v1", "key_variable": "KEY" },
+        "stream": { "parser": "lines" },
+        "lifecycle": { "idle_seconds": 1 },
+    });
+    let path = installation.dir.path().join("engine.yaml");
+    write(&path, manifest.to_string().as_bytes());
+    let settings = json!({
+        "engines": { "lingers": { "manifest": path, "program": "/usr/bin/python3" } },
+        "gateway": { "limits": { "first_byte_ms": 4000, "idle_ms": 4000 } },
+    });
+    write(
+        &installation.home().join("harness.yaml"),
+        settings.to_string().as_bytes(),
+    );
+    let output = world
+        .command(&["run", "r1-string-slugify", "--engine", "lingers"])
+        .output()
+        .unwrap();
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(left(installation, &report, MARKER), None, "{report:#}");
+    let said = left(installation, &report, "backend/stdout.log").unwrap();
+    assert!(said.contains("last word"), "{said}");
 }
