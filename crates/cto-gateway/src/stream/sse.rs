@@ -69,13 +69,29 @@ pub(crate) struct Message<'a> {
     pub(crate) data: Option<Cow<'a, str>>,
 }
 
-/// Reads an event; `None` when readers could disagree about it: no UTF-8, a lone carriage return, an unknown field.
+/// Where some readers end a line and others do not (`str.splitlines` of Python does).
+const SOFT_ENDS: &[char] = &[
+    '\u{b}', '\u{c}', '\u{1c}', '\u{1d}', '\u{1e}', '\u{85}', '\u{2028}', '\u{2029}',
+];
+
+/// Tells whether a reader that ends lines more often would find a field in the middle of one.
+fn hides_a_field(line: &str) -> bool {
+    let field = |part: &str| {
+        [":", "data", "event", "id", "retry"]
+            .iter()
+            .any(|name| part.starts_with(name))
+    };
+    line.split(SOFT_ENDS).skip(1).any(field)
+}
+
+/// Reads an event; `None` when readers could disagree about it: no UTF-8, a lone carriage return, an unknown field,
+/// another field behind what only some take for the end of a line.
 pub(crate) fn read(raw: &[u8]) -> Option<Message<'_>> {
     let text = std::str::from_utf8(raw).ok()?;
     let mut message = Message { name: None, data: None };
     for line in text.split('\n') {
         let line = line.strip_suffix('\r').unwrap_or(line);
-        if line.contains('\r') || line.contains('\0') {
+        if line.contains('\r') || line.contains('\0') || hides_a_field(line) {
             return None;
         }
         if line.is_empty() || line.starts_with(':') {
@@ -130,6 +146,20 @@ mod tests {
             prop_assert_eq!(together, text.as_bytes().to_vec());
             prop_assert_eq!(cut(text.as_bytes(), &[usize::MAX >> 1]), (events, rest));
         }
+    }
+
+    #[test]
+    fn no_reader_finds_an_event_that_another_does_not_see() {
+        for end in ["\u{b}", "\u{c}", "\u{1c}", "\u{85}", "\u{2028}", "\u{2029}"] {
+            for line in [": c", "id: 7", "data: {\"a\":\"x"] {
+                let text = format!("{line}{end}data: {{\"model\":\"evil\"}}\n\n");
+                assert!(read(text.as_bytes()).is_none(), "{text:?}");
+            }
+        }
+        assert!(
+            read("data: {\"a\":\"one\u{2028}two\"}\n\n".as_bytes()).is_some(),
+            "text may hold them"
+        );
     }
 
     #[test]
