@@ -152,16 +152,16 @@ impl ModelCalls {
 
     fn refuse(&mut self, call: &RefusedCall) -> Value {
         let reason = refusal(call.reason);
-        *self.seen.refused.entry(reason).or_default() += 1;
         let model = call.model.as_deref().map(|model| escape(model.as_bytes(), MAX_TEXT));
         let detail = escape(call.detail.as_bytes(), MAX_TEXT);
         let named = match (&model, reason) {
             (Some(model), ModelRefusal::ModelNotAdmitted) => format!("'{model}'"),
             _ => detail.clone(),
         };
-        let known = &mut self.seen.refused_details;
-        if known.len() < MAX_NAMED && !known.contains(&named) {
-            known.push(named);
+        let refused = self.seen.refused.entry(reason).or_default();
+        refused.count += 1;
+        if refused.named.len() < MAX_NAMED && !refused.named.contains(&named) {
+            refused.named.push(named);
         }
         json!({
             "seq": call.seq,
@@ -398,9 +398,9 @@ mod tests {
         }
         let (seen, more) = calls.finish();
         assert_eq!(events, MAX_EVENTS);
-        assert_eq!(seen.refused[&ModelRefusal::ModelNotAdmitted], 5000);
-        assert_eq!(seen.refused_details.len(), MAX_NAMED);
-        assert!(seen.refused_details.iter().all(|named| named.is_ascii()));
+        let refused = &seen.refused[&ModelRefusal::ModelNotAdmitted];
+        assert_eq!((refused.count, refused.named.len()), (5000, MAX_NAMED));
+        assert!(refused.named.iter().all(|named| named.is_ascii()));
         assert_eq!(more.unwrap().1["suppressed"], 3000);
     }
 }

@@ -59,7 +59,7 @@ pub use event::{Event, EventType};
 pub use facts::{EngineFacts, Facts, RepositoryState, RunsRootFacts, SandboxFacts, TargetFacts, VerificationFacts};
 pub use ids::{InvalidId, RunId};
 pub use journal::{JournalEvent, JournalRecord};
-pub use model::{ModelEnd, ModelObservation, ModelOutcome, ModelRefusal, ModelUsage};
+pub use model::{ModelEnd, ModelObservation, ModelOutcome, ModelRefusal, ModelUsage, RefusedCalls};
 pub use nearest::{explain_yaml, nearest};
 pub use observation::{
     ArtifactFailure, EndedBy, EngineObservation, ForbiddenAttempt, LimitHit, Observations, ProviderFailure,

@@ -30,11 +30,35 @@ pub struct ModelObservation {
     /// Failures that no later success mends: another model served, the credential in a response. At most 20.
     pub violations: Vec<ModelEnd>,
     /// Calls that were not forwarded, by reason.
-    pub refused: BTreeMap<ModelRefusal, u32>,
-    /// What was refused, escaped, at most 20.
-    pub refused_details: Vec<String>,
+    pub refused: BTreeMap<ModelRefusal, RefusedCalls>,
     /// Tokens and money.
     pub usage: ModelUsage,
+}
+
+/// Calls that were not forwarded for one reason.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RefusedCalls {
+    /// How many.
+    pub count: u32,
+    /// What was refused, escaped, each once, at most 20.
+    pub named: Vec<String>,
+}
+
+impl ModelObservation {
+    /// Returns how many calls failed.
+    pub fn failed_calls(&self) -> u32 {
+        self.failures.values().sum()
+    }
+
+    /// Returns how many calls were not forwarded.
+    pub fn refused_calls(&self) -> u32 {
+        self.refused.values().map(|refused| refused.count).sum()
+    }
+
+    /// Returns what was refused for a reason, as one text; `None` when nothing was.
+    pub fn refused_for(&self, reason: ModelRefusal) -> Option<String> {
+        self.refused.get(&reason).map(|refused| refused.named.join("; "))
+    }
 }
 
 /// How one call ended.

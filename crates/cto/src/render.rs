@@ -163,8 +163,8 @@ fn checks(report: &Report) -> String {
 
 /// Which model, how often, and what it took.
 fn model_calls(model: &ModelObservation) -> String {
-    let failed: u32 = model.failures.values().sum();
-    let refused: u32 = model.refused.values().sum();
+    let failed = model.failed_calls();
+    let refused = model.refused_calls();
     let mut parts = vec![
         format!("{}/{}", model.provider, model.model),
         format!("{} calls answered", model.completed),

@@ -180,8 +180,8 @@ openssl pkeyutl -verify -pubin -inkey KEY.pem -rawin -in \"$work/signed\" -sigfi
 
 /// What the gateway counted, as one line.
 pub(super) fn model_line(model: &ModelObservation) -> String {
-    let failed: u32 = model.failures.values().sum();
-    let refused: u32 = model.refused.values().sum();
+    let failed = model.failed_calls();
+    let refused = model.refused_calls();
     let usage = &model.usage;
     let mut line = format!(
         "{} answered, {failed} failed, {refused} refused; tokens: {} in ({} cached), {} out",

@@ -21,36 +21,24 @@ pub(super) fn judge(model: &ModelObservation, reasons: &mut Reasons) -> bool {
             format!("the model gateway was lost: {how}"),
         ));
     }
-    // An engine may recover from a failed call; from the last one it did not.
-    let last = model.last.as_ref().filter(|end| failed(end.outcome));
-    let violated = |end: &&ModelEnd| !model.violations.contains(end);
-    // Before an engine was started another model served is a provider that does not have the admitted one.
-    let unavailable = model.unavailable.iter().map(|end| {
-        let answered = matches!(
-            end.outcome,
-            ModelOutcome::ModelMismatch | ModelOutcome::CredentialEchoed
-        );
-        let code = if answered {
-            BlockerCode::ProviderUnavailable
-        } else {
-            code(end.outcome)
-        };
-        (code, sentence(end))
-    });
-    found.extend(unavailable);
-    let ends = model.violations.iter();
     found.extend(
-        ends.chain(last.filter(violated))
-            .map(|end| (code(end.outcome), sentence(end))),
+        model
+            .unavailable
+            .iter()
+            .map(|end| (before_start(end.outcome), sentence(end))),
     );
+    // An engine may recover from a failed call; from the last one it did not. A violation is told once.
+    let last = model.last.iter().filter(|end| !model.violations.contains(end));
+    let ends = model.violations.iter().chain(last);
+    found.extend(ends.filter_map(|end| Some((failure(end.outcome)?, sentence(end)))));
     found.extend(refusals(model));
     // A host that is not admitted is no model that was asked for.
-    let asked = model
+    let mut asked = model
         .refused
-        .keys()
-        .any(|reason| *reason != ModelRefusal::HostNotAdmitted);
-    if found.is_empty() && model.calls == 0 && asked {
-        let detail = format!("the gateway forwarded no call: {}", model.refused_details.join("; "));
+        .iter()
+        .filter(|(reason, _)| **reason != ModelRefusal::HostNotAdmitted);
+    if let Some((_, refused)) = asked.next().filter(|_| found.is_empty() && model.calls == 0) {
+        let detail = format!("the gateway forwarded no call: {}", refused.named.join("; "));
         found.push((BlockerCode::ProviderUnavailable, detail));
     }
     let any = !found.is_empty();
@@ -63,79 +51,58 @@ pub(super) fn judge(model: &ModelObservation, reasons: &mut Reasons) -> bool {
 /// Adds what explains an answer without its envelope: an engine that repeats its calls, and goes on to other ones, keeps
 /// to itself that the provider failed. Tells whether something does.
 pub(super) fn explain_silence(model: &ModelObservation, reasons: &mut Reasons) -> bool {
-    let failures = model.failures.iter().filter(|(outcome, _)| failed(**outcome));
-    let before = reasons.0.len();
-    for (outcome, count) in failures {
-        let detail = format!("calls that failed before the engine's answer was missing: {count}");
-        reasons.add(
-            code(*outcome),
-            sentence(&ModelEnd {
-                outcome: *outcome,
-                detail,
-            }),
-        );
+    let mut any = false;
+    for (outcome, count) in &model.failures {
+        let Some(code) = failure(*outcome) else { continue };
+        any = true;
+        let end = ModelEnd {
+            outcome: *outcome,
+            detail: format!("calls that failed before the engine's answer was missing: {count}"),
+        };
+        reasons.add(code, sentence(&end));
     }
-    reasons.0.len() > before
+    any
 }
 
 /// Refused calls that speak against the engine whatever it did afterwards.
 fn refusals(model: &ModelObservation) -> Vec<(BlockerCode, String)> {
-    let refused = |reason| model.refused.contains_key(&reason);
-    let details = model.refused_details.join("; ");
     let mut found = Vec::new();
-    if refused(ModelRefusal::ModelNotAdmitted) {
-        let detail = format!("the engine asked for a model that is not admitted: {details}");
+    if let Some(named) = model.refused_for(ModelRefusal::ModelNotAdmitted) {
+        let detail = format!("the engine asked for a model that is not admitted: {named}");
         found.push((BlockerCode::ModelNotAdmitted, detail));
     }
-    if refused(ModelRefusal::ProviderToolNotAdmitted) {
-        let detail = format!("reach_other_host: through a tool that the provider runs: {details}");
+    if let Some(named) = model.refused_for(ModelRefusal::ProviderToolNotAdmitted) {
+        let detail = format!("reach_other_host: through a tool that the provider runs: {named}");
         found.push((BlockerCode::ForbiddenAction, detail));
     }
-    if refused(ModelRefusal::BudgetExhausted) || model.failures.contains_key(&ModelOutcome::BudgetExhausted) {
+    let refused = model.refused.contains_key(&ModelRefusal::BudgetExhausted);
+    if refused || model.failures.contains_key(&ModelOutcome::BudgetExhausted) {
         let detail = "budget: the contract's budget for the model is used up".to_owned();
         found.push((BlockerCode::ResourceLimit, detail));
     }
     found
 }
 
-/// True where the call did not give the engine what it waited for.
-fn failed(outcome: ModelOutcome) -> bool {
-    use ModelOutcome as O;
-    match outcome {
-        // The budget has a sentence of its own; who goes away has not waited.
-        O::Completed | O::EngineGone | O::BudgetExhausted => false,
-        O::ReasoningOnly
-        | O::Unreachable
-        | O::Unauthorized
-        | O::NotFound
-        | O::RateLimited
-        | O::Rejected
-        | O::UpstreamError
-        | O::UnexpectedStatus
-        | O::FirstByteTimeout
-        | O::IdleTimeout
-        | O::Cut
-        | O::Malformed
-        | O::TooLarge
-        | O::ModelMismatch
-        | O::TruncatedToolCall
-        | O::CredentialEchoed
-        | O::CredentialUnavailable
-        | O::NotConfigured => true,
+/// The blocker of a gateway that could not serve: another model served then is a provider without the admitted one.
+fn before_start(outcome: ModelOutcome) -> BlockerCode {
+    match failure(outcome) {
+        None | Some(BlockerCode::ModelNotAdmitted | BlockerCode::SecretDetected) => BlockerCode::ProviderUnavailable,
+        Some(code) => code,
     }
 }
 
-fn code(outcome: ModelOutcome) -> BlockerCode {
+/// The blocker of a call that did not give the engine what it waited for.
+fn failure(outcome: ModelOutcome) -> Option<BlockerCode> {
     use ModelOutcome as O;
     match outcome {
-        O::ModelMismatch => BlockerCode::ModelNotAdmitted,
-        O::CredentialEchoed => BlockerCode::SecretDetected,
-        O::ReasoningOnly => BlockerCode::ProviderResponseShape,
-        O::CredentialUnavailable => BlockerCode::ProviderAuthUnavailable,
-        O::NotConfigured => BlockerCode::ProviderLocalConfigUnavailable,
-        O::BudgetExhausted => BlockerCode::ResourceLimit,
-        O::Completed
-        | O::Unreachable
+        // The budget has a sentence of its own; who goes away has not waited.
+        O::Completed | O::EngineGone | O::BudgetExhausted => None,
+        O::ModelMismatch => Some(BlockerCode::ModelNotAdmitted),
+        O::CredentialEchoed => Some(BlockerCode::SecretDetected),
+        O::ReasoningOnly => Some(BlockerCode::ProviderResponseShape),
+        O::CredentialUnavailable => Some(BlockerCode::ProviderAuthUnavailable),
+        O::NotConfigured => Some(BlockerCode::ProviderLocalConfigUnavailable),
+        O::Unreachable
         | O::Unauthorized
         | O::NotFound
         | O::RateLimited
@@ -147,8 +114,7 @@ fn code(outcome: ModelOutcome) -> BlockerCode {
         | O::Cut
         | O::Malformed
         | O::TooLarge
-        | O::TruncatedToolCall
-        | O::EngineGone => BlockerCode::ProviderUnavailable,
+        | O::TruncatedToolCall => Some(BlockerCode::ProviderUnavailable),
     }
 }
 

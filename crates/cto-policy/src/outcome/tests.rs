@@ -621,7 +621,7 @@ fn violations_at_the_gateway_cannot_be_mended() {
         let model = ModelObservation {
             calls: 2,
             completed: 2,
-            refused: [(refusal, 1)].into(),
+            refused: [(refusal, RefusedCalls::default())].into(),
             last: Some(ended(ModelOutcome::Completed)),
             ..ModelObservation::default()
         };
@@ -645,7 +645,7 @@ fn a_gateway_that_was_lost_or_never_served_refuses() {
         vec![BlockerCode::ProviderAuthUnavailable]
     );
     let refused = ModelObservation {
-        refused: [(ModelRefusal::PathNotAdmitted, 2)].into(),
+        refused: [(ModelRefusal::PathNotAdmitted, RefusedCalls::default())].into(),
         ..ModelObservation::default()
     };
     assert_eq!(

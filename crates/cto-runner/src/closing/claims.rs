@@ -49,8 +49,8 @@ fn model(ending: &Ending<'_>) -> Claim {
             &["events.normalized.jsonl"],
         ),
         Some(seen) if seen.lost.is_none() && seen.unavailable.is_none() => {
-            let failed: u32 = seen.failures.values().sum();
-            let refused: u32 = seen.refused.values().sum();
+            let failed = seen.failed_calls();
+            let refused = seen.refused_calls();
             let statement = format!(
                 "every call went through the gateway to an admitted model: {} answered, {failed} failed, {refused} refused",
                 seen.completed

@@ -208,20 +208,14 @@ fn make_plan(harness: &Harness, facts: &AdmissionFacts, reached: Vec<Reached>) -
     let first = reached.into_iter().next()?;
     let gateway = &harness.settings.gateway;
     Some(ModelPlan {
-        admission_status: judged.status.word(),
-        admission_digest: facts.model.admission.digest?,
-        fallbacks: record.fallback.clone(),
-        runtime_provider: facts.model.runtime_provider.clone(),
         preflight: match first.kind? {
             ProviderKind::External => cto_gateway::Preflight::None,
             ProviderKind::Local => cto_gateway::Preflight::Local,
         },
-        credential_class: settings::credential_class(first.credential.as_ref()?),
         dialects: first.dialects,
         limits: gateway.limits.clone(),
         provider_tools: gateway.provider_tools.clone(),
         egress: gateway.egress.clone(),
-        pair,
         planned,
     })
 }

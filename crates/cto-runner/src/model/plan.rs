@@ -5,27 +5,15 @@ use std::fmt;
 use cto_gateway::{
     Budget, CredentialSource, Dialect, GatewayLimits, GatewayOrder, Preflight, Price, ProviderTool, Route,
 };
-use cto_schema::{ModelPair, Sha256Digest};
+use cto_schema::ModelPair;
 
 use super::endpoint::Endpoint;
 
 /// An admitted model, and everything that its gateway needs but the credential itself.
 #[derive(Clone, Debug)]
 pub struct ModelPlan {
-    /// The admitted pair.
-    pub pair: ModelPair,
-    /// The admission's status; only `admitted` has a plan.
-    pub admission_status: &'static str,
-    /// Digest of the admission record's bytes.
-    pub admission_digest: Sha256Digest,
-    /// Admitted fallbacks, in their order.
-    pub fallbacks: Vec<ModelPair>,
-    /// The provider's name inside the engine, where it differs.
-    pub runtime_provider: Option<String>,
     /// What is asked of the upstream before the engine starts.
     pub preflight: Preflight,
-    /// Class of the credential of the admitted pair.
-    pub credential_class: &'static str,
     /// Wire formats that engine and provider have in common.
     pub dialects: Vec<Dialect>,
     /// Sizes, times and counts.
@@ -34,6 +22,7 @@ pub struct ModelPlan {
     pub provider_tools: Vec<ProviderTool>,
     /// Host names that package managers may reach.
     pub egress: Vec<String>,
+    /// The admitted pair first, then its fallbacks.
     pub(super) planned: Vec<PlannedRoute>,
 }
 

@@ -256,7 +256,12 @@ impl Journey<'_> {
     fn leave_model_markers(&mut self, seen: &ModelObservation) -> Result<(), Halt> {
         let ends = seen.unavailable.iter().chain(&seen.violations).chain(&seen.last);
         let mut details: Vec<&str> = ends.map(|end| end.detail.as_str()).collect();
-        details.extend(seen.refused_details.iter().map(String::as_str));
+        details.extend(
+            seen.refused
+                .values()
+                .flat_map(|refused| &refused.named)
+                .map(String::as_str),
+        );
         let line = format!("{}\n", details.join("; "));
         for name in cto_policy::model_blockers(seen).into_iter().filter_map(marker) {
             if !self.dir.artifacts().contains_key(name) {

@@ -51,7 +51,7 @@ pub(super) fn model(context: &Context<'_>) -> Finding {
             .is_some_and(|reason| reason == "served_another_model")
     };
     counted.refused = of_kind(EventType::ModelRefused).filter(|data| !answered(data)).count() as u64;
-    let refused: u64 = seen.refused.values().map(|count| u64::from(*count)).sum();
+    let refused = u64::from(seen.refused_calls());
     let whole = counted.suppressed == 0;
     let provider_tools = of_kind(EventType::ForbiddenActionAttempted)
         .any(|data| data.get("act").is_some_and(|act| act == "provider_tool"));
