@@ -4,6 +4,7 @@
 //! What *authorises* (a contract) refuses unknown fields; what is *read back* (a bundle) tolerates new minors.
 
 mod admission;
+mod approval;
 mod attestation;
 mod blocker;
 mod case;
@@ -35,6 +36,10 @@ pub use admission::{
     PackageName, PackagePin, PackageVersion, ProviderClass, ProviderDecision, ProviderName, ProviderReach,
     RECORD_MAX_BYTES, Record, RecordError, RecordFact, RecordKind, RecordedPath, RepositoryAdmission, RepositoryStatus,
     SourceAdmission, TagName, WebAddress, Word, looks_like_a_secret, read_object, read_record,
+};
+pub use approval::{
+    APPROVAL_NAMESPACE, ApprovalDecision, ApprovalFacts, ApprovalObservation, ApprovalPacket, ApprovalSource,
+    ApprovalStatement, BoundValues, EXECUTION_SCOPE, OperatorOutcome, OutcomeStatement, SignedStatement,
 };
 pub use attestation::{
     Envelope, EnvelopeSignature, PAYLOAD_TYPE, PREDICATE_TYPE, RunPredicate, STATEMENT_TYPE, Statement, Subject,

@@ -70,7 +70,8 @@ pub(super) fn report(
         clean_room: observed.verification.clone(),
         tests_passed: tests_passed(ending, &blockers),
         required_events_passed: !blockers.iter().any(|b| b.code == BlockerCode::MissingRequiredEvent)
-            && cto_policy::missing_events(&observed.events, contract.is_some_and(|c| c.approval_required)).is_empty(),
+            && cto_policy::missing_events(&observed.events, contract.is_some_and(cto_policy::needs_approval))
+                .is_empty(),
         failure_reason: failure_reason(&blockers, ending.backend, exit_code),
         blockers,
         artifact_paths: BTreeMap::new(),
@@ -143,7 +144,7 @@ fn scope_verdicts(ending: &Ending<'_>) -> (Option<bool>, Option<bool>) {
 }
 
 fn approval(ending: &Ending<'_>, blockers: &[Blocker]) -> ApprovalStatus {
-    let required = ending.contract.is_some_and(|contract| contract.approval_required);
+    let required = ending.contract.is_some_and(cto_policy::needs_approval);
     let denied = blockers
         .iter()
         .any(|b| matches!(b.code, BlockerCode::ApprovalDenied | BlockerCode::ApprovalStale));

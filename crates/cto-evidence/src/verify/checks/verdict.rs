@@ -105,7 +105,7 @@ fn facts<'a>(context: &'a Context<'_>) -> Result<Option<&'a Facts>, String> {
 pub(super) fn approval(context: &Context<'_>) -> Finding {
     let report = context.report()?;
     let has = |kind| -> Result<bool, String> { Ok(context.events()?.iter().any(|(event, _)| event.kind == kind)) };
-    let required = context.contract()?.is_some_and(|contract| contract.approval_required);
+    let required = context.contract()?.is_some_and(cto_policy::needs_approval);
     let granted = has(EventType::ApprovalGranted)?;
     let denied = has(EventType::ApprovalDenied)?;
     let holds = match report.approval_status {
