@@ -37,7 +37,7 @@ pub use ledger::{Ledger, LedgerEntry, LedgerError, LedgerFilter, LedgerHead, New
 pub use live::{LiveError, LiveMarker, MarkerInfo, OpenedInfo, is_live, unfinished, unfinished_run};
 pub use manifest::ManifestError;
 pub use redact::{KnownSecret, Redactor};
-pub use render::{ReportView, html, markdown, mend};
+pub use render::{ReportView, html, markdown, mend, packet_text};
 pub use reopen::{Interrupted, ReopenError, Reopened, reopen};
 pub use run_dir::name::is_artifact_name;
 pub use run_dir::{Artifact, RunDir, RunDirError, StreamDigests, fresh_run_id};

@@ -27,7 +27,7 @@ pub fn judge_approval(contract: &TaskContract, facts: &ApprovalFacts) -> Option<
     if let Some(why) = denial(contract, facts) {
         return Some((BlockerCode::ApprovalDenied, why));
     }
-    stale(bound(facts, false), &facts.now)
+    stale(&bound(facts, false), &facts.now)
 }
 
 /// Judges what an approval says about the target; asked only when all else holds.
@@ -35,7 +35,7 @@ pub fn judge_approved_target(contract: &TaskContract, facts: &ApprovalFacts) -> 
     if !needs_approval(contract) {
         return None;
     }
-    stale(bound(facts, true), &facts.target_now)
+    stale(&bound(facts, true), &facts.target_now)
 }
 
 /// Why there is no approval; the first reason is the cause of the others.
@@ -114,7 +114,7 @@ fn bound(facts: &ApprovalFacts, of_target: bool) -> BoundValues {
 }
 
 /// Names every value that is not as approved; nothing bound is nothing approved.
-fn stale(approved: BoundValues, now: &BoundValues) -> Option<Refusal> {
+fn stale(approved: &BoundValues, now: &BoundValues) -> Option<Refusal> {
     let names: std::collections::BTreeSet<&String> = approved.keys().chain(now.keys()).collect();
     let differ: Vec<&str> = names
         .into_iter()
@@ -240,18 +240,18 @@ mod tests {
             ("undecided", |f| f.statement = None),
             ("no packet", |f| f.packet_digest = None),
             ("bad signature", |f| {
-                f.signature_problem = Some("another key".to_owned())
+                f.signature_problem = Some("another key".to_owned());
             }),
             ("another packet's id", |f| said(f).packet_id.push('x')),
             ("another packet", |f| said(f).packet_digest = Sha256Digest::of(b"other")),
             ("denied", |f| said(f).decision = ApprovalDecision::Denied),
             ("consumed", |f| f.consumed_by = Some("run".to_owned())),
             ("statement expired", |f| {
-                said(f).expires_at = "2026-11-20T10:01:00Z".parse().unwrap()
+                said(f).expires_at = "2026-11-20T10:01:00Z".parse().unwrap();
             }),
             ("packet expired", |f| f.expires_at_seconds = f.judged_at_seconds),
             ("a byte of the sentence", |f| {
-                said(f).sentence.as_mut().unwrap().push(' ')
+                said(f).sentence.as_mut().unwrap().push(' ');
             }),
             ("no sentence", |f| {
                 said(f).sentence = None;

@@ -49,8 +49,8 @@ pub use blocker::{Blocker, BlockerCode, ExitClass, Status, StatusContext};
 pub use case::Case;
 pub use contract::{
     BaselineExpectation, Budget, ContractError, DEFAULT_FORBIDDEN_PATHS, DEFAULT_SCRATCH_PATHS, DependencyLayer,
-    Enforce, FORBIDDEN_ACTIONS, ForbiddenPathException, History, LimitName, Limits, MutationMode, RiskClass,
-    TaskContract, Timeouts, parse_contract,
+    Enforce, FORBIDDEN_ACTIONS, ForbiddenPathException, HIDDEN_PATH, History, LimitName, Limits, MutationMode,
+    RiskClass, TaskContract, Timeouts, parse_contract,
 };
 pub use decision::{BackendDenial, EligibilityDecision, Escalation, GateOutcome};
 pub use digest::Sha256Digest;
@@ -71,7 +71,9 @@ pub use observation::{
     SecretFinding, StreamFacts, TargetAfter,
 };
 pub use paths::PathText;
-pub use proof::{AllowedPathsProof, ForbiddenActionsProof, NoTargetInspection, SourceNonMutation, TreeProof};
+pub use proof::{
+    AllowedPathsProof, ApprovalProof, ForbiddenActionsProof, NoTargetInspection, SourceNonMutation, TreeProof,
+};
 pub use report::{ApprovalStatus, Claim, ClaimBasis, Freshness, Report, ReportDigest, Usage, VerificationLine};
 pub use strict::{StrictError, StrictLimits, parse_strict};
 pub use trace::Span;

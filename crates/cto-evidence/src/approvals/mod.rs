@@ -7,7 +7,7 @@
 mod signature;
 mod signers;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::io;
 use std::path::PathBuf;
@@ -177,6 +177,19 @@ impl<'a> ApprovalStore<'a> {
             },
             _ => self.failed(packet_id, DECISION, source),
         })
+    }
+
+    /// Puts on record that somebody tried to decide and was refused.
+    pub fn note_refusal(&self, packet_id: &str, reason: &str) -> Result<(), ApprovalError> {
+        let dir = self.dir(packet_id)?;
+        let at = rfc3339(wall_now());
+        let mut random = [0; 5];
+        let drawn = getrandom::fill(&mut random).map_err(io::Error::other);
+        drawn.map_err(|source| self.failed(packet_id, "refused", source))?;
+        let suffix = data_encoding::BASE32_NOPAD.encode(&random).to_ascii_lowercase();
+        let name = format!("refused-{}-{suffix}.json", at.replace(':', ""));
+        let text = serde_json::json!({ "refused_at": at, "reason": reason }).to_string();
+        durable::write_new(&dir, &name, text.as_bytes()).map_err(|source| self.failed(packet_id, &name, source))
     }
 
     /// Consumes an approval for a run: exactly one of any number of runs that try succeeds, and what was consumed stays

@@ -86,12 +86,4 @@ impl CheckedSignature {
             principals.join(", ")
         ))
     }
-
-    /// Returns the first principal that the key belongs to at a time.
-    pub fn principal(&self, signers: &AllowedSigners, at_seconds: i64) -> Option<String> {
-        signers
-            .principals(&self.public, at_seconds)
-            .first()
-            .map(|name| (*name).to_owned())
-    }
 }

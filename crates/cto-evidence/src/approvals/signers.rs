@@ -61,6 +61,17 @@ impl AllowedSigners {
         self.0.is_empty()
     }
 
+    /// Returns the principals that a key in the form of OpenSSH belongs to at a time; the error says why it is none.
+    pub fn principals_of(&self, key: &str, at_seconds: i64) -> Result<Vec<String>, String> {
+        let key = PublicKey::from_openssh(key).map_err(|_| "its public half cannot be read".to_owned())?;
+        usable(&key)?;
+        Ok(self
+            .principals(&key, at_seconds)
+            .into_iter()
+            .map(str::to_owned)
+            .collect())
+    }
+
     /// Returns the principals that a key belongs to at a time, in the order of the file.
     pub fn principals(&self, key: &PublicKey, at_seconds: i64) -> Vec<&str> {
         let holds = |signer: &&Signer| {

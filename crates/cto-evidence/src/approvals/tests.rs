@@ -78,7 +78,7 @@ fn no_byte_of_a_signature_can_be_changed() {
     }
 }
 
-fn packet(packet_id: &str) -> ApprovalPacket {
+pub(crate) fn packet(packet_id: &str) -> ApprovalPacket {
     let contract = parse_contract(
         b"{task_id: T, title: t, brief: b, allowed_paths: [a], forbidden_actions: [push], \
           mutation_mode: copied-fixture, success_criteria: [s], verification_commands: [[x]]}",
