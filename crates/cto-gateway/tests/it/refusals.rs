@@ -39,6 +39,8 @@ fn models_that_are_not_admitted_go_nowhere() {
     for body in [
         "{\"model\":\"scripted-1\",\"model\":\"other\"}",
         "{\"model\":\"other\",\"model\":\"scripted-1\"}",
+        // However often the admitted one is named before.
+        &format!("{{{}\"model\":\"other\"}}", "\"model\":\"scripted-1\",".repeat(16)),
         "{}",
         "{\"model\":null}",
         "{\"model\":[\"scripted-1\"]}",
