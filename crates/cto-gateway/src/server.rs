@@ -92,7 +92,7 @@ async fn connection(gateway: &Arc<Gateway>, stream: TcpStream, port: u16) {
     }
     let tunnel = tunnel.into_inner().unwrap_or_else(PoisonError::into_inner);
     if let Some(tunnel) = tunnel {
-        egress::run(gateway, tunnel).await;
+        egress::run(tunnel).await;
     }
 }
 
