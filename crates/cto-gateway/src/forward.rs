@@ -19,7 +19,7 @@ use crate::call::{Call, Ending, Place};
 use crate::decode::{Decoder, Encoding};
 use crate::gateway::{Gateway, Served};
 use crate::order::Dialect;
-use crate::record::CallOutcome;
+use crate::record::{CallOutcome, CallSide};
 use crate::relay::Relay;
 use crate::reply::{self, Reply};
 use crate::request;
@@ -145,17 +145,10 @@ pub(crate) async fn call(
             };
             sending.send(request, call).await
         }
-        None => fail(
-            dialect,
-            call,
-            (CallOutcome::NotConfigured, "the upstream's address cannot be used").into(),
-        ),
-    }
-}
-
-impl From<(CallOutcome, &'static str)> for Ending {
-    fn from((outcome, detail): (CallOutcome, &'static str)) -> Self {
-        Self { outcome, detail }
+        None => {
+            let detail = "the upstream's address cannot be used";
+            fail(dialect, call, Ending::of_gateway(CallOutcome::NotConfigured, detail))
+        }
     }
 }
 
@@ -178,15 +171,15 @@ impl Sending<'_> {
         let response = match timeout_at(deadline, self.gateway.client.request(request)).await {
             Ok(Ok(response)) => response,
             Ok(Err(error)) if error.is_connect() => {
-                let ending = (CallOutcome::Unreachable, "the upstream could not be reached").into();
+                let ending = Ending::of_upstream(CallOutcome::Unreachable, "the upstream could not be reached");
                 return fail(self.dialect, call, ending);
             }
             Ok(Err(_)) => {
-                let ending = (CallOutcome::Cut, "the connection ended before a response").into();
+                let ending = Ending::of_upstream(CallOutcome::Cut, "the connection ended before a response");
                 return fail(self.dialect, call, ending);
             }
             Err(_) => {
-                let ending = (CallOutcome::FirstByteTimeout, "no response came in time").into();
+                let ending = Ending::of_upstream(CallOutcome::FirstByteTimeout, "no response came in time");
                 return fail(self.dialect, call, ending);
             }
         };
@@ -212,11 +205,8 @@ impl Sending<'_> {
             }
             (400..=599, _) => self.error(incoming, encoding, parts.status.as_u16(), call).await,
             _ => {
-                let ending = (
-                    CallOutcome::UnexpectedStatus,
-                    "a redirect or another status that is no answer",
-                )
-                    .into();
+                let detail = "a redirect or another status that is no answer";
+                let ending = Ending::of_upstream(CallOutcome::UnexpectedStatus, detail);
                 return fail(self.dialect, call, ending);
             }
         };
@@ -313,12 +303,13 @@ impl Sending<'_> {
                 Err(Box::new(fail(self.dialect, call, Fault::CredentialEchoed.into())))
             }
             Ok(body) => {
-                call.close((outcome, "the upstream answered with an error").into());
+                call.close(Ending::of_upstream(outcome, "the upstream answered with an error"));
                 Ok(Either::Left(Full::new(body)))
             }
+            Err(ending) if ending.side == CallSide::Gateway => Err(Box::new(fail(self.dialect, call, ending))),
             Err(_) => {
-                let ending = (outcome, "the upstream answered with an error that could not be read").into();
-                Err(Box::new(fail(self.dialect, call, ending)))
+                let detail = "the upstream answered with an error that could not be read";
+                Err(Box::new(fail(self.dialect, call, Ending::of_upstream(outcome, detail))))
             }
         }
     }
@@ -341,9 +332,13 @@ impl Sending<'_> {
                 Ok(Some(Err(_))) => return Err(Fault::Cut.into()),
                 Ok(None) => break,
                 Err(_) if came == 0 => {
-                    return Err((CallOutcome::FirstByteTimeout, "no byte of the response came in time").into());
+                    let detail = "no byte of the response came in time";
+                    return Err(Ending::of_upstream(CallOutcome::FirstByteTimeout, detail));
                 }
-                Err(_) => return Err((CallOutcome::IdleTimeout, "the response did not end in time").into()),
+                Err(_) => {
+                    let detail = "the response did not end in time";
+                    return Err(Ending::of_upstream(CallOutcome::IdleTimeout, detail));
+                }
             };
             let Ok(piece) = frame.into_data() else { continue };
             if came == 0 {
@@ -356,7 +351,8 @@ impl Sending<'_> {
             let decoded = decoder.feed(&piece)?;
             call.came(&decoded);
             if !call.hold(&decoded) {
-                return Err(Fault::TooLarge.into());
+                let detail = "all calls together hold more than the gateway allows";
+                return Err(Ending::of_gateway(CallOutcome::TooLarge, detail));
             }
             whole.extend_from_slice(&decoded);
         }

@@ -35,10 +35,7 @@ impl std::error::Error for BrokenOff {}
 
 impl From<Fault> for Ending {
     fn from(fault: Fault) -> Self {
-        Self {
-            outcome: fault.outcome(),
-            detail: fault.detail(),
-        }
+        Self::of_upstream(fault.outcome(), fault.detail())
     }
 }
 
@@ -191,14 +188,8 @@ impl Relay {
 
     fn late(&self) -> Ending {
         match self.clock.has_come {
-            true => Ending {
-                outcome: CallOutcome::IdleTimeout,
-                detail: "no whole event came in time",
-            },
-            false => Ending {
-                outcome: CallOutcome::FirstByteTimeout,
-                detail: "no byte of the response came in time",
-            },
+            true => Ending::of_upstream(CallOutcome::IdleTimeout, "no whole event came in time"),
+            false => Ending::of_upstream(CallOutcome::FirstByteTimeout, "no byte of the response came in time"),
         }
     }
 

@@ -147,20 +147,19 @@ impl Seen {
             Some("length" | "max_tokens" | "max_output_tokens")
         );
         let reasoned = self.has_reasoning || self.usage.is_some_and(|usage| usage.reasoning > 0);
-        let (outcome, detail) = if self.failed {
-            (
+        if self.failed {
+            Ending::of_upstream(
                 CallOutcome::UpstreamError,
                 "the upstream reported an error inside the response",
             )
         } else if is_silent && (reasoned || ran_out) {
-            (
+            Ending::of_upstream(
                 CallOutcome::ReasoningOnly,
                 "the response has neither text nor a tool call",
             )
         } else {
-            (CallOutcome::Completed, "")
-        };
-        Ending { outcome, detail }
+            Ending::COMPLETED
+        }
     }
 }
 
