@@ -35,6 +35,7 @@ mod wire;
 
 pub use child::gateway_main;
 pub use control::GATEWAY_ARGUMENT;
+pub use credential::credential_file_fault;
 pub use order::{
     Budget, CredentialSource, Dialect, GatewayLimits, GatewayOrder, Preflight, Price, ProviderTool, Route,
 };
