@@ -71,6 +71,21 @@ impl<'a> Json<'a> {
         }
     }
 
+    /// Hands over every string of this value, keys too, in the order of the text.
+    pub(crate) fn each_text<'s>(&'s self, each: &mut impl FnMut(&'s Cow<'a, str>)) {
+        match self {
+            Self::String(text) => each(text),
+            Self::Array(items) => items.iter().for_each(|item| item.each_text(each)),
+            Self::Object(entries) => {
+                for (key, value) in entries {
+                    each(key);
+                    value.each_text(each);
+                }
+            }
+            Self::Null | Self::Bool(_) | Self::Number(_) => {}
+        }
+    }
+
     /// The elements of the array of a key.
     pub(crate) fn list(&self, key: &str) -> &[Self] {
         self.get(key).map(Self::items).unwrap_or_default()

@@ -149,7 +149,11 @@ pub(crate) fn whole(seen: &mut Seen, json: &Json<'_>) -> Result<(), Fault> {
     for choice in json.list("choices") {
         let message = choice.get("message").unwrap_or(&Json::Null);
         said(seen, message);
-        let calls = message.list("tool_calls").iter().map(|call| call.get("function"));
+        let calls = message.list("tool_calls").iter();
+        for custom in calls.clone().filter_map(|call| call.some("custom")) {
+            seen.arguments(custom.str("input").unwrap_or_default());
+        }
+        let calls = calls.map(|call| call.get("function"));
         for function in calls.chain(message.some("function_call").map(Some)) {
             let arguments = function
                 .and_then(|function| function.str("arguments"))

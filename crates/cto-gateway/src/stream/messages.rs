@@ -37,7 +37,9 @@ impl Messages {
                         seen.must_be_named()?;
                         self.open.insert(position, String::new());
                         seen.call();
+                        seen.input(block.get("input").unwrap_or(&Json::Null));
                     }
+                    Some("thinking") => seen.reasoning(block.str("thinking")),
                     Some("redacted_thinking") => seen.has_reasoning = true,
                     _ => seen.content(block.str("text")),
                 }
@@ -103,11 +105,17 @@ pub(crate) fn whole(seen: &mut Seen, json: &Json<'_>) -> Result<(), Fault> {
         match block.str("type").unwrap_or_default() {
             "tool_use" | "server_tool_use" | "mcp_tool_use" => {
                 seen.call();
-                if !matches!(block.get("input"), Some(Json::Object(_))) {
+                let input = block.get("input").unwrap_or(&Json::Null);
+                seen.input(input);
+                if !matches!(input, Json::Object(_)) {
                     return Err(Fault::TruncatedToolCall);
                 }
             }
-            "thinking" | "redacted_thinking" => seen.has_reasoning = true,
+            "thinking" => {
+                seen.has_reasoning = true;
+                seen.reasoning(block.str("thinking"));
+            }
+            "redacted_thinking" => seen.has_reasoning = true,
             _ => seen.content(block.str("text")),
         }
     }

@@ -7,6 +7,8 @@ mod sse;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
+
 use bytes::{Bytes, BytesMut};
 
 use crate::call::Ending;
@@ -129,6 +131,11 @@ impl Seen {
 
     fn arguments(&mut self, text: &str) {
         self.watch.feed(text);
+    }
+
+    /// Arguments that are JSON already.
+    fn input(&mut self, value: &Json<'_>) {
+        value.each_text(&mut |text| self.watch.feed(text));
     }
 
     fn call(&mut self) {
@@ -319,6 +326,9 @@ impl Judge {
             return Err(Fault::Malformed("an event after the last one"));
         }
         let json = Json::read(data.as_bytes()).ok_or(Fault::Malformed("an event whose data is no JSON"))?;
+        if is_escaped_in(&json, &self.forms) {
+            return Err(Fault::CredentialEchoed);
+        }
         if let Reader::Chat(chat) = &mut self.reader {
             return chat.event(seen, &json);
         }
@@ -334,6 +344,17 @@ impl Judge {
     }
 }
 
+/// Whether the credential is in a string that is written with escapes, so that its bytes do not show it.
+fn is_escaped_in(json: &Json<'_>, forms: &Forms) -> bool {
+    let mut is_in = false;
+    json.each_text(&mut |text| {
+        if let Cow::Owned(text) = text {
+            is_in |= forms.occur_in(text.as_bytes());
+        }
+    });
+    is_in
+}
+
 /// Judges a response that is one JSON document.
 pub(crate) fn whole(
     dialect: Dialect,
@@ -346,6 +367,9 @@ pub(crate) fn whole(
         return Err(Fault::CredentialEchoed);
     }
     let json = Json::read(body).ok_or(Fault::Malformed("the response is no JSON"))?;
+    if is_escaped_in(&json, forms) {
+        return Err(Fault::CredentialEchoed);
+    }
     let seen = seen.insert(Seen::new(model, forms));
     if json.some("error").is_some() && json.some("choices").is_none() && json.some("output").is_none() {
         seen.failed = true;

@@ -91,7 +91,9 @@ fn item(seen: &mut Seen, item: &Json<'_>) -> Result<(), Fault> {
         }
         "custom_tool_call" | "local_shell_call" | "shell_call" | "apply_patch_call" | "computer_call" => {
             seen.call();
-            seen.arguments(item.str("input").unwrap_or_default());
+            for key in ["input", "action", "operation"] {
+                seen.input(item.get(key).unwrap_or(&Json::Null));
+            }
             if is_incomplete {
                 return Err(Fault::TruncatedToolCall);
             }
@@ -102,7 +104,12 @@ fn item(seen: &mut Seen, item: &Json<'_>) -> Result<(), Fault> {
                 seen.content(part.str("refusal"));
             }
         }
-        "reasoning" => seen.has_reasoning = true,
+        "reasoning" => {
+            seen.has_reasoning = true;
+            for part in item.list("summary").iter().chain(item.list("content")) {
+                seen.reasoning(part.str("text"));
+            }
+        }
         _ => {}
     }
     Ok(())

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::{Fault, Judge};
+use super::{Fault, Judge, whole};
 use crate::echo::Forms;
 use crate::order::Dialect;
 
@@ -196,4 +196,59 @@ fn calls_without_number_are_no_response() {
         let good = results.take_while(Result::is_ok).count();
         assert!((1000..1100).contains(&good), "{dialect:?}: {good}");
     }
+}
+
+#[test]
+fn the_credential_is_found_wherever_a_document_holds_it() {
+    let judged = |dialect, body: &str| whole(dialect, MODEL, &Forms::of(KEY), body.as_bytes(), &mut None);
+    // In two pieces that lie side by side for whoever reads them.
+    let halves = |before: &str, between: &str, after: &str| {
+        let (one, other) = std::str::from_utf8(KEY).unwrap().split_at(9);
+        format!("{before}{one}{between}{other}{after}")
+    };
+    for (dialect, before, between, after) in [
+        (
+            Dialect::Messages,
+            r#"{"type":"message","model":"m-1","content":[{"type":"tool_use","input":{"a":[""#,
+            r#"",""#,
+            r#""]}}]}"#,
+        ),
+        (
+            Dialect::Messages,
+            r#"{"type":"message","model":"m-1","content":[{"type":"thinking","thinking":""#,
+            r#""},{"type":"thinking","thinking":""#,
+            r#""}]}"#,
+        ),
+        (
+            Dialect::ChatCompletions,
+            r#"{"model":"m-1","choices":[{"message":{"tool_calls":[{"custom":{"input":""#,
+            r#""}},{"custom":{"input":""#,
+            r#""}}]}}]}"#,
+        ),
+        (
+            Dialect::Responses,
+            r#"{"model":"m-1","output":[{"type":"reasoning","summary":[{"text":""#,
+            r#""},{"text":""#,
+            r#""}]}]}"#,
+        ),
+        (
+            Dialect::Responses,
+            r#"{"model":"m-1","output":[{"type":"local_shell_call","action":{"command":[""#,
+            r#"",""#,
+            r#""]}}]}"#,
+        ),
+    ] {
+        let body = halves(before, between, after);
+        assert_eq!(judged(dialect, &body), Err(Fault::CredentialEchoed), "{body}");
+        assert_eq!(judged(dialect, &body.replace("sk-0", "xx-x")), Ok(()), "{body}");
+    }
+    // Escapes hide it from who looks at bytes, in whatever string it is.
+    let escaped = String::from_utf8_lossy(KEY).replace("sk", "\\u0073k");
+    let body = format!(r#"{{"model":"m-1","id":"{escaped}","choices":[{{"message":{{"content":"hi"}}}}]}}"#);
+    assert_eq!(judged(Dialect::ChatCompletions, &body), Err(Fault::CredentialEchoed));
+    let event = format!("data: {body}\n\n");
+    assert_eq!(
+        judge(Dialect::ChatCompletions).feed(event.as_bytes()),
+        Err(Fault::CredentialEchoed)
+    );
 }
