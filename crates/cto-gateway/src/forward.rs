@@ -252,9 +252,9 @@ impl Sending<'_> {
 
     async fn events(&self, incoming: Incoming, encoding: Encoding, call: Call) -> Result<Reply, Box<Response<Reply>>> {
         let limits = &self.gateway.order.limits;
-        let answered = (self.dialect, self.served);
+        let admitted = self.gateway.admitted(self.served, self.dialect);
         let failed = |ending: Ending| Box::new(reply::failed(self.dialect, ending.outcome, ending.detail));
-        let relay = Relay::new(incoming, encoding, answered, limits, (call, Arc::clone(self.wire)));
+        let relay = Relay::new(incoming, encoding, &admitted, limits, (call, Arc::clone(self.wire)));
         let mut relay = relay.map_err(failed)?;
         relay.prime().await.map_err(failed)?;
         Ok(Either::Right(relay))
@@ -267,14 +267,13 @@ impl Sending<'_> {
         mut call: Call,
     ) -> Result<Reply, Box<Response<Reply>>> {
         let most_bytes = self.gateway.order.limits.response_bytes;
-        let mut seen = None;
-        let judged = match self.collect(incoming, encoding, most_bytes, &mut call).await {
+        let (seen, judged) = match self.collect(incoming, encoding, most_bytes, &mut call).await {
             Ok(body) => {
-                let (model, forms) = (&self.served.route.model, &self.served.forms);
-                let judged = stream::whole(self.dialect, model, forms, &body, &mut seen);
-                judged.map(|()| body).map_err(Ending::from)
+                let admitted = self.gateway.admitted(self.served, self.dialect);
+                let (seen, judged) = stream::whole(&admitted, &body);
+                (seen, judged.map(|()| body).map_err(Ending::from))
             }
-            Err(ending) => Err(ending),
+            Err(ending) => (None, Err(ending)),
         };
         if let Some(seen) = &seen {
             call.saw(seen);

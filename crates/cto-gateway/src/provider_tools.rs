@@ -160,6 +160,47 @@ fn part(kind: &str, value: &Json<'_>, found: &mut Vec<Finding>) {
     }
 }
 
+/// What a part of a response shows that the provider did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ran {
+    Tool(ProviderTool),
+    /// Another model answered a part of it.
+    OtherModel,
+}
+
+/// What the provider did, by a block of Messages or an item of Responses; `None` for what the engine does or reads.
+pub(crate) fn ran(part: &Json<'_>) -> Option<Ran> {
+    let kind = part.str("type").unwrap_or_default();
+    let tool = match kind {
+        // What engines run.
+        "tool_use" | "function_call" | "custom_tool_call" | "local_shell_call" | "shell_call" | "apply_patch_call"
+        | "computer_call" | "tool_search_call" => return None,
+        "fallback" | "image_generation_call" => return Some(Ran::OtherModel),
+        "server_tool_use" => of_word(part.str("name").unwrap_or_default()),
+        "container_upload" => ProviderTool::CodeExecution,
+        _ if kind.starts_with("mcp_") => ProviderTool::Connector,
+        // Results of tools that nobody here knows, too: the engine has run none of them.
+        _ if ["_call", "_call_output", "tool_result"]
+            .iter()
+            .any(|end| kind.ends_with(end)) =>
+        {
+            of_word(kind)
+        }
+        _ => return None,
+    };
+    Some(Ran::Tool(tool))
+}
+
+fn of_word(word: &str) -> ProviderTool {
+    if word.starts_with("web_search") {
+        ProviderTool::WebSearch
+    } else if word.starts_with("web_fetch") || word.starts_with("file_search") {
+        ProviderTool::Fetch
+    } else {
+        ProviderTool::CodeExecution
+    }
+}
+
 /// A tool that a request declares: one that the engine runs itself is no finding.
 fn declared(tool: &Json<'_>, found: &mut Vec<Finding>) {
     let kind = tool.str("type").unwrap_or_default();
