@@ -52,7 +52,7 @@ pub(crate) async fn connect(
         Ok(place) => place,
         Err(refusal) => {
             gateway.refused(&refusal, "CONNECT", &host, None);
-            return (reply::refused(None, refusal.reason, true), None);
+            return (reply::refused(None, &refusal, true), None);
         }
     };
     let mut open = Open {

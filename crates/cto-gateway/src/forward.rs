@@ -106,28 +106,28 @@ pub(crate) async fn call(
         Err(refusal) => {
             refuse(&refusal, None);
             body::drain(incoming, limits.request_bytes).await;
-            return reply::refused(Some(dialect), refusal.reason, true);
+            return reply::refused(Some(dialect), &refusal, true);
         }
     };
     let body = match body::read(&parts.headers, incoming, limits.request_bytes, &mut place).await {
         Ok(body) => body,
         Err(refusal) => {
             refuse(&refusal, None);
-            return reply::refused(Some(dialect), refusal.reason, true);
+            return reply::refused(Some(dialect), &refusal, true);
         }
     };
-    let judged = match request::judge(gateway, &body) {
+    let judged = match request::judge(gateway, dialect, &body) {
         Ok(judged) => judged,
         Err(refused) => {
             refuse(&refused.refusal, refused.model.as_deref());
-            return reply::refused(Some(dialect), refused.refusal.reason, false);
+            return reply::refused(Some(dialect), &refused.refusal, false);
         }
     };
     let call = match Call::open(place, &judged, dialect, &body, came_at) {
         Ok(call) => call,
         Err(refusal) => {
             refuse(&refusal, Some(&judged.served.route.model));
-            return reply::refused(Some(dialect), refusal.reason, false);
+            return reply::refused(Some(dialect), &refusal, false);
         }
     };
     let path = match query {

@@ -71,6 +71,15 @@ impl<'a> Json<'a> {
         }
     }
 
+    /// The keys of an object; nothing for any other value.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &str> {
+        let entries = match self {
+            Self::Object(entries) => entries.as_slice(),
+            _ => &[],
+        };
+        entries.iter().map(|(key, _)| key.as_ref())
+    }
+
     /// Hands over every string of this value, keys too, in the order of the text.
     pub(crate) fn each_text<'s>(&'s self, each: &mut impl FnMut(&'s Cow<'a, str>)) {
         match self {

@@ -26,6 +26,7 @@ mod records_out;
 mod relay;
 mod reply;
 mod request;
+mod request_fields;
 pub mod scripted;
 mod server;
 mod stream;

@@ -3,8 +3,10 @@
 use crate::admit::Refusal;
 use crate::gateway::{Gateway, Served};
 use crate::json::Json;
+use crate::order::Dialect;
 use crate::provider_tools::{Finding, findings};
 use crate::record::RefusalReason;
+use crate::request_fields;
 use crate::stream::capped;
 
 /// What a body asks for.
@@ -22,7 +24,7 @@ pub(crate) struct Refused {
 }
 
 /// Judges a decoded body.
-pub(crate) fn judge<'g>(gateway: &'g Gateway, body: &[u8]) -> Result<Judged<'g>, Refused> {
+pub(crate) fn judge<'g>(gateway: &'g Gateway, dialect: Dialect, body: &[u8]) -> Result<Judged<'g>, Refused> {
     let refused = |reason, detail: &str, model: Option<&str>| Refused {
         refusal: Refusal::new(reason, detail),
         model: model.map(str::to_owned),
@@ -57,6 +59,14 @@ pub(crate) fn judge<'g>(gateway: &'g Gateway, body: &[u8]) -> Result<Judged<'g>,
         };
         return Err(refused(reason, &detail, model));
     }
+    if let Some(field) = request_fields::unknown(dialect, &json, &gateway.order.request_fields) {
+        let field = capped(field, MOST_FIELD);
+        let detail = format!(
+            "the field '{field}' is none that is known here; turn it off in the engine, or admit it: gateway: \
+             {{request_fields: [{field}]}} in harness.yaml"
+        );
+        return Err(refused(RefusalReason::AmbiguousRequest, &detail, model));
+    }
     let stream = match json.some("stream") {
         None => false,
         Some(Json::Bool(stream)) => *stream,
@@ -87,6 +97,8 @@ pub(crate) fn other_model(gateway: &Gateway, body: &[u8], refusal: Refusal) -> (
 
 /// Longest name of a model that is repeated.
 const MOST_MODEL: usize = 200;
+/// Longest name of a field that is repeated; its record still has room for how to mend it.
+const MOST_FIELD: usize = 32;
 
 /// Finds what a careless reader would take for the model: every string behind a key `model`, in any case.
 fn named_models(text: &str) -> impl Iterator<Item = &str> {

@@ -124,7 +124,7 @@ async fn answer(
             let peeked = body::drain(incoming, order.limits.request_bytes).await;
             let (refusal, model) = crate::request::other_model(gateway, &peeked, refusal);
             gateway.refused(&refusal, parts.method.as_str(), parts.uri.path(), model.as_deref());
-            reply::refused(Dialect::of_path(parts.uri.path()), refusal.reason, false)
+            reply::refused(Dialect::of_path(parts.uri.path()), &refusal, false)
         }
     }
 }

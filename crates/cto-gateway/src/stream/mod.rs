@@ -26,14 +26,14 @@ pub(crate) enum Fault {
     ModelMismatch,
     TruncatedToolCall,
     CredentialEchoed,
-    ProviderTool,
+    ProviderTool(ProviderTool),
     Cut,
 }
 
 impl Fault {
     pub(crate) fn outcome(self) -> CallOutcome {
         match self {
-            Self::Malformed(_) | Self::ProviderTool => CallOutcome::Malformed,
+            Self::Malformed(_) | Self::ProviderTool(_) => CallOutcome::Malformed,
             Self::TooLarge => CallOutcome::TooLarge,
             Self::ModelMismatch => CallOutcome::ModelMismatch,
             Self::TruncatedToolCall => CallOutcome::TruncatedToolCall,
@@ -49,7 +49,12 @@ impl Fault {
             Self::ModelMismatch => "the response names another model, or none",
             Self::TruncatedToolCall => "the arguments of a tool call are not a whole JSON object",
             Self::CredentialEchoed => "the response holds the credential",
-            Self::ProviderTool => "the response shows a tool that the provider ran and that is not admitted",
+            Self::ProviderTool(ProviderTool::WebSearch) => "the provider searched the web, which is not admitted",
+            Self::ProviderTool(ProviderTool::Fetch) => "the provider fetched something, which is not admitted",
+            Self::ProviderTool(ProviderTool::Connector) => "the provider called a connector, which is not admitted",
+            Self::ProviderTool(ProviderTool::CodeExecution) => {
+                "the provider ran code or an unknown tool, which is not admitted"
+            }
             Self::Cut => "the response ended before its last event",
         }
     }
@@ -116,7 +121,7 @@ impl Seen {
     fn may_run(&self, tool: ProviderTool) -> Result<(), Fault> {
         match self.tools.contains(&tool) {
             true => Ok(()),
-            false => Err(Fault::ProviderTool),
+            false => Err(Fault::ProviderTool(tool)),
         }
     }
 

@@ -404,7 +404,7 @@ fn tools_that_the_provider_ran_are_noticed_unless_admitted() {
                 format!(r#"{{"model":"m-1","choices":[{{"message":{part}}}]}}"#),
             ),
         };
-        for (tools, expected) in [(&[][..], Err(Fault::ProviderTool)), (&[*tool], Ok(()))] {
+        for (tools, expected) in [(&[][..], Err(Fault::ProviderTool(*tool))), (&[*tool], Ok(()))] {
             admitted(*dialect, tools, |admitted| {
                 assert_eq!(
                     Judge::new(admitted, 1 << 20).feed(events.as_bytes()),
@@ -419,7 +419,7 @@ fn tools_that_the_provider_ran_are_noticed_unless_admitted() {
     let stream = with_event(MESSAGES, "\"message_delta\"", usage);
     assert_eq!(
         judge(Dialect::Messages).feed(stream.as_bytes()),
-        Err(Fault::ProviderTool)
+        Err(Fault::ProviderTool(ProviderTool::WebSearch))
     );
     let none = stream.replace("\"web_search_requests\":1", "\"web_search_requests\":0");
     assert_eq!(judge(Dialect::Messages).feed(none.as_bytes()), Ok(()));
