@@ -186,6 +186,6 @@ pub struct Normalized {
 pub struct Marker {
     /// Its name below `backend/`.
     pub name: String,
-    /// Its one line.
+    /// Its one line, without an end.
     pub text: String,
 }
