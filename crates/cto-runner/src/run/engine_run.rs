@@ -85,14 +85,8 @@ impl Journey<'_> {
     }
 
     fn invocation(&self, workspace: &Workspace, order: Option<&GatewayOrder>) -> Result<Invocation, Halt> {
-        let runtime = workspace
-            .engine
-            .manifest()
-            .wire
-            .as_ref()
-            .and_then(|wire| wire.runtime_provider.clone());
         let endpoint = order.and_then(|order| order.routes.first()).map(|route| ModelEndpoint {
-            provider: runtime.unwrap_or_else(|| route.provider.clone()),
+            provider: route.provider.clone(),
             model: route.model.clone(),
             base: format!("http://127.0.0.1:{PORT}"),
             key: DUMMY_KEY.to_owned(),
