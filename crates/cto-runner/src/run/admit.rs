@@ -6,7 +6,7 @@ use std::sync::Arc;
 use cto_policy::decide;
 use cto_sandbox::Provider;
 use cto_schema::{EventType, JournalEvent, TaskContract};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::markers::marker;
 use super::{Halt, Journey};
@@ -116,11 +116,21 @@ impl Journey<'_> {
         Ok(())
     }
 
+    /// Returns what the event of a gate that said no holds: nothing of the engine ran.
+    pub(super) fn gate_blocked(&self, gate: &str, reason: &str) -> Value {
+        json!({
+            "backend": self.request.engine,
+            "gate": gate,
+            "reason": reason,
+            "mutation_mode": self.contract.as_ref().ok().map(|contract| contract.mutation_mode),
+            "case_executed": false,
+        })
+    }
+
     fn refuse(&mut self) -> Result<(), Halt> {
         let Some(decision) = &self.decision else {
             return Ok(());
         };
-        let mode = self.contract.as_ref().ok().map(|contract| contract.mutation_mode);
         let refused: Vec<(String, String)> = decision
             .gates
             .iter()
@@ -135,16 +145,8 @@ impl Journey<'_> {
             .map(|(gate, reason)| format!("{gate}: {reason}\n"))
             .collect();
         for (gate, reason) in &refused {
-            self.dir.event(
-                EventType::BackendGateBlocked,
-                json!({
-                    "backend": self.request.engine,
-                    "gate": gate,
-                    "reason": reason,
-                    "mutation_mode": mode,
-                    "case_executed": false,
-                }),
-            )?;
+            let data = self.gate_blocked(gate, reason);
+            self.dir.event(EventType::BackendGateBlocked, data)?;
         }
         let mut markers: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         for refusal in decision.gates.iter().filter_map(|gate| gate.refusal.as_ref()) {
