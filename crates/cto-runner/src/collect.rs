@@ -29,18 +29,16 @@ pub(crate) struct Collection {
 }
 
 /// Returns the patched tree as a view: the baseline's files and what the changes put over them.
-pub(crate) fn patched_tree(base: &Path, changes: &[Change]) -> LayeredTree {
+///
+/// A link is no file to look into, like one that is gone.
+pub(crate) fn patched_tree(base: &Path, changes: &[TreeChange]) -> LayeredTree {
     let mut overrides: BTreeMap<Vec<u8>, Option<PathBuf>> = BTreeMap::new();
     for change in changes {
-        match change {
-            Change::File { path, source, .. } => {
-                overrides.insert(path.as_os_str().as_bytes().to_vec(), Some(source.clone()));
-            }
-            Change::Remove { path } | Change::Symlink { path, .. } | Change::Content { path, .. } => {
-                overrides.insert(path.as_os_str().as_bytes().to_vec(), None);
-            }
-            Change::Directory { .. } => {}
-        }
+        let content = match &change.entry {
+            TreeEntry::File { source, .. } => Some(source.clone()),
+            TreeEntry::Absent | TreeEntry::Symlink { .. } => None,
+        };
+        overrides.insert(change.path.as_os_str().as_bytes().to_vec(), content);
     }
     LayeredTree {
         base: base.to_owned(),

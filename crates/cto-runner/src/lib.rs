@@ -26,6 +26,7 @@ mod leftovers;
 mod matrix;
 mod model;
 mod model_calls;
+mod package;
 mod patch;
 #[cfg(test)]
 mod real_tool;
@@ -74,10 +75,11 @@ pub use layers::{
 };
 pub use matrix::{Played, ROWS, Row, find_row, play};
 pub use model::{
-    Endpoint, GatewaySettings, InstalledPackage, InvalidEndpoint, ModelPlan, ProfileLimits, ProfileSettings,
-    ProviderKind, ProviderSettings, RecordPlace, RequestedModel, Variables, installed_package, look_at_binary,
-    may_use_a_model, own_place, provider_classes, read_fact, record_place, requested_model,
+    Endpoint, GatewaySettings, InvalidEndpoint, ModelPlan, ProfileLimits, ProfileSettings, ProviderKind,
+    ProviderSettings, RecordPlace, RequestedModel, Variables, look_at_binary, may_use_a_model, own_place,
+    provider_classes, read_fact, record_place, requested_model,
 };
+pub use package::{InstalledPackage, installed_package};
 pub use patch::{PatchError, RoundTrip, TreeChange, TreeEntry, make_patch, round_trip};
 pub use recover::{RecoverError, Recovered, RecoveryOutcome, recover};
 pub use request::{Harness, RunOutcome, RunRequest, Task};

@@ -8,7 +8,8 @@ use cto_schema::{
 };
 
 use super::identity::ask_program;
-use crate::model::{installed_package, look_at_binary};
+use crate::model::look_at_binary;
+use crate::package::installed_package;
 use crate::request::Harness;
 use crate::run::chain;
 use crate::source::SourceRepository;

@@ -3,18 +3,20 @@
 use std::ffi::OsString;
 
 use cto_sandbox::Program;
-use cto_schema::{EventType, StreamFacts, Untrusted};
-use serde_json::json;
+use cto_schema::{EngineParser, EngineStream};
 
 use super::{
     Engine, EngineError, EngineManifest, EngineOutput, EngineTask, Invocation, ModelEndpoint, Normalized, Places,
-    Search,
+    Search, stream,
 };
 
-/// Most lines of output that become events; all of it is in `backend/`.
-const MAX_EVENTS: usize = 200;
-/// Longest text of one event.
-const MAX_TEXT: usize = 2000;
+/// Its output promises nothing: each line is a message.
+const LINES: EngineStream = EngineStream {
+    parser: EngineParser::Lines,
+    final_event: None,
+    jsonl: None,
+    logs: vec![],
+};
 
 /// Any program, with no promise about its output.
 #[derive(Debug)]
@@ -93,18 +95,6 @@ impl Engine for Command {
     }
 
     fn normalize(&self, output: &EngineOutput<'_>) -> Normalized {
-        let mut events = Vec::new();
-        for (stream, bytes) in [("stdout", output.stdout), ("stderr", output.stderr)] {
-            let lines = bytes.split(|b| *b == b'\n').filter(|line| !line.is_empty());
-            for line in lines.take(MAX_EVENTS) {
-                let text = Untrusted::new(line).escaped(MAX_TEXT);
-                events.push((EventType::EngineMessage, json!({ "stream": stream, "text": text })));
-            }
-        }
-        Normalized {
-            events,
-            stream: StreamFacts::default(),
-            markers: vec![],
-        }
+        stream::read(&LINES, output)
     }
 }

@@ -20,7 +20,7 @@ pub(super) fn note(document: &EngineDocument, output: &EngineOutput<'_>, normali
         if !normalized.markers.iter().any(|marker| marker.name == failure.marker) {
             normalized.markers.push(Marker {
                 name: failure.marker.clone(),
-                text: format!("{}: {detail}\n", failure.blocker.name()),
+                text: format!("{}: {detail}", failure.blocker.name()),
             });
         }
         let stream = &mut normalized.stream;

@@ -77,7 +77,7 @@ pub struct EngineTask<'a> {
 /// The model endpoint as the engine sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModelEndpoint {
-    /// The admitted provider; identity only.
+    /// The admitted provider; a manifest may give it another name inside the engine.
     pub provider: String,
     /// The admitted model, as every request must name it.
     pub model: String,
@@ -186,6 +186,6 @@ pub struct Normalized {
 pub struct Marker {
     /// Its name below `backend/`.
     pub name: String,
-    /// Its one line.
+    /// Its one line, without an end.
     pub text: String,
 }

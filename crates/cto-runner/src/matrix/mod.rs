@@ -1,11 +1,12 @@
 //! The failure matrix as executable fixtures: the accepted run with one change, judged from outside.
 
 mod change;
+mod model;
 mod play;
 
 use std::path::PathBuf;
 
-use cto_schema::{BlockerCode, EventType, RunId, Status};
+use cto_schema::{BlockerCode, EventType, ExitClass, RunId, Status};
 
 pub use play::play;
 
@@ -31,6 +32,11 @@ pub struct Row {
 }
 
 impl Row {
+    /// Returns how `cto run` exits.
+    pub fn exit(&self) -> ExitClass {
+        ExitClass::of_run(self.status, self.starts)
+    }
+
     /// Returns whether this version plays the row.
     pub fn playable(&self) -> bool {
         self.way.is_some()
@@ -52,6 +58,8 @@ enum Way {
     Interfere(change::Interference),
     /// The request is changed.
     Request(change::RequestChange),
+    /// A gated agent with a model, its gates, records or model are changed.
+    Model(model::ModelChange),
     /// The harness is killed.
     Kill,
 }
@@ -110,10 +118,10 @@ use BlockerCode as C;
 use EventType as E;
 use Status::{Blocked, Fail};
 use change::{ContractChange, Interference, RequestChange, TargetChange};
+use model::ModelChange;
 
 const APPROVALS: &str = "approvals";
 const ADMISSIONS: &str = "admissions";
-const GATEWAY: &str = "the model gateway";
 
 /// Every row, in the order of spec 06.
 pub const ROWS: &[Row] = &[
@@ -218,29 +226,33 @@ pub const ROWS: &[Row] = &[
         (C::MissingOperatorOutcome, E::RunCompleted, Blocked),
         APPROVALS,
     ),
-    later(
+    row(
         "model-not-admitted",
         "the requested model is not the admitted pair",
         (C::ModelNotAdmitted, E::BackendGateBlocked, Blocked),
-        GATEWAY,
+        false,
+        Way::Model(ModelChange::OtherModelRequested),
     ),
-    later(
+    row(
         "reasoning-only",
         "the provider returns no assistant content",
         (C::ProviderResponseShape, E::BackendGateBlocked, Blocked),
-        GATEWAY,
+        false,
+        Way::Model(ModelChange::ReasoningOnly),
     ),
-    later(
+    row(
         "auth-unavailable",
         "credentials cannot reach the engine",
         (C::ProviderAuthUnavailable, E::BackendGateBlocked, Blocked),
-        GATEWAY,
+        false,
+        Way::Model(ModelChange::NoCredential),
     ),
-    later(
+    row(
         "local-config-unavailable",
         "the local endpoint is not configured",
         (C::ProviderLocalConfigUnavailable, E::BackendGateBlocked, Blocked),
-        GATEWAY,
+        false,
+        Way::Model(ModelChange::NoEndpoint),
     ),
     row(
         "agent-protocol",
@@ -263,23 +275,26 @@ pub const ROWS: &[Row] = &[
         true,
         Way::Play("forbidden-action"),
     ),
-    later(
+    row(
         "gate-missing",
         "an allow or stage gate is not set",
         (C::GateMissing, E::BackendGateBlocked, Blocked),
-        "gated engines",
+        false,
+        Way::Model(ModelChange::GateNotSet),
     ),
-    later(
+    row(
         "source-not-admitted",
         "the engine's source is not admitted",
         (C::SourceNotAdmitted, E::BackendGateBlocked, Blocked),
-        ADMISSIONS,
+        false,
+        Way::Model(ModelChange::SourceNotAdmitted),
     ),
-    later(
+    row(
         "build-mismatch",
         "the engine's binary is another one",
         (C::BuildMismatch, E::BackendGateBlocked, Blocked),
-        ADMISSIONS,
+        false,
+        Way::Model(ModelChange::OtherBinary),
     ),
     row(
         "sandbox-unavailable",

@@ -6,10 +6,11 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use cto_evidence::{Bundle, Keys, KnownKey, TrustedKeys, verify_bundle};
-use cto_schema::{Blocker, Event, Report, RunId, Status};
+use cto_schema::{Blocker, Event, ExitClass, MutationMode, Report, RunId, Status};
 use rustix::event::{Timespec, poll};
 
 use super::change::{ContractChange, Interference, Meddler, RequestChange, Throwaway, change_case, contract_bytes};
+use super::model::{AGENT, ModelWorld};
 use super::{Played, Row, Way};
 use crate::cases::{LoadedCase, find};
 use crate::recover::recover;
@@ -24,7 +25,7 @@ const BRIEF_SECONDS: u32 = 2;
 /// How long a killed run may take to get to its engine.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Plays a row on the fake engine and compares what came of it with the matrix.
+/// Plays a row and compares what came of it with the matrix.
 pub fn play(harness: &Harness, row: &'static Row) -> Played {
     let mut played = Played {
         row,
@@ -55,6 +56,7 @@ fn perform(harness: &Harness, row: &Row) -> Result<RunId, String> {
         kept: Mutex::new(None),
     };
     let mut throwaway = None;
+    let mut world = None;
     let mut request = RunRequest::of(Task::Case(Box::new(case.clone())), "fake".to_owned());
     match row.way.ok_or("this version cannot play the row")? {
         Way::Play(play) => request.engine = format!("fake:{play}"),
@@ -114,10 +116,22 @@ fn perform(harness: &Harness, row: &Row) -> Result<RunId, String> {
             request.command = vec!["/usr/bin/true".into()];
             request.provider = Some("none".to_owned());
         }
+        Way::Model(change) => {
+            request.engine = AGENT.to_owned();
+            if change.mode() == MutationMode::CopiedRepo {
+                let (made, contract) = on_repository(harness, &case, &request)?;
+                request.task = Task::Contract {
+                    path: "contract.json".into(),
+                    bytes: contract_bytes(&contract, false),
+                };
+                throwaway = Some(made);
+            }
+            world = Some(ModelWorld::new(harness, &case, change)?);
+        }
         Way::Kill => return kill(harness),
     }
     let outcome = run(
-        harness,
+        world.as_ref().map_or(harness, |world| &world.harness),
         &request,
         Watch {
             observer: &meddler,
@@ -137,7 +151,7 @@ fn on_repository(
 ) -> Result<(Throwaway, cto_schema::TaskContract), String> {
     let throwaway = Throwaway::new(harness, case)?;
     let mut contract = crate::choice::contract_in_view(case, &request.toolchains);
-    contract.mutation_mode = cto_schema::MutationMode::CopiedRepo;
+    contract.mutation_mode = MutationMode::CopiedRepo;
     contract.target_repository = Some(throwaway.path().display().to_string());
     contract.baseline_expectation = cto_schema::BaselineExpectation::Green;
     Ok((throwaway, contract))
@@ -235,6 +249,13 @@ fn judge(harness: &Harness, row: &Row, bundle: &Path) -> Vec<String> {
             "the engine was {}started",
             if report.case_process_started { "" } else { "not " }
         ));
+    }
+    let exit = ExitClass::of_run(report.status, report.case_process_started);
+    if exit != row.exit() {
+        problems.push(format!("cto run exits {}, not {}", exit.code(), row.exit().code()));
+    }
+    if !row.starts && !report.changed_files.is_empty() {
+        problems.push("something changed although nothing was started".to_owned());
     }
     if !has_event(bundle, row) {
         problems.push(format!("event {} is missing", row.event));

@@ -1,11 +1,13 @@
 //! The engine's binary as it is now.
 
+use std::fs::File;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use cto_schema::{BinaryFacts, BuildAdmission, escape};
 
-use super::package::{file_digest, installed_package};
+use crate::baseline::beneath::digest_reader;
+use crate::package::installed_package;
 
 /// Looks at a program: where it really lies, its size and its digest. `interpreted` programs need not be executable.
 pub fn look_at_binary(program: &Path, interpreted: bool) -> BinaryFacts {
@@ -22,9 +24,9 @@ pub fn look_at_binary(program: &Path, interpreted: bool) -> BinaryFacts {
         Ok(_) => return failed(&std::io::Error::other("it is not a regular file")),
         Err(error) => return failed(&error),
     };
-    match file_digest(&path) {
+    match File::open(&path).and_then(digest_reader) {
         Err(error) => failed(&error),
-        Ok((size_bytes, digest)) => BinaryFacts {
+        Ok((digest, size_bytes)) => BinaryFacts {
             path: Some(escape(path.as_os_str().as_encoded_bytes(), 1024)),
             size_bytes,
             digest: Some(digest),

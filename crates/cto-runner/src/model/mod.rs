@@ -2,7 +2,6 @@
 
 mod binary;
 mod endpoint;
-mod package;
 mod plan;
 mod provider;
 mod records;
@@ -22,7 +21,6 @@ use crate::request::{Harness, RunRequest};
 pub(crate) use binary::binary_facts;
 pub use binary::look_at_binary;
 pub use endpoint::{Endpoint, InvalidEndpoint};
-pub use package::{InstalledPackage, installed_package};
 pub use plan::ModelPlan;
 pub use records::{RecordPlace, own_place, read_fact, record_place};
 pub use settings::{GatewaySettings, ProfileLimits, ProfileSettings, ProviderKind, ProviderSettings};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use cto_policy::decide;
 use cto_sandbox::Provider;
 use cto_schema::{Blocker, BlockerCode, EventType, JournalEvent, MutationMode, TaskContract};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::markers::marker;
 use super::{Halt, Journey};
@@ -135,11 +135,21 @@ impl Journey<'_> {
         Ok(())
     }
 
+    /// Returns what the event of a gate that said no holds: nothing of the engine ran.
+    pub(super) fn gate_blocked(&self, gate: &str, reason: &str) -> Value {
+        json!({
+            "backend": self.request.engine,
+            "gate": gate,
+            "reason": reason,
+            "mutation_mode": self.contract.as_ref().ok().map(|contract| contract.mutation_mode),
+            "case_executed": false,
+        })
+    }
+
     fn refuse(&mut self) -> Result<(), Halt> {
         let Some(decision) = &self.decision else {
             return Ok(());
         };
-        let mode = self.contract.as_ref().ok().map(|contract| contract.mutation_mode);
         let refused: Vec<(String, Blocker)> = decision
             .gates
             .iter()
@@ -151,16 +161,8 @@ impl Journey<'_> {
             .collect();
         let is_denial = |refusal: &Blocker| refusal.event == EventType::ApprovalDenied;
         for (gate, refusal) in refused.iter().filter(|(_, refusal)| !is_denial(refusal)) {
-            self.dir.event(
-                EventType::BackendGateBlocked,
-                json!({
-                    "backend": self.request.engine,
-                    "gate": gate,
-                    "reason": refusal.detail,
-                    "mutation_mode": mode,
-                    "case_executed": false,
-                }),
-            )?;
+            let data = self.gate_blocked(gate, &refusal.detail);
+            self.dir.event(EventType::BackendGateBlocked, data)?;
         }
         let denials: Vec<(BlockerCode, String)> = refused
             .iter()

@@ -164,10 +164,7 @@ impl Journey<'_> {
         } else {
             let tripped = round_trip(&self.harness.git, &workspace.baseline, &patch, collected, &directory)
                 .map_err(|error| Halt::Ignorant(chain(&error)))?;
-            (
-                tripped.changes.into_iter().map(sandbox_change).collect(),
-                tripped.mismatch,
-            )
+            (tripped.changes, tripped.mismatch)
         };
         let tree = patched_tree(workspace.baseline.files(), &changes);
         let scope = Scope::of(&workspace.contract).map_err(|error| Halt::Ignorant(chain(&error)))?;
@@ -183,7 +180,7 @@ impl Journey<'_> {
             write_set: collected.write_set.clone(),
             patch,
             roundtrip_error,
-            changes,
+            changes: changes.into_iter().map(sandbox_change).collect(),
             changed_paths,
             tree,
         })

@@ -63,7 +63,7 @@ impl Journey<'_> {
         let spec = workspace.plan(self).spec(cage);
         let mut jail = match prepare(workspace.provider, &spec, &self.harness.reexec) {
             Ok(jail) => jail,
-            Err(error) => return Err(self.bound_refused(&workspace, &error)?),
+            Err(error) => return Err(self.bound_refused(&error)?),
         };
         self.look_at_start(&workspace, jail.exports())?;
         let enforcement = enforcement(jail.enforcement());
@@ -72,7 +72,7 @@ impl Journey<'_> {
         self.dir.journal(JournalEvent::EngineReady { enforcement_digest })?;
         self.span("cage", from, "ok", workspace.provider.name());
         let serving = match &order {
-            Some(order) => Some(self.serve(&workspace, order, &mut jail)?),
+            Some(order) => Some(self.serve(order, &mut jail)?),
             None => None,
         };
         Ok(Caged {
@@ -85,14 +85,8 @@ impl Journey<'_> {
     }
 
     fn invocation(&self, workspace: &Workspace, order: Option<&GatewayOrder>) -> Result<Invocation, Halt> {
-        let runtime = workspace
-            .engine
-            .manifest()
-            .wire
-            .as_ref()
-            .and_then(|wire| wire.runtime_provider.clone());
         let endpoint = order.and_then(|order| order.routes.first()).map(|route| ModelEndpoint {
-            provider: runtime.unwrap_or_else(|| route.provider.clone()),
+            provider: route.provider.clone(),
             model: route.model.clone(),
             base: format!("http://127.0.0.1:{PORT}"),
             key: DUMMY_KEY.to_owned(),
@@ -112,12 +106,7 @@ impl Journey<'_> {
     }
 
     /// Opens the model gateway on the listener that was born in the cage.
-    fn serve(
-        &mut self,
-        workspace: &Workspace,
-        order: &GatewayOrder,
-        jail: &mut PreparedJail,
-    ) -> Result<Box<Serving>, Halt> {
+    fn serve(&mut self, order: &GatewayOrder, jail: &mut PreparedJail) -> Result<Box<Serving>, Halt> {
         let from = self.now();
         let Some(listener) = jail.take_listener() else {
             return Err(Halt::Ignorant(
@@ -136,16 +125,8 @@ impl Journey<'_> {
                     .map(|end| end.detail.clone())
                     .unwrap_or_default();
                 self.span("gateway", from, "refused", &reason);
-                self.dir.event(
-                    EventType::BackendGateBlocked,
-                    json!({
-                        "backend": self.request.engine,
-                        "gate": "model-gateway",
-                        "reason": reason,
-                        "mutation_mode": workspace.contract.mutation_mode,
-                        "case_executed": false,
-                    }),
-                )?;
+                let data = self.gate_blocked("model-gateway", &reason);
+                self.dir.event(EventType::BackendGateBlocked, data)?;
                 self.leave_model_markers(&seen)?;
                 self.seen.model = Some(*seen);
                 Err(Halt::Refused)
@@ -154,7 +135,7 @@ impl Journey<'_> {
     }
 
     /// Puts on record that the cage could not be closed; a missing bound is a refusal, anything else is ignorance.
-    fn bound_refused(&mut self, workspace: &Workspace, error: &JailError) -> Result<Halt, Halt> {
+    fn bound_refused(&mut self, error: &JailError) -> Result<Halt, Halt> {
         let reason = chain(error);
         if !matches!(
             error,
@@ -162,16 +143,8 @@ impl Journey<'_> {
         ) {
             return Ok(Halt::Ignorant(reason));
         }
-        self.dir.event(
-            EventType::BackendGateBlocked,
-            json!({
-                "backend": self.request.engine,
-                "gate": "sandbox",
-                "reason": reason,
-                "mutation_mode": workspace.contract.mutation_mode,
-                "case_executed": false,
-            }),
-        )?;
+        let data = self.gate_blocked("sandbox", &reason);
+        self.dir.event(EventType::BackendGateBlocked, data)?;
         self.seen.bound_refused = Some(reason);
         Ok(Halt::Refused)
     }

@@ -1,26 +1,25 @@
 //! What an engine finds in its cage, and what of it becomes evidence afterwards.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fs::File;
-use std::io::Read as _;
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::io::{self, Read as _};
+use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Component, Path, PathBuf};
 
 use cto_sandbox::Change;
-use rustix::fs::{Dir, FileType, Mode, OFlags, ResolveFlags};
+use rustix::fs::FileType;
 use rustix::io::Errno;
 
-use crate::baseline::Baseline;
+use crate::baseline::{Baseline, beneath};
 use crate::cage::Outfit;
 use crate::engine::{Invocation, Keep};
 
 /// Most entries that are looked at for kept files.
 const MAX_ENTRIES: usize = 20_000;
-/// Nothing in a cage's directories is followed: an engine made them.
-const BENEATH: ResolveFlags = ResolveFlags::BENEATH
-    .union(ResolveFlags::NO_SYMLINKS)
-    .union(ResolveFlags::NO_MAGICLINKS);
+/// Deepest directory below a kept one that is looked at.
+const MAX_DEPTH: u32 = 16;
 
 /// The first components of what the harness put in the workspace for the engine.
 #[derive(Clone, Debug, Default)]
@@ -53,7 +52,7 @@ pub(super) fn inputs(
     invocation: &Invocation,
     scratch: &[String],
     baseline: &Baseline,
-) -> std::io::Result<(Vec<Change>, Inputs)> {
+) -> io::Result<(Vec<Change>, Inputs)> {
     let first = |path: &Path| match path.components().next() {
         Some(Component::Normal(name)) => Some(PathBuf::from(name)),
         _ => None,
@@ -90,14 +89,15 @@ pub(super) struct Kept {
 }
 
 /// Reads what of the private home is evidence; of a directory, every regular file below.
-pub(super) fn kept(home: BorrowedFd<'_>, keep: &[Keep]) -> std::io::Result<Vec<Kept>> {
+pub(super) fn kept(home: BorrowedFd<'_>, keep: &[Keep]) -> io::Result<Vec<Kept>> {
     let mut all = Vec::new();
     for wanted in keep {
         let mut left = wanted.max_bytes;
-        for path in files_below(home, &wanted.from)? {
+        for path in files_below(home, wanted.from.as_os_str().as_bytes())? {
             let bytes = read(home, &path, left)?;
             left = left.saturating_sub(bytes.len() as u64);
-            let rest = path.strip_prefix(&wanted.from).unwrap_or(&path);
+            let path = Path::new(OsStr::from_bytes(&path));
+            let rest = path.strip_prefix(&wanted.from).unwrap_or(path);
             let Some(name) = evidence_name(&wanted.to, rest) else {
                 continue;
             };
@@ -118,57 +118,46 @@ fn evidence_name(to: &str, rest: &Path) -> Option<String> {
     cto_evidence::is_artifact_name(&name).then_some(name)
 }
 
-/// Lists regular files at or below a path, sorted; what is not there is an empty list.
-fn files_below(base: BorrowedFd<'_>, path: &Path) -> std::io::Result<Vec<PathBuf>> {
-    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let at = match rustix::fs::openat2(base, path, flags, Mode::empty(), BENEATH) {
-        Ok(at) => at,
-        Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::ACCESS) => return Ok(vec![]),
-        Err(errno) => return Err(errno.into()),
+/// Lists regular files at or below a path, sorted; what is not there, or is closed to us, is an empty list.
+fn files_below(base: BorrowedFd<'_>, path: &[u8]) -> io::Result<Vec<Vec<u8>>> {
+    let at = match beneath::look(base, path) {
+        Err(Errno::ACCESS) => None,
+        other => other?,
     };
     let mut found = Vec::new();
-    match FileType::from_raw_mode(rustix::fs::fstat(&at)?.st_mode) {
-        FileType::RegularFile => found.push(path.to_owned()),
-        FileType::Directory => walk(&at, path, &mut found, 0)?,
-        _ => {}
+    let mut pending = match at.map(|(_, stat)| beneath::kind(&stat)) {
+        Some(FileType::RegularFile) => return Ok(vec![path.to_vec()]),
+        Some(FileType::Directory) => vec![(path.to_vec(), 0)],
+        _ => vec![],
+    };
+    while let Some((directory, depth)) = pending.pop() {
+        // What its owner closed to itself is no log.
+        let Ok(open) = beneath::open_beneath(base, &directory, beneath::DIRECTORY) else {
+            continue;
+        };
+        for name in beneath::names(&open)? {
+            let path = beneath::join(&directory, &name);
+            match beneath::kind(&beneath::stat_at(&open, &name)?) {
+                FileType::RegularFile => found.push(path),
+                FileType::Directory if depth < MAX_DEPTH => pending.push((path, depth + 1)),
+                _ => {}
+            }
+            if found.len() + pending.len() >= MAX_ENTRIES {
+                pending.clear();
+                break;
+            }
+        }
     }
-    found.sort();
+    found.sort_unstable();
     Ok(found)
 }
 
-fn walk(directory: &OwnedFd, path: &Path, found: &mut Vec<PathBuf>, depth: usize) -> std::io::Result<()> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let Ok(open) = rustix::fs::openat(directory, ".", flags, Mode::empty()) else {
-        // What its owner closed to itself is no log.
-        return Ok(());
-    };
-    for entry in Dir::read_from(&open)? {
-        let entry = entry?;
-        let name = entry.file_name().to_bytes();
-        if name == b"." || name == b".." || found.len() >= MAX_ENTRIES || depth > 16 {
-            continue;
-        }
-        let name = Path::new(std::ffi::OsStr::from_bytes(name));
-        match entry.file_type() {
-            FileType::RegularFile => found.push(path.join(name)),
-            FileType::Directory => {
-                if let Ok(below) = rustix::fs::openat(&open, name, OFlags::PATH | OFlags::NOFOLLOW, Mode::empty()) {
-                    walk(&below, &path.join(name), found, depth + 1)?;
-                }
-            }
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
 /// Reads at most `limit` bytes of a regular file that is still one.
-fn read(base: BorrowedFd<'_>, path: &Path, limit: u64) -> std::io::Result<Vec<u8>> {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let Ok(file) = rustix::fs::openat2(base, path, flags, Mode::empty(), BENEATH) else {
+fn read(base: BorrowedFd<'_>, path: &[u8], limit: u64) -> io::Result<Vec<u8>> {
+    let Ok(file) = beneath::open_beneath(base, path, beneath::READ) else {
         return Ok(vec![]);
     };
-    if FileType::from_raw_mode(rustix::fs::fstat(file.as_fd())?.st_mode) != FileType::RegularFile {
+    if beneath::kind(&rustix::fs::fstat(&file)?) != FileType::RegularFile {
         return Ok(vec![]);
     }
     let mut bytes = Vec::new();
@@ -178,6 +167,8 @@ fn read(base: BorrowedFd<'_>, path: &Path, limit: u64) -> std::io::Result<Vec<u8
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::AsFd as _;
+
     use super::*;
 
     fn write(path: &Path, bytes: &[u8]) {

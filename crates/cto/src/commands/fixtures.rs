@@ -47,6 +47,7 @@ fn describe(row: &Row) -> serde_json::Value {
         "blocker": row.blocker,
         "event": row.event,
         "status": row.status,
+        "exit_code": row.exit().code(),
         "state": if row.playable() { "playable" } else { "not_yet" },
         "not_yet": row.not_yet,
     })

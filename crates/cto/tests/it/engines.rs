@@ -131,3 +131,20 @@ fn a_contract_below_what_the_engine_needs_is_refused_with_what_to_raise() {
     }
     assert_eq!(report["case_process_started"], false);
 }
+
+#[test]
+fn the_marker_of_a_known_failure_is_one_line() {
+    let fails = MANIFEST.replace("print(\"working\\ndone\")", "sys.stderr.write('no key at all\\n')");
+    let fails = fails.replace("    open('strings.py'", "    import sys\n    open('strings.py'");
+    let known = "failures: [{text: no key, blocker: provider_auth_unavailable, marker: no-key.txt}]\n";
+    let installation = installation(&format!("{fails}{known}"));
+    let (_, report) = run(&installation, &GATES);
+    assert_eq!(
+        crate::support::codes(&report),
+        ["provider_auth_unavailable"],
+        "{report:#}"
+    );
+    let marker = installation.bundle(&report).join("backend/no-key.txt");
+    let text = std::fs::read_to_string(marker).unwrap();
+    assert_eq!(text, "provider_auth_unavailable: no key at all\n");
+}

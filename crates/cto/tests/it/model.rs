@@ -111,6 +111,13 @@ impl Modelled {
         ])
     }
 
+    /// Claims that the sealed bundle verifies.
+    fn verifies(&self, report: &Value) {
+        let id = report["run_id"].as_str().unwrap();
+        let (exit, verified) = self.installation.json(&["verify", id]);
+        assert_eq!(exit, 0, "{verified:#}");
+    }
+
     fn repository(&self, task: &str) -> PathBuf {
         self.installation.scripted(&format!("repository-{task}"))
     }
@@ -182,9 +189,7 @@ fn an_agent_reaches_the_admitted_model_and_every_call_is_an_event() {
     }
     assert_eq!(report["model"]["completed"], 2);
     assert_ne!(report["model"]["usage"]["input_tokens"], "0");
-    let id = report["run_id"].as_str().unwrap();
-    let (exit, verified) = world.installation.json(&["verify", id]);
-    assert_eq!(exit, 0, "{verified:#}");
+    world.verifies(&report);
 }
 
 #[test]
@@ -212,13 +217,7 @@ fn an_agent_that_asks_for_another_model_fails_whatever_it_does_afterwards() {
         .bundle(&report)
         .join("backend/provider-model-not-admitted.txt");
     assert!(fs::read_to_string(marker).unwrap().contains("gpt-9"));
-    assert_eq!(
-        world
-            .installation
-            .json(&["verify", report["run_id"].as_str().unwrap()])
-            .0,
-        0
-    );
+    world.verifies(&report);
 }
 
 #[test]
@@ -231,13 +230,7 @@ fn a_tool_of_the_provider_that_reaches_a_network_is_a_forbidden_action() {
         (1, vec!["forbidden_action".to_owned()]),
         "{report:#}"
     );
-    assert_eq!(
-        world
-            .installation
-            .json(&["verify", report["run_id"].as_str().unwrap()])
-            .0,
-        0
-    );
+    world.verifies(&report);
 }
 
 #[test]
@@ -267,14 +260,7 @@ fn no_path_body_or_flood_hides_a_request_for_another_model() {
             report["blockers"][0]["detail"].as_str().unwrap().contains("gpt-9"),
             "{name}"
         );
-        assert_eq!(
-            world
-                .installation
-                .json(&["verify", report["run_id"].as_str().unwrap()])
-                .0,
-            0,
-            "{name}"
-        );
+        world.verifies(&report);
     }
 }
 
@@ -353,13 +339,7 @@ print(tunnel("{host}")); print(tunnel("other.invalid:443")); good()
         .collect();
     assert_eq!((connections.len(), &connections[0]["connected"]), (1, &json!(true)));
     assert_eq!(events(&written, "model.refused")[0]["reason"], "host_not_admitted");
-    assert_eq!(
-        world
-            .installation
-            .json(&["verify", report["run_id"].as_str().unwrap()])
-            .0,
-        0
-    );
+    world.verifies(&report);
 }
 
 #[test]
@@ -410,14 +390,7 @@ fn the_last_call_decides_and_a_mended_failure_does_not() {
             "{fault}: {report:#}"
         );
         assert_eq!(report["model"]["calls"], 1, "{fault}");
-        assert_eq!(
-            world
-                .installation
-                .json(&["verify", report["run_id"].as_str().unwrap()])
-                .0,
-            0,
-            "{fault}"
-        );
+        world.verifies(&report);
     }
 }
 
@@ -444,14 +417,7 @@ fn a_local_provider_is_asked_before_any_engine_starts() {
         assert!(bundle.join("backend").join(marker).exists(), "{fault}");
         let written = world.installation.events(&report);
         assert_eq!(events(&written, "backend.gate.blocked").len(), 1, "{fault}");
-        assert_eq!(
-            world
-                .installation
-                .json(&["verify", report["run_id"].as_str().unwrap()])
-                .0,
-            0,
-            "{fault}"
-        );
+        world.verifies(&report);
     }
 }
 
@@ -570,13 +536,7 @@ fn a_gateway_that_dies_ends_the_run_as_one_without_a_verdict() {
     assert_eq!(codes(&report), ["harness_interrupted"], "{report:#}");
     assert!(report["blockers"][0]["detail"].as_str().unwrap().contains("gateway"));
     assert_eq!(output.status.code(), Some(4));
-    assert_eq!(
-        world
-            .installation
-            .json(&["verify", report["run_id"].as_str().unwrap()])
-            .0,
-        0
-    );
+    world.verifies(&report);
 }
 
 fn rustix_kill(pid: u32) {

@@ -15,9 +15,6 @@ use cto_schema::{EngineDocument, EngineTaskFiles, escape};
 use super::{EngineManifest, Installation, Places, Search};
 use crate::toolchains::{find_program, from_root, search_path};
 
-/// The largest package record that is read.
-const MAX_RECORD: u64 = 64 << 20;
-
 /// Looks for an engine's program: the variable first, then the settings, then the mapped directories.
 pub(super) fn search(
     document: &EngineDocument,
@@ -81,10 +78,12 @@ fn in_toolchains(
         return Err(looked);
     }
     for root in toolchains {
-        if let Some(found) = in_toolchain(document, root) {
-            return Ok(found);
+        match in_toolchain(document, root) {
+            Ok(Some(found)) => return Ok(found),
+            Ok(None) => looked.push(format!("not in {}", shown(root))),
+            // What is there and cannot be known is never replaced by something else.
+            Err(problem) => return Err(vec![format!("in {}: {problem}", shown(root))]),
         }
-        looked.push(format!("not in {}", shown(root)));
     }
     if toolchains.is_empty() {
         looked.push("no directory is mapped".to_owned());
@@ -92,7 +91,7 @@ fn in_toolchains(
     Err(looked)
 }
 
-fn in_toolchain(document: &EngineDocument, root: &Path) -> Option<Installation> {
+fn in_toolchain(document: &EngineDocument, root: &Path) -> Result<Option<Installation>, String> {
     let how = format!("toolchain {}", shown(root));
     let find = &document.find;
     if let Some(npm) = &find.npm {
@@ -101,17 +100,20 @@ fn in_toolchain(document: &EngineDocument, root: &Path) -> Option<Installation> 
             root.join("node_modules"),
             root.join("lib/node_modules"),
         ];
-        let modules = places.iter().filter(|place| place.ends_with("node_modules"));
-        if let Some(found) = modules.filter_map(|modules| npm::find(npm, modules, &how)).next() {
-            return Some(found);
+        for modules in places.iter().filter(|place| place.ends_with("node_modules")) {
+            if let Some(found) = npm::find(npm, modules, &how)? {
+                return Ok(Some(found));
+            }
         }
     }
-    if let Some(found) = find.pypi.as_ref().and_then(|pypi| pypi::find(pypi, root, &how)) {
-        return Some(found);
+    if let Some(pypi) = &find.pypi
+        && let Some(found) = pypi::find(pypi, root, &how)?
+    {
+        return Ok(Some(found));
     }
     let bin = from_root(root).bin;
-    let program = find.names.iter().find_map(|name| find_program(name, &bin))?;
-    plain(document, &program, &how).ok()
+    let program = find.names.iter().find_map(|name| find_program(name, &bin));
+    Ok(program.and_then(|program| plain(document, &program, &how).ok()))
 }
 
 /// Takes what the operator named; a package's wrapper stands for the package.
@@ -121,16 +123,19 @@ fn by_path(document: &EngineDocument, path: &Path, how: &str) -> Result<Installa
     }
     let real = fs::canonicalize(path).map_err(|error| format!("{}: {error}", shown(path)))?;
     if let Some(npm) = &document.find.npm {
-        let modules = real.ancestors().filter(|place| place.ends_with("node_modules"));
-        if let Some(found) = modules.filter_map(|modules| npm::find(npm, modules, how)).next() {
-            return Ok(found);
+        for modules in real.ancestors().filter(|place| place.ends_with("node_modules")) {
+            if let Some(found) = npm::find(npm, modules, how)? {
+                return Ok(found);
+            }
         }
     }
     if let Some(pypi) = &document.find.pypi {
         // A virtual environment's programs are no links, but its directory may be reached by one.
         let roots = [path, &real].map(|program| program.parent().and_then(Path::parent));
-        if let Some(found) = roots.into_iter().flatten().find_map(|root| pypi::find(pypi, root, how)) {
-            return Ok(found);
+        for root in roots.into_iter().flatten() {
+            if let Some(found) = pypi::find(pypi, root, how)? {
+                return Ok(found);
+            }
         }
     }
     plain(document, &real, how)
@@ -202,14 +207,6 @@ fn is_script(path: &Path) -> bool {
     let mut head = [0u8; 2];
     let read = fs::File::open(path).and_then(|mut file| file.read_exact(&mut head));
     read.is_ok() && head == *b"#!"
-}
-
-/// Reads a package's own record; a missing or oversized one is no record.
-fn record(path: &Path) -> Option<Vec<u8>> {
-    let file = fs::File::open(path).ok()?;
-    let mut bytes = Vec::new();
-    file.take(MAX_RECORD + 1).read_to_end(&mut bytes).ok()?;
-    (bytes.len() as u64 <= MAX_RECORD).then_some(bytes)
 }
 
 fn shown(path: &Path) -> String {

@@ -3,74 +3,71 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use cto_schema::EngineNpm;
-use serde_json::Value;
+use cto_schema::{EngineNative, EngineNpm, escape};
 
-use super::{Installation, is_program, record};
+use super::{Installation, is_program};
 use crate::engine::Package;
+use crate::package::stated_npm;
 
-/// Looks for the package in one `node_modules` directory.
-pub(super) fn find(npm: &EngineNpm, modules: &Path, how: &str) -> Option<Installation> {
+/// Looks for the package in one `node_modules` directory. One that is there with a record that cannot be read is an
+/// error.
+pub(super) fn find(npm: &EngineNpm, modules: &Path, how: &str) -> Result<Option<Installation>, String> {
     let own = modules.join(&npm.package);
-    let (program, holder, binds, interpreter) = match &npm.script {
-        Some(script) => {
-            let program = fs::canonicalize(own.join(script)).ok().filter(|path| path.is_file())?;
-            // Its dependencies lie beside it.
-            let tree = fs::canonicalize(modules).ok()?;
-            (program, own.clone(), vec![tree], Some("node".to_owned()))
-        }
-        None => {
-            let native = npm.native.get(std::env::consts::ARCH)?;
-            let places = [
-                modules.join(&native.package),
-                own.join("node_modules").join(&native.package),
-            ];
-            let holder = places.into_iter().find(|place| is_program(&place.join(&native.path)))?;
-            let program = fs::canonicalize(holder.join(&native.path)).ok()?;
-            let tree = fs::canonicalize(&holder).ok()?;
-            (program, holder, vec![tree], None)
-        }
+    let Some(held) = held(npm, modules, &own) else {
+        return Ok(None);
     };
-    let native = npm.native.get(std::env::consts::ARCH).map(|native| &native.package);
-    let own = version(&own).map(|version| (&npm.package, version));
+    let holder = stated_npm(&held.directory)?;
+    let integrity = holder.as_ref().and_then(|holder| holder.integrity.clone());
     // The native package may have been installed alone.
-    let package = own.or_else(|| Some((native?, version(&holder)?)));
-    let package = package.map(|(name, version)| Package {
+    let known = match (stated_npm(&own)?, native(npm)) {
+        (Some(own), _) => Some((&npm.package, own.version)),
+        (None, Some(native)) => holder.map(|holder| (&native.package, holder.version)),
+        (None, None) => None,
+    };
+    let package = known.map(|(name, version)| Package {
         registry: "npm",
         name: name.clone(),
-        version,
-        integrity: integrity(modules, &holder),
+        version: escape(version.as_bytes(), 80),
+        integrity: integrity.map(|integrity| escape(integrity.as_bytes(), 200)),
     });
-    Some(Installation {
-        program,
-        interpreter,
-        binds,
+    Ok(Some(Installation {
+        program: held.program,
+        interpreter: npm.script.as_ref().map(|_| "node".to_owned()),
+        binds: vec![held.tree],
         package,
         how: how.to_owned(),
-    })
+    }))
 }
 
-fn json(path: &Path) -> Option<Value> {
-    serde_json::from_slice(&record(path)?).ok()
+/// A program, the package that holds it, and the directory that must be shown for it.
+struct Held {
+    program: PathBuf,
+    directory: PathBuf,
+    tree: PathBuf,
 }
 
-fn version(package: &Path) -> Option<String> {
-    let value = json(&package.join("package.json"))?;
-    let version = value["version"].as_str()?;
-    Some(cto_schema::escape(version.as_bytes(), 80))
+fn native(npm: &EngineNpm) -> Option<&EngineNative> {
+    npm.native.get(std::env::consts::ARCH)
 }
 
-/// Returns the integrity hash of the package that holds the program, as npm recorded it when it installed it.
-fn integrity(modules: &Path, holder: &Path) -> Option<String> {
-    let name = Path::new("node_modules").join(holder.strip_prefix(modules).ok()?);
-    let key = name.to_str()?;
-    let locks: [PathBuf; 2] = [
-        modules.join(".package-lock.json"),
-        modules.parent()?.join("package-lock.json"),
+fn held(npm: &EngineNpm, modules: &Path, own: &Path) -> Option<Held> {
+    if let Some(script) = &npm.script {
+        return Some(Held {
+            program: fs::canonicalize(own.join(script)).ok().filter(|path| path.is_file())?,
+            directory: own.to_owned(),
+            // Its dependencies lie beside it.
+            tree: fs::canonicalize(modules).ok()?,
+        });
+    }
+    let native = native(npm)?;
+    let places = [
+        modules.join(&native.package),
+        own.join("node_modules").join(&native.package),
     ];
-    locks.iter().find_map(|lock| {
-        let value = json(lock)?;
-        let integrity = value["packages"][key]["integrity"].as_str()?;
-        Some(cto_schema::escape(integrity.as_bytes(), 200))
+    let directory = places.into_iter().find(|place| is_program(&place.join(&native.path)))?;
+    Some(Held {
+        program: fs::canonicalize(directory.join(&native.path)).ok()?,
+        tree: fs::canonicalize(&directory).ok()?,
+        directory,
     })
 }

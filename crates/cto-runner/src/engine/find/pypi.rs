@@ -3,35 +3,40 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use cto_schema::{EnginePypi, Sha256Digest};
+use cto_schema::{EnginePypi, escape};
 
-use super::{Installation, is_program, record};
+use super::{Installation, is_program};
 use crate::engine::Package;
+use crate::package::stated_distribution;
 
-/// Looks for the package in one environment: `bin`, and `lib/python3.*/site-packages`.
-pub(super) fn find(pypi: &EnginePypi, root: &Path, how: &str) -> Option<Installation> {
+/// Looks for the package in one environment: `bin`, and `lib/python3.*/site-packages`. One that is there with a record
+/// that cannot be read is an error.
+pub(super) fn find(pypi: &EnginePypi, root: &Path, how: &str) -> Result<Option<Installation>, String> {
     let program = root.join("bin").join(&pypi.script);
-    if !is_program(&program) {
-        return None;
-    }
-    let (version, information) = packages(root)
-        .iter()
-        .find_map(|packages| information(packages, &normal(&pypi.package)))?;
+    let wanted = normal(&pypi.package);
+    let information = || {
+        packages(root)
+            .iter()
+            .find_map(|packages| information(packages, &wanted))
+    };
+    let Some(information) = is_program(&program).then(information).flatten() else {
+        return Ok(None);
+    };
+    let stated = stated_distribution(&information)?;
     let mut binds = vec![root.to_owned()];
     binds.extend(base(root));
-    Some(Installation {
+    Ok(Some(Installation {
         program,
         interpreter: None,
         binds,
         package: Some(Package {
             registry: "pypi",
             name: pypi.package.clone(),
-            version,
-            // It lists every file with its hash, so its own stands for all.
-            integrity: record(&information.join("RECORD")).map(|bytes| Sha256Digest::of(&bytes).to_string()),
+            version: escape(stated.version.as_bytes(), 80),
+            integrity: stated.integrity,
         }),
         how: how.to_owned(),
-    })
+    }))
 }
 
 fn entries(directory: &Path) -> Vec<PathBuf> {
@@ -47,12 +52,11 @@ fn packages(root: &Path) -> Vec<PathBuf> {
     named.map(|path| path.join("site-packages")).collect()
 }
 
-fn information(packages: &Path, wanted: &str) -> Option<(String, PathBuf)> {
-    entries(packages).into_iter().find_map(|path| {
-        let name = name(&path);
-        let (package, version) = name.strip_suffix(".dist-info")?.rsplit_once('-')?;
-        let version = cto_schema::escape(version.as_bytes(), 80);
-        (normal(package) == wanted).then_some((version, path.clone()))
+fn information(packages: &Path, wanted: &str) -> Option<PathBuf> {
+    entries(packages).into_iter().find(|path| {
+        let name = name(path);
+        let package = name.strip_suffix(".dist-info").and_then(|name| name.rsplit_once('-'));
+        package.is_some_and(|(package, _)| normal(package) == wanted)
     })
 }
 
@@ -68,8 +72,7 @@ fn normal(name: &str) -> String {
 
 /// Returns where the environment's Python itself lies.
 fn base(root: &Path) -> Option<PathBuf> {
-    let configuration = record(&root.join("pyvenv.cfg"))?;
-    let text = String::from_utf8_lossy(&configuration).into_owned();
+    let text = fs::read_to_string(root.join("pyvenv.cfg")).ok()?;
     let home = text.lines().find_map(|line| {
         let (key, value) = line.split_once('=')?;
         (key.trim() == "home").then(|| value.trim().to_owned())

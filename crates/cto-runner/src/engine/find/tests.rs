@@ -48,7 +48,12 @@ impl World {
             &format!("{modules}/@openai/codex/bin/codex.js"),
             "#!/usr/bin/env node\n",
         );
-        let lock = format!(r#"{{"packages":{{"node_modules/{package}":{{"integrity":"sha512-abc"}}}}}}"#);
+        self.file(
+            &format!("{modules}/{package}/package.json"),
+            r#"{"version":"0.169.0-x"}"#,
+        );
+        let entry = r#"{"version":"0.169.0-x","integrity":"sha512-abc"}"#;
+        let lock = format!(r#"{{"packages":{{"node_modules/{package}":{entry}}}}}"#);
         self.file(&format!("{modules}/.package-lock.json"), &lock);
         native
     }
@@ -204,9 +209,11 @@ fn a_virtual_environment_gives_program_version_and_its_python() {
         &format!("home = {}\nversion = 3.11\n", base.display()),
     );
     world.file("venv/bin/aider", "#!/x/python3\n");
+    let information = "venv/lib/python3.11/site-packages/aider_chat-0.86.2.dist-info";
+    world.file(&format!("{information}/RECORD"), "a,sha256=x,1\n");
     world.file(
-        "venv/lib/python3.11/site-packages/aider_chat-0.86.2.dist-info/RECORD",
-        "a,sha256=x,1\n",
+        &format!("{information}/METADATA"),
+        "Name: aider-chat\nVersion: 0.86.2\n",
     );
     world.file("venv/lib/python3.11/site-packages/zzz-1.dist-info/RECORD", "");
     let path = world.at("venv/bin/aider").display().to_string();
@@ -220,6 +227,24 @@ fn a_virtual_environment_gives_program_version_and_its_python() {
     world.environment.clear();
     world.toolchains = vec![world.at("venv")];
     assert_eq!(world.found("aider").binds, [world.at("python")]);
+    fs::remove_file(world.at(&format!("{information}/METADATA"))).unwrap();
+    assert!(world.missing("aider").contains("METADATA does not exist"));
+}
+
+#[test]
+fn a_package_whose_record_is_of_another_version_has_no_integrity_and_an_unreadable_one_is_refused() {
+    let mut world = World::new();
+    world.codex("agents/node_modules");
+    world.toolchains = vec![world.at("agents")];
+    let lock = world.at("agents/node_modules/.package-lock.json");
+    let text = fs::read_to_string(&lock).unwrap();
+    world.file(
+        "agents/node_modules/.package-lock.json",
+        &text.replace("0.169.0", "0.168.0"),
+    );
+    assert_eq!(world.found("codex").package.unwrap().integrity, None);
+    world.file("agents/node_modules/.package-lock.json", "{");
+    assert!(world.missing("codex").contains(".package-lock.json: EOF"));
 }
 
 #[test]

@@ -1,14 +1,16 @@
 //! An installed package: its name, version and integrity as its installer recorded them, and a digest of all its files.
 
 use std::fs::File;
-use std::io::Read as _;
+use std::io::{self, Read as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use cto_schema::{PackagePin, Sha256Digest, escape};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
+
+use crate::baseline::beneath::digest_reader;
 
 /// The largest file that says what is installed.
 const MAX_METADATA_BYTES: u64 = 64 << 20;
@@ -30,67 +32,51 @@ pub fn installed_package(root: &Path) -> Result<InstalledPackage, String> {
     if python { distribution(root) } else { npm(root) }
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, String> {
-    let shown = escape(path.as_os_str().as_encoded_bytes(), 300);
-    let mut bytes = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(MAX_METADATA_BYTES + 1).read_to_end(&mut bytes))
-        .map_err(|error| format!("{shown}: {error}"))?;
-    if bytes.len() as u64 > MAX_METADATA_BYTES {
-        return Err(format!("{shown} is too large"));
-    }
-    Ok(bytes)
+/// What a package says of itself, and what its installer recorded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Stated {
+    /// Its name, which an alias may hide.
+    pub(crate) name: String,
+    /// Its version.
+    pub(crate) version: String,
+    /// Its integrity hash; `None` where no record holds one for this very version.
+    pub(crate) integrity: Option<String>,
 }
 
-fn json(path: &Path) -> Result<Value, String> {
-    let shown = escape(path.as_os_str().as_encoded_bytes(), 300);
-    serde_json::from_slice(&read(path)?).map_err(|error| format!("{shown}: {error}"))
-}
-
-fn pin(name: &str, version: &str, integrity: &str) -> Result<PackagePin, String> {
-    let wrong = |error: cto_schema::InvalidText| error.to_string();
-    Ok(PackagePin {
-        name: name.parse().map_err(wrong)?,
-        version: version.parse().map_err(wrong)?,
-        integrity: integrity.parse().map_err(wrong)?,
-    })
-}
-
-fn npm(root: &Path) -> Result<InstalledPackage, String> {
-    let manifest = json(&root.join("package.json"))?;
+/// Reads what is stated of the npm package at `root`; `None` when there is none. What is there and cannot be read is an
+/// error: nothing else is taken for it.
+pub(crate) fn stated_npm(root: &Path) -> Result<Option<Stated>, String> {
+    let Some(manifest) = json(&root.join("package.json"))? else {
+        return Ok(None);
+    };
     let text = |key: &str| manifest[key].as_str().unwrap_or_default().to_owned();
     let (name, version) = (text("name"), text("version"));
-    let modules = root
-        .ancestors()
-        .find(|directory| directory.file_name().is_some_and(|name| name == "node_modules"));
-    let modules = modules.ok_or("the package lies in no node_modules directory")?;
-    let key = root
-        .strip_prefix(modules)
-        .map(|rest| format!("node_modules/{}", rest.display()))
-        .unwrap_or_default();
-    let beside = modules.parent().map(|parent| parent.join("package-lock.json"));
-    let locks: Vec<PathBuf> = [Some(modules.join(".package-lock.json")), beside]
-        .into_iter()
-        .flatten()
-        .collect();
-    let integrity = locks.iter().filter(|lock| lock.exists()).find_map(|lock| {
-        let document = json(lock).ok()?;
-        let entry = &document["packages"][&key];
-        (entry["version"].as_str() == Some(&version)).then(|| entry["integrity"].as_str().map(str::to_owned))?
-    });
-    let integrity = integrity.ok_or_else(|| {
-        format!(
-            "no lock file beside the package records the integrity of {name}@{version}; install it with npm install"
-        )
-    })?;
-    Ok(InstalledPackage {
-        pin: pin(&name, &version, &integrity)?,
-        digest: tree_digest(root)?,
-    })
+    let mut integrity = None;
+    let above = root.ancestors().skip(1);
+    // A package may lie in another one's directory; the outer lock file knows both.
+    for modules in above.filter(|directory| directory.ends_with("node_modules")) {
+        let below = root.strip_prefix(modules).unwrap_or(root);
+        let key = format!("node_modules/{}", below.display());
+        let beside = modules.parent().unwrap_or(modules).join("package-lock.json");
+        for lock in [modules.join(".package-lock.json"), beside] {
+            let Some(document) = json(&lock)? else { continue };
+            let entry = &document["packages"][&key];
+            if integrity.is_none() && entry["version"].as_str() == Some(&version) {
+                integrity = entry["integrity"].as_str().map(str::to_owned);
+            }
+        }
+    }
+    Ok(Some(Stated {
+        name,
+        version,
+        integrity,
+    }))
 }
 
-fn distribution(root: &Path) -> Result<InstalledPackage, String> {
-    let metadata = read(&root.join("METADATA"))?;
+/// Reads what is stated of the Python distribution whose `.dist-info` is `root`. Its record lists every file with its
+/// hash, so that the record's own digest stands for all.
+pub(crate) fn stated_distribution(root: &Path) -> Result<Stated, String> {
+    let metadata = present(&root.join("METADATA"))?;
     let metadata = String::from_utf8_lossy(&metadata);
     let header = |name: &str| {
         metadata
@@ -101,6 +87,76 @@ fn distribution(root: &Path) -> Result<InstalledPackage, String> {
             .to_owned()
     };
     let record = read(&root.join("RECORD"))?;
+    Ok(Stated {
+        name: header("Name"),
+        version: header("Version"),
+        integrity: record.map(|bytes| Sha256Digest::of(&bytes).to_string()),
+    })
+}
+
+/// Reads a file of a package; `None` when there is none.
+fn read(path: &Path) -> Result<Option<Vec<u8>>, String> {
+    let failed = |error: &io::Error| format!("{}: {error}", shown(path));
+    let file = match File::open(path) {
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            return Ok(None);
+        }
+        other => other.map_err(|error| failed(&error))?,
+    };
+    let mut bytes = Vec::new();
+    file.take(MAX_METADATA_BYTES + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| failed(&error))?;
+    if bytes.len() as u64 > MAX_METADATA_BYTES {
+        return Err(format!("{} is too large", shown(path)));
+    }
+    Ok(Some(bytes))
+}
+
+fn present(path: &Path) -> Result<Vec<u8>, String> {
+    read(path)?.ok_or_else(|| format!("{} does not exist", shown(path)))
+}
+
+fn json(path: &Path) -> Result<Option<Value>, String> {
+    let bytes = read(path)?;
+    let parsed = bytes.map(|bytes| serde_json::from_slice(&bytes)).transpose();
+    parsed.map_err(|error| format!("{}: {error}", shown(path)))
+}
+
+fn shown(path: &Path) -> String {
+    escape(path.as_os_str().as_encoded_bytes(), 300)
+}
+
+fn pin(stated: &Stated, without: &str) -> Result<PackagePin, String> {
+    let wrong = |error: cto_schema::InvalidText| error.to_string();
+    let Some(integrity) = &stated.integrity else {
+        return Err(format!(
+            "no {} records the integrity of {}@{}",
+            without, stated.name, stated.version
+        ));
+    };
+    Ok(PackagePin {
+        name: stated.name.parse().map_err(wrong)?,
+        version: stated.version.parse().map_err(wrong)?,
+        integrity: integrity.parse().map_err(wrong)?,
+    })
+}
+
+fn npm(root: &Path) -> Result<InstalledPackage, String> {
+    let stated = stated_npm(root)?.ok_or_else(|| format!("{} does not exist", shown(&root.join("package.json"))))?;
+    if !root.ancestors().any(|directory| directory.ends_with("node_modules")) {
+        return Err("the package lies in no node_modules directory".to_owned());
+    }
+    Ok(InstalledPackage {
+        pin: pin(&stated, "lock file beside the package")
+            .map_err(|why| format!("{why}; install it with npm install"))?,
+        digest: tree_digest(root)?,
+    })
+}
+
+fn distribution(root: &Path) -> Result<InstalledPackage, String> {
+    let stated = stated_distribution(root)?;
+    let record = present(&root.join("RECORD"))?;
     let site = root.parent().ok_or("the distribution lies in no directory")?;
     let mut hasher = Sha256::new();
     for line in String::from_utf8_lossy(&record).lines() {
@@ -116,11 +172,7 @@ fn distribution(root: &Path) -> Result<InstalledPackage, String> {
         add_file(&mut hasher, &site.join(path), path.as_bytes())?;
     }
     Ok(InstalledPackage {
-        pin: pin(
-            &header("Name"),
-            &header("Version"),
-            &Sha256Digest::of(&record).to_string(),
-        )?,
+        pin: pin(&stated, "RECORD")?,
         digest: Sha256Digest::from_bytes(hasher.finalize().into()),
     })
 }
@@ -167,7 +219,7 @@ fn add_file(hasher: &mut Sha256, path: &Path, name: &[u8]) -> Result<(), String>
         let executable = meta.permissions().mode() & 0o111 != 0;
         (
             if executable { b'x' } else { b'f' },
-            file_digest(path).map_err(failed)?.1,
+            digest_reader(File::open(path).map_err(failed)?).map_err(failed)?.0,
         )
     } else {
         return Err(failed(std::io::Error::other("it is neither a file nor a link")));
@@ -179,23 +231,10 @@ fn add_file(hasher: &mut Sha256, path: &Path, name: &[u8]) -> Result<(), String>
     Ok(())
 }
 
-/// Returns size and digest of a file.
-pub(super) fn file_digest(path: &Path) -> std::io::Result<(u64, Sha256Digest)> {
-    let mut file = File::open(path)?;
-    let (mut hasher, mut size, mut buffer) = (Sha256::new(), 0u64, vec![0; 1 << 16]);
-    loop {
-        let count = file.read(&mut buffer)?;
-        if count == 0 {
-            break;
-        }
-        size += count as u64;
-        hasher.update(&buffer[..count]);
-    }
-    Ok((size, Sha256Digest::from_bytes(hasher.finalize().into())))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
     use crate::baseline::sample::write;
 
