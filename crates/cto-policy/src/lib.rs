@@ -25,5 +25,5 @@ pub use eligibility::{decide, undecided};
 pub use gates::{GATES, Gate, GateInput, Phase, Refusal};
 pub use lifecycle::{IllegalTransition, RunState};
 pub use look_alike::is_git_directory;
-pub use outcome::{Evidence, conclude, failure_reason, model_blockers, status_of};
+pub use outcome::{Evidence, before_apply, conclude, ends_in_a_repository, failure_reason, model_blockers, status_of};
 pub use scope::{Scope, ScopeError, ScopeVerdict, may_match_below};

@@ -34,6 +34,10 @@ pub enum RunState {
     Verifying,
     /// The clean room is done.
     Verified,
+    /// The change is being put into the repository that may be changed.
+    Applying,
+    /// It is in.
+    Applied,
     /// Nothing more will be observed.
     Observed,
     /// The verdict is on record.
@@ -74,6 +78,8 @@ impl RunState {
             (Self::Collecting, E::Collected { .. }) => Ok(Self::Collected),
             (Self::Collected, E::VerifyIntent) => Ok(Self::Verifying),
             (Self::Verifying, E::Verified { .. }) => Ok(Self::Verified),
+            (Self::Verified, E::ApplyIntent { .. }) => Ok(Self::Applying),
+            (Self::Applying, E::Applied { .. }) => Ok(Self::Applied),
             // A run may stop observing at any point: that is how failures are closed.
             (state, E::Observed { .. }) if state.is_open() => Ok(Self::Observed),
             (Self::Observed, E::Concluded { .. }) => Ok(Self::Concluded),
@@ -91,9 +97,14 @@ impl RunState {
     /// True from the moment an engine process may exist.
     pub fn engine_may_have_started(self) -> bool {
         match self {
-            Self::Running | Self::Exited | Self::Collecting | Self::Collected | Self::Verifying | Self::Verified => {
-                true
-            }
+            Self::Running
+            | Self::Exited
+            | Self::Collecting
+            | Self::Collected
+            | Self::Verifying
+            | Self::Verified
+            | Self::Applying
+            | Self::Applied => true,
             Self::Unopened
             | Self::Opened
             | Self::Informed

@@ -107,6 +107,18 @@ pub enum JournalEvent {
         /// Digest of `test.log`.
         test_log_digest: Sha256Digest,
     },
+    /// The verified change is about to be put into the repository that may be changed.
+    ApplyIntent {
+        /// The commit that it gets.
+        target_commit: String,
+        /// The ref that moves.
+        branch: String,
+    },
+    /// The change is in: ref, files and index agree.
+    Applied {
+        /// The commit.
+        target_commit: String,
+    },
     /// Everything was observed that will be.
     Observed {
         /// What the verdict is computed from.
@@ -142,6 +154,8 @@ impl JournalEvent {
             Self::Collected { .. } => "collected",
             Self::VerifyIntent => "verify_intent",
             Self::Verified { .. } => "verified",
+            Self::ApplyIntent { .. } => "apply_intent",
+            Self::Applied { .. } => "applied",
             Self::Observed { .. } => "observed",
             Self::Concluded { .. } => "concluded",
             Self::RecoveryIntent { .. } => "recovery_intent",

@@ -67,14 +67,16 @@ pub use journal::{JournalEvent, JournalRecord};
 pub use model::{ModelEnd, ModelObservation, ModelOutcome, ModelRefusal, ModelUsage, RefusedCalls};
 pub use nearest::{explain_yaml, nearest};
 pub use observation::{
-    ArtifactFailure, EndedBy, EngineObservation, ForbiddenAttempt, LimitHit, Observations, ProviderFailure,
-    SecretFinding, StreamFacts, TargetAfter,
+    AppliedObservation, ArtifactFailure, EndedBy, EngineObservation, ForbiddenAttempt, LimitHit, Observations,
+    OutcomeObservation, ProviderFailure, SecretFinding, StreamFacts, TargetAfter,
 };
 pub use paths::PathText;
 pub use proof::{
     AllowedPathsProof, ApprovalProof, ForbiddenActionsProof, NoTargetInspection, SourceNonMutation, TreeProof,
 };
-pub use report::{ApprovalStatus, Claim, ClaimBasis, Freshness, Report, ReportDigest, Usage, VerificationLine};
+pub use report::{
+    ApprovalStatus, Claim, ClaimBasis, Freshness, GovernedReport, Report, ReportDigest, Usage, VerificationLine,
+};
 pub use strict::{StrictError, StrictLimits, parse_strict};
 pub use trace::Span;
 pub use untrusted::{Untrusted, escape, inert_json};

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::approval::ApprovalObservation;
+use crate::approval::{ApprovalObservation, OperatorOutcome};
 use crate::blocker::BlockerCode;
 use crate::facts::RepositoryState;
 use crate::model::ModelObservation;
@@ -30,6 +30,12 @@ pub struct Observations {
     pub verification: Option<Verification>,
     /// The target afterwards; null when the mode has none.
     pub target_after: Option<TargetAfter>,
+    /// What became of the change in the repository that the stage lets the harness change; null where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub applied: Option<AppliedObservation>,
+    /// The operator's word, if it was said before the run was sealed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<OutcomeObservation>,
     /// Required artifacts that could not be written.
     pub artifact_failures: Vec<ArtifactFailure>,
     /// Secrets that would have entered an artifact.
@@ -154,10 +160,40 @@ pub struct ForbiddenAttempt {
 pub struct TargetAfter {
     /// The state afterwards; null when it could not be read.
     pub state: Option<RepositoryState>,
-    /// Whether it equals the state before.
+    /// Whether it is as it must be: as before, and where the harness put the change in, one commit further.
     pub unchanged: bool,
     /// What differs.
     pub detail: String,
+}
+
+/// What became of a verified change in the repository that the harness may change (stages 4 and 5).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AppliedObservation {
+    /// The ref that moved, in full.
+    pub branch: String,
+    /// The one commit that it got; null when it got none.
+    pub target_commit: Option<String>,
+    /// Why nothing was changed; null when it was.
+    pub refused: Option<String>,
+    /// Why it is not known to be whole; null when ref, files and index agree.
+    pub problem: Option<String>,
+    /// Whether `git status` of the repository is clean afterwards; null when nobody could look.
+    pub ending_clean: Option<bool>,
+    /// What differs, escaped, at most 20.
+    pub dirty_paths: Vec<String>,
+}
+
+/// The operator's word about a run that is not sealed yet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct OutcomeObservation {
+    /// Accepted or rejected.
+    pub outcome: OperatorOutcome,
+    /// Who said it.
+    pub actor: String,
+    /// Why.
+    pub reason: String,
+    /// Fingerprint of the key that signed.
+    pub signer_key: String,
 }
 
 /// A required artifact that could not be written.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::approval::{ApprovalSource, OperatorOutcome};
 use crate::blocker::{Blocker, Status};
 use crate::contract::MutationMode;
 use crate::digest::Sha256Digest;
@@ -114,10 +115,34 @@ pub struct Report {
     pub forbidden_path_exceptions: BTreeMap<String, String>,
     /// Whether source, target or fixture was left as it was; null when there is none.
     pub source_repository_mutated: Option<bool>,
+    /// What stages 4 and 5 add; null below them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub governed: Option<GovernedReport>,
     /// Never true: no code path activates an engine as the default.
     pub runtime_default_activation: bool,
     /// Always `not-promoted`: no code path promotes.
     pub core_promotion_status: String,
+}
+
+/// What a run reports that may change a repository (stages 4 and 5).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct GovernedReport {
+    /// Who the approving actor is to the installation; null when nothing was approved.
+    pub approval_source: Option<ApprovalSource>,
+    /// How far the approval reaches.
+    pub execution_scope: String,
+    /// `admitted`, `not_admitted`, or `not-required` for a disposable copy.
+    pub target_repository_admission_status: String,
+    /// Whether the target was clean before; null when nobody looked.
+    pub target_repository_start_clean: Option<bool>,
+    /// Whether it is clean afterwards; null when nothing was put in.
+    pub target_repository_ending_clean: Option<bool>,
+    /// The one commit that the repository got.
+    pub target_commit: Option<String>,
+    /// The operator's word; `pending` until it is said.
+    pub operator_outcome: OperatorOutcome,
+    /// The command that takes the commit back; null where there is nothing to take back.
+    pub rollback_command: Option<String>,
 }
 
 /// Approval of a run.

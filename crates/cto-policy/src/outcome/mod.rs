@@ -1,5 +1,6 @@
 //! The verdict: a pure function of what was observed, called by the run and by everyone who checks it.
 
+mod applied;
 mod change;
 mod checks;
 mod engine;
@@ -7,6 +8,7 @@ mod model;
 
 use std::collections::BTreeMap;
 
+pub use applied::ends_in_a_repository;
 pub use model::model_blockers;
 
 use cto_schema::{
@@ -60,6 +62,16 @@ impl Reasons {
 /// A cause that the harness knows suppresses its consequences: a run that was cancelled is not also one without a
 /// diff. Nothing suppresses a violation.
 pub fn conclude(evidence: &Evidence<'_>) -> Vec<Blocker> {
+    judge(evidence, true)
+}
+
+/// Returns what stands against putting the verified change into the repository that the stage lets the harness change;
+/// empty means that it may go in. Everything that a pass needs is asked, but the putting in itself and the operator's word.
+pub fn before_apply(evidence: &Evidence<'_>) -> Vec<Blocker> {
+    judge(evidence, false)
+}
+
+fn judge(evidence: &Evidence<'_>, at_the_end: bool) -> Vec<Blocker> {
     let mut reasons = Reasons::default();
     let observed = evidence.observations;
     for refusal in evidence.decision.gates.iter().filter_map(|gate| gate.refusal.as_ref()) {
@@ -118,6 +130,9 @@ pub fn conclude(evidence: &Evidence<'_>) -> Vec<Blocker> {
         reasons.add(BlockerCode::Timeout, LATE);
     }
     completeness(evidence, &mut reasons);
+    if at_the_end {
+        applied::judge(evidence, &mut reasons);
+    }
     let context = evidence.context();
     let blocker = |(code, details): (BlockerCode, Vec<String>)| Blocker {
         code,

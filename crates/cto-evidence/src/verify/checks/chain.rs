@@ -166,6 +166,8 @@ pub(super) fn journal_digests(context: &Context<'_>) -> Finding {
             | JournalEvent::EngineExited { .. }
             | JournalEvent::CollectIntent
             | JournalEvent::VerifyIntent
+            | JournalEvent::ApplyIntent { .. }
+            | JournalEvent::Applied { .. }
             | JournalEvent::Observed { .. }
             | JournalEvent::Concluded { .. }
             | JournalEvent::RecoveryIntent { .. } => {}
