@@ -2,6 +2,7 @@
 //!
 //! No other crate may write in a run directory, and this one never overwrites a file in it.
 
+mod apply_journal;
 mod bundle;
 mod clock;
 mod durable;
@@ -23,6 +24,7 @@ mod test_support;
 mod timeline;
 mod verify;
 
+pub use apply_journal::{ApplyDraft, ApplyJournal, ApplyJournalError, Side, apply_record, unfinished_applies};
 pub use bundle::{Bundle, BundleError, BundleFile, ReadLimits};
 pub use clock::{ClockError, RunClock, boot_id, canonical_time, rfc3339, wall_now};
 pub use export::{ExportError, Exported, export};

@@ -4,6 +4,7 @@
 //! What *authorises* (a contract) refuses unknown fields; what is *read back* (a bundle) tolerates new minors.
 
 mod admission;
+mod apply;
 mod attestation;
 mod blocker;
 mod case;
@@ -36,6 +37,7 @@ pub use admission::{
     RECORD_MAX_BYTES, Record, RecordError, RecordFact, RecordKind, RecordedPath, RepositoryAdmission, RepositoryStatus,
     SourceAdmission, TagName, WebAddress, Word, looks_like_a_secret, read_object, read_record,
 };
+pub use apply::{ApplyDone, ApplyEnd, ApplyEntry, ApplyKind, ApplyPath, ApplyPlan, ApplyRef, ApplyTarget};
 pub use attestation::{
     Envelope, EnvelopeSignature, PAYLOAD_TYPE, PREDICATE_TYPE, RunPredicate, STATEMENT_TYPE, Statement, Subject,
     pre_authentication_encoding,

@@ -27,6 +27,8 @@ fn documents() -> Vec<(&'static str, String)> {
         ("admission-model", schema::<s::ModelAdmission>()),
         ("admission-repository", schema::<s::RepositoryAdmission>()),
         ("admission-source", schema::<s::SourceAdmission>()),
+        ("apply-done", schema::<s::ApplyDone>()),
+        ("apply-plan", schema::<s::ApplyPlan>()),
         ("attestation-envelope", schema::<s::Envelope>()),
         ("case", schema::<s::Case>()),
         ("contract", schema::<s::TaskContract>()),
