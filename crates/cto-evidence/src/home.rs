@@ -12,7 +12,7 @@ use rustix::fs::{Mode, Stat, StatVfsMountFlags};
 use crate::durable;
 
 /// Directories of a home, in the order of [`Home::open`]'s handles.
-const DIRECTORIES: [&str; 9] = [
+const DIRECTORIES: [&str; 10] = [
     "runs",
     "live",
     "keys",
@@ -22,6 +22,7 @@ const DIRECTORIES: [&str; 9] = [
     "work",
     "approvals",
     "applies",
+    "disposable",
 ];
 
 /// Name of the file that tells this installation from every other.
@@ -149,6 +150,11 @@ impl Home {
     /// Returns the directory of changes to target repositories that were begun: one directory per run.
     pub fn applies(&self) -> PathBuf {
         self.root.join("applies")
+    }
+
+    /// Returns the directory of disposable repositories: one directory per run.
+    pub fn disposable(&self) -> PathBuf {
+        self.root.join("disposable")
     }
 
     /// Returns what tells this installation from every other: 128 random bits, drawn once, hexadecimal.

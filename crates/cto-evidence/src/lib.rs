@@ -2,6 +2,7 @@
 //!
 //! No other crate may write in a run directory, and this one never overwrites a file in it.
 
+mod apply_journal;
 mod approvals;
 mod bundle;
 mod clock;
@@ -12,6 +13,7 @@ mod keys;
 mod ledger;
 mod live;
 mod manifest;
+mod outcome;
 mod redact;
 mod render;
 mod reopen;
@@ -24,6 +26,7 @@ mod test_support;
 mod timeline;
 mod verify;
 
+pub use apply_journal::{ApplyDraft, ApplyJournal, ApplyJournalError, Side, apply_record, unfinished_applies};
 pub use approvals::{
     AllowedSigners, ApprovalError, ApprovalStore, CheckedSignature, Consumption, SignersError, StoredApproval,
     check_signature,
@@ -36,6 +39,7 @@ pub use keys::{KeyError, Keys, Signer, TrustedKey, public_key};
 pub use ledger::{Ledger, LedgerEntry, LedgerError, LedgerFilter, LedgerHead, NewEntry};
 pub use live::{LiveError, LiveMarker, MarkerInfo, OpenedInfo, is_live, unfinished, unfinished_run};
 pub use manifest::ManifestError;
+pub use outcome::{OutcomeError, check_outcome, read_outcome, read_outcome_beside, write_outcome};
 pub use redact::{KnownSecret, Redactor};
 pub use render::{ReportView, html, markdown, mend, packet_text};
 pub use reopen::{Interrupted, ReopenError, Reopened, reopen};

@@ -19,7 +19,7 @@ use crate::model::{ModelPlan, Program, gather_admissions, needs_model, read_fact
 use crate::request::{Harness, RunRequest, Task};
 use crate::run::chain;
 use crate::sandbox_facts::{CageTest, DEFAULT_PROVIDER, cage_test, find_provider};
-use crate::source::{SourceError, SourceLock, SourceRepository};
+use crate::source::{Head, SourceError, SourceLock, SourceRepository};
 use crate::tool::Git;
 use crate::toolchains::{Toolchain, find_program, from_root, search_path};
 
@@ -37,6 +37,23 @@ pub(crate) struct Gathering {
     pub(crate) source: Option<SourceRepository>,
     pub(crate) lock: Option<SourceLock>,
     pub(crate) target: Option<(ObjectSource, String)>,
+}
+
+/// A change goes on a branch that nobody else has in hands.
+fn has_a_branch(source: &SourceRepository) -> Result<(), String> {
+    let told = |error: SourceError| chain(&error);
+    let Head::Branch(branch) = source.head().map_err(told)? else {
+        return Err("HEAD of the target names no branch; check one out".to_owned());
+    };
+    if let Some(what) = source.operation_in_progress().map_err(told)? {
+        return Err(format!("the target is in the middle of {what}; finish or abort it"));
+    }
+    match source.elsewhere(&branch).map_err(told)? {
+        Some(place) => Err(format!(
+            "{branch} is checked out in {place}, too; check another one out there"
+        )),
+        None => Ok(()),
+    }
 }
 
 /// How a target is held against other runs.
@@ -448,6 +465,9 @@ impl Gathering {
                 self.facts.target.busy = matches!(error, SourceError::Busy { .. });
                 return Err(chain(&error));
             }
+        }
+        if hold == Hold::Alone {
+            has_a_branch(&source)?;
         }
         let facts: &mut TargetFacts = &mut self.facts.target;
         let state = source.state().map_err(|error| chain(&error))?;

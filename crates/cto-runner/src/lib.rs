@@ -3,6 +3,7 @@
 //! The crate never prints and never exits; what it has to say is in the values that it returns.
 
 mod admit;
+mod apply;
 mod approval;
 mod authority;
 mod baseline;
@@ -48,6 +49,10 @@ pub use admit::{
     BuildRequest, ChainState, ChainStep, Checked, EngineChain, WriteRecordError, Written, check_file, engine_chain,
     judge_made_build, make_build, write_record,
 };
+pub use apply::{
+    Applied, ApplyError, ApplyOrder, ApplyOutcome, ApplyRecovery, CommitError, CommitText, Expected, MadeCommit,
+    Person, RecoveredApply, Refusal, RevertOrder, apply, make_commit, recover_applies, revert,
+};
 pub use approval::{
     PacketError, PacketOptions, SaidOutcome, SayError, Saying, SignError, Signing, allowed_signers_path, make_packet,
     say, say_outcome,
@@ -86,7 +91,7 @@ pub use request::{Harness, RunOutcome, RunRequest, Task};
 pub use run::{OpenError, RunError, Watch, run};
 pub use sandbox_facts::{CageTest, DEFAULT_PROVIDER, cage_test, find_provider};
 pub use settings::{ApprovalSettings, EngineSettings, SandboxSettings, Settings, SettingsError, WorkspaceKind};
-pub use source::{DirtyPaths, SourceError, SourceLock, SourceRepository};
+pub use source::{DirtyPaths, Head, SourceError, SourceLock, SourceRepository};
 pub use supervise::SuperviseError;
 pub use sweep::{SweepError, Swept, sweep};
 pub use tool::{GIT_DIRECTORIES, Git, GitError, OLDEST_GIT};

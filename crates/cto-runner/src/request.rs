@@ -79,6 +79,8 @@ pub struct RunRequest {
     pub stage: Option<u8>,
     /// The packet whose approval the run is to consume.
     pub approval: Option<String>,
+    /// How long a run on an owned repository is held open for the operator's word; it is sealed without when absent.
+    pub await_outcome: Option<std::time::Duration>,
     /// Where the change of a case may land; the case's own mode when absent.
     pub mode: Option<cto_schema::MutationMode>,
     /// Limits on spending, besides the contract's; the stricter holds.
@@ -101,6 +103,7 @@ impl RunRequest {
             model: None,
             stage: None,
             approval: None,
+            await_outcome: None,
             mode: None,
             budget: Budget::default(),
         }

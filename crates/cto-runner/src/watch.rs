@@ -23,6 +23,10 @@ pub enum Stage {
     Prove,
     /// The clean room works.
     Verify,
+    /// The change is put into the repository that may be changed.
+    Apply,
+    /// The run is held open for the operator's word.
+    Outcome,
     /// The report is written and sealed.
     Seal,
 }
@@ -38,6 +42,8 @@ impl Stage {
             Self::Collect => "reading the write set",
             Self::Prove => "proving the patch",
             Self::Verify => "verifying in the clean room",
+            Self::Apply => "putting the change into the repository",
+            Self::Outcome => "waiting for the operator: cto outcome",
             Self::Seal => "sealing the evidence",
         }
     }

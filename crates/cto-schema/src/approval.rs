@@ -169,7 +169,7 @@ impl ApprovalSource {
 }
 
 /// `decision.json` of a packet: what was said, and its signature.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SignedStatement {
     /// The exact text that was signed.

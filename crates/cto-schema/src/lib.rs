@@ -4,6 +4,7 @@
 //! What *authorises* (a contract) refuses unknown fields; what is *read back* (a bundle) tolerates new minors.
 
 mod admission;
+mod apply;
 mod approval;
 mod attestation;
 mod blocker;
@@ -37,6 +38,7 @@ pub use admission::{
     RECORD_MAX_BYTES, Record, RecordError, RecordFact, RecordKind, RecordedPath, RepositoryAdmission, RepositoryStatus,
     SourceAdmission, TagName, WebAddress, Word, looks_like_a_secret, read_object, read_record,
 };
+pub use apply::{ApplyDone, ApplyEnd, ApplyEntry, ApplyKind, ApplyPath, ApplyPlan, ApplyRef, ApplyTarget};
 pub use approval::{
     APPROVAL_NAMESPACE, ApprovalDecision, ApprovalFacts, ApprovalObservation, ApprovalPacket, ApprovalSource,
     ApprovalStatement, BoundValues, EXECUTION_SCOPE, OperatorOutcome, OutcomeStatement, SignedStatement,
@@ -72,7 +74,8 @@ pub use observation::{
 };
 pub use paths::PathText;
 pub use proof::{
-    AllowedPathsProof, ApprovalProof, ForbiddenActionsProof, NoTargetInspection, SourceNonMutation, TreeProof,
+    AllowedPathsProof, ApprovalProof, BranchPolicy, ForbiddenActionsProof, NoTargetInspection, OutcomeProof,
+    RepositoryStageProof, SandboxDisposition, SourceNonMutation, TargetAdmissionProof, TreeProof,
 };
 pub use report::{
     ApprovalStatus, Claim, ClaimBasis, Freshness, GovernedReport, Report, ReportDigest, Usage, VerificationLine,

@@ -33,6 +33,11 @@ impl SchemaId {
     /// Engine manifests. 1.0: first version.
     pub const ENGINE: Self = Self::new("engine");
 
+    /// `plan.json` of an apply. 1.0: first version.
+    pub const APPLY: Self = Self::new("apply");
+    /// `done.json` of an apply. 1.0: first version.
+    pub const APPLY_DONE: Self = Self::new("apply-done");
+
     /// Model admission records. 1.0: first version.
     pub const MODEL_ADMISSION: Self = Self::new("model-admission");
     /// Source admission records. 1.0: first version.

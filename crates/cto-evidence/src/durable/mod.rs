@@ -4,9 +4,10 @@
 //! a full disk or a broken one. A failed `fsync` is final: the kernel may have dropped the pages, so trying again
 //! would report success for data that is gone (PostgreSQL's fsync lesson of 2018).
 
+use std::ffi::CStr;
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -33,6 +34,52 @@ pub(crate) fn open_dir_at(dir: impl AsFd, name: &str) -> io::Result<OwnedFd> {
 pub(crate) fn make_dir_at(dir: impl AsFd, name: &str) -> io::Result<()> {
     fault::point("mkdir")?;
     Ok(rustix::fs::mkdirat(dir, name, Mode::RWXU)?)
+}
+
+/// Makes a private directory under a fresh temporary name.
+pub(crate) fn make_temporary_dir_at(dir: impl AsFd) -> io::Result<String> {
+    let dir = dir.as_fd();
+    loop {
+        let number = NEXT_TEMPORARY.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{TEMPORARY_PREFIX}{}-{number}", std::process::id());
+        match make_dir_at(dir, &name) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            other => return other.map(|()| name),
+        }
+    }
+}
+
+/// Removes a directory with all that is in it, never through a link; a name that is already gone is fine.
+pub(crate) fn remove_tree_at(dir: impl AsFd, name: &str) -> io::Result<()> {
+    fault::point("remove_tree")?;
+    let name = std::ffi::CString::new(name)?;
+    remove_below(dir.as_fd(), &name)
+}
+
+fn remove_below(dir: BorrowedFd<'_>, name: &CStr) -> io::Result<()> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let below = match rustix::fs::openat(dir, name, flags, Mode::empty()) {
+        Ok(below) => below,
+        Err(rustix::io::Errno::NOENT) => return Ok(()),
+        Err(error) => return Err(error.into()),
+    };
+    let entries = rustix::fs::Dir::read_from(&below)?.collect::<Result<Vec<_>, _>>()?;
+    for entry in entries {
+        let child = entry.file_name();
+        if matches!(child.to_bytes(), b"." | b"..") {
+            continue;
+        }
+        match rustix::fs::unlinkat(&below, child, AtFlags::empty()) {
+            Ok(()) | Err(rustix::io::Errno::NOENT) => {}
+            // EISDIR says Linux, EPERM POSIX.
+            Err(rustix::io::Errno::ISDIR | rustix::io::Errno::PERM) => remove_below(below.as_fd(), child)?,
+            Err(error) => return Err(error.into()),
+        }
+    }
+    match rustix::fs::unlinkat(dir, name, AtFlags::REMOVEDIR) {
+        Ok(()) | Err(rustix::io::Errno::NOENT) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Creates a private file that must not exist, for appending.

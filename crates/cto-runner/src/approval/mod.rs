@@ -9,5 +9,6 @@ mod sign;
 pub(crate) use bound::bound_target;
 pub(crate) use gather::{gather_approval, judged_at};
 pub use packet::{PacketError, PacketOptions, make_packet};
+pub(crate) use say::operators;
 pub use say::{SaidOutcome, SayError, Saying, allowed_signers_path, say, say_outcome};
 pub use sign::{SignError, Signing};

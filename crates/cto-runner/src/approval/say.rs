@@ -87,6 +87,11 @@ pub fn allowed_signers_path(harness: &Harness) -> PathBuf {
     named.unwrap_or_else(|| harness.home.root().join("allowed_signers"))
 }
 
+/// Reads who may say what became of a run: an operator, and nobody else.
+pub(crate) fn operators(harness: &Harness) -> Result<AllowedSigners, SayError> {
+    read_signers(harness, ApprovalSource::Operator)
+}
+
 /// Reads who may approve. A validator's keys are in a file of their own, which no operator's setting names.
 pub(super) fn read_signers(harness: &Harness, source: ApprovalSource) -> Result<AllowedSigners, SayError> {
     let path = match source {

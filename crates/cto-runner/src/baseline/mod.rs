@@ -23,4 +23,4 @@ pub use objects::{ObjectFormat, ObjectSource};
 pub use store::{BaselineKey, BaselineStore};
 
 pub(crate) use lock::Lock;
-pub(crate) use objects::init_bare;
+pub(crate) use objects::{configuration, create, init_bare};

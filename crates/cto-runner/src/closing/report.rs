@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use cto_evidence::{RunDir, StreamDigests};
 use cto_policy::{Scope, failure_reason};
 use cto_schema::{
-    ApprovalStatus, Blocker, BlockerCode, Freshness, Report, ReportDigest, RunLabel, SchemaId, Sha256Digest, Status,
-    TaskContract, Usage, VerificationLine,
+    ApprovalStatus, Blocker, BlockerCode, Freshness, GovernedReport, MutationMode, OperatorOutcome, Report,
+    ReportDigest, RunLabel, SchemaId, Sha256Digest, Status, TaskContract, Usage, VerificationLine,
 };
 
 use super::{Ending, claims};
@@ -108,6 +108,7 @@ pub(super) fn report(
             .as_ref()
             .filter(|a| a.state.is_some())
             .map(|a| !a.unchanged),
+        governed: governed(ending, dir),
         runtime_default_activation: false,
         core_promotion_status: "not-promoted".to_owned(),
     };
@@ -116,6 +117,49 @@ pub(super) fn report(
     report.claims = claims::claims(ending, &report.artifact_paths);
     report.not_applicable = not_applicable(&report, ending);
     report
+}
+
+/// What a run reports that may change a repository.
+fn governed(ending: &Ending<'_>, dir: &RunDir) -> Option<GovernedReport> {
+    let contract = ending.contract?;
+    if !cto_policy::ends_in_a_repository(contract.mutation_mode) {
+        return None;
+    }
+    let observed = &ending.observations;
+    let applied = observed.applied.as_ref();
+    let refused = ending
+        .decision
+        .gates
+        .iter()
+        .any(|gate| gate.gate == "repository-admission" && gate.refusal.is_some());
+    let target_commit = applied.and_then(|applied| applied.target_commit.clone());
+    let is_owned = contract.mutation_mode == MutationMode::OwnedNoncriticalRepo;
+    Some(GovernedReport {
+        approval_source: ending
+            .facts
+            .approval
+            .statement
+            .as_ref()
+            .map(|said| said.approval_source),
+        execution_scope: cto_schema::EXECUTION_SCOPE.to_owned(),
+        target_repository_admission_status: match (contract.target_repository.is_some(), refused) {
+            (false, _) => "not-required",
+            (true, true) => "not_admitted",
+            (true, false) => "admitted",
+        }
+        .to_owned(),
+        target_repository_start_clean: ending.facts.target.dirty_paths.as_ref().map(Vec::is_empty),
+        target_repository_ending_clean: applied.and_then(|applied| applied.ending_clean),
+        rollback_command: target_commit
+            .as_ref()
+            .filter(|_| is_owned)
+            .map(|_| format!("cto rollback {}", dir.run_id())),
+        target_commit,
+        operator_outcome: observed
+            .outcome
+            .as_ref()
+            .map_or(OperatorOutcome::Pending, |said| said.outcome),
+    })
 }
 
 /// A hidden target's contract is not the one that was asked for; the journal has the digest of that.

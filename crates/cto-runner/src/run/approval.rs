@@ -75,6 +75,7 @@ impl Journey<'_> {
         match spent {
             Ok((stored, consumption)) => {
                 self.leave_approval(&stored, &consumption)?;
+                self.settle_branch(contract)?;
                 let data = self.about_approval(contract);
                 self.dir.event(EventType::ApprovalGranted, data)?;
                 Ok(())

@@ -1,10 +1,13 @@
 //! One governed run: the journey from a contract to a sealed bundle, as code.
 
 mod admit;
+mod apply;
 mod approval;
 mod collection;
+mod disposable;
 mod engine_facts;
 mod engine_run;
+mod governed;
 mod markers;
 mod names;
 mod open;
@@ -125,6 +128,16 @@ struct Journey<'a> {
     verification_ms: u64,
     seen: Observations,
     kept_workspace: Option<std::path::PathBuf>,
+    /// The objects of a fixture, from which a disposable repository is made.
+    fixture_objects: Option<crate::baseline::ObjectSource>,
+    /// The disposable repository, once it is made.
+    disposable: Option<disposable::Disposable>,
+    /// What became of it: a word, whether it is so, and what was seen.
+    disposition: Option<(&'static str, bool, String)>,
+    /// The operator's word, as it was signed.
+    outcome: Option<cto_schema::SignedStatement>,
+    /// The branch that gets the change.
+    branch: Option<String>,
     /// The engine's own installation, as far as the cage shows it.
     engine_binds: Vec<std::path::PathBuf>,
 }
@@ -138,6 +151,7 @@ pub fn run(harness: &Harness, request: &RunRequest, watch: Watch<'_>) -> Result<
     let travelled = journey.travel();
     journey.note(travelled);
     journey.leave_nothing();
+    journey.dispose();
     journey.look_at_target();
     journey.leave_required_artifacts();
     journey.close()
@@ -154,7 +168,8 @@ impl Journey<'_> {
         let caged = self.cage(workspace)?;
         let exited = self.supervise(caged)?;
         let collected = self.collect(exited)?;
-        self.verify(collected)
+        let verified = self.verify(collected)?;
+        self.apply(&verified)
     }
 
     /// Puts on record why the journey ended early.

@@ -75,6 +75,11 @@ impl<'a> Journey<'a> {
             verification_ms: 0,
             seen: Observations::default(),
             kept_workspace: None,
+            fixture_objects: None,
+            disposable: None,
+            branch: None,
+            disposition: None,
+            outcome: None,
             engine_binds: vec![],
         };
         journey.stage(Stage::Opened);

@@ -20,9 +20,20 @@ impl Journey<'_> {
             },
             (Some(source), Some(before)) => match source.state() {
                 Ok(state) => {
-                    let unchanged = state == *before;
+                    let commit = self
+                        .seen
+                        .applied
+                        .as_ref()
+                        .and_then(|applied| applied.target_commit.as_deref());
+                    let unchanged = match commit {
+                        Some(commit) => is_one_commit_further(before, &state, commit),
+                        None => state == *before,
+                    };
                     let detail = if unchanged {
-                        "unchanged".to_owned()
+                        commit.map_or_else(
+                            || "unchanged".to_owned(),
+                            |commit| format!("one commit further: {commit}"),
+                        )
                     } else {
                         difference(before, &state)
                     };
@@ -155,6 +166,7 @@ impl Journey<'_> {
                 });
                 proofs.push(document("stage3-copied-repo-proof.json", &proof)?);
             }
+            Some(MutationMode::SandboxRepo | MutationMode::OwnedNoncriticalRepo) => self.repository_proofs(proofs)?,
             _ => {}
         }
         Ok(())
@@ -207,9 +219,9 @@ impl Journey<'_> {
 }
 
 /// A name and the bytes that go under it.
-type Document = (&'static str, Vec<u8>);
+pub(super) type Document = (&'static str, Vec<u8>);
 
-fn document<T: Serialize>(name: &'static str, document: &T) -> Result<Document, Halt> {
+pub(super) fn document<T: Serialize>(name: &'static str, document: &T) -> Result<Document, Halt> {
     Ok((name, pretty(document)?))
 }
 
@@ -226,6 +238,15 @@ fn names_a_repository(word: &str) -> bool {
         && path
             .ancestors()
             .any(|dir| dir.components().count() > 1 && dir.join(".git").exists())
+}
+
+/// True when nothing but the one commit is new: `HEAD` names the same branch, and no setting, hook or lock changed.
+fn is_one_commit_further(
+    before: &cto_schema::RepositoryState,
+    after: &cto_schema::RepositoryState,
+    commit: &str,
+) -> bool {
+    after.commit == commit && after.head == before.head && after.metadata_digest == before.metadata_digest
 }
 
 fn difference(before: &cto_schema::RepositoryState, after: &cto_schema::RepositoryState) -> String {

@@ -17,9 +17,15 @@ use crate::tool::Git;
 use crate::watch::Stage;
 use crate::write_set::{CollectOptions, WorkspaceView, collect};
 
+/// A change that the clean room has seen; only [`Journey::verify`] makes one.
+pub(super) struct VerifiedChange {
+    pub(super) workspace: Workspace,
+    pub(super) collection: Collection,
+}
+
 impl Journey<'_> {
     /// Verifies the collected change, or records why it cannot be.
-    pub(super) fn verify(&mut self, gathered: Gathered) -> Result<(), Halt> {
+    pub(super) fn verify(&mut self, gathered: Gathered) -> Result<VerifiedChange, Halt> {
         self.stage(Stage::Verify);
         let from = self.now();
         let Gathered {
@@ -43,7 +49,8 @@ impl Journey<'_> {
             Err(error) => return Err(Halt::Ignorant(chain(&error))),
         };
         drop(engine_tree);
-        self.record_verification(verified, from)
+        self.record_verification(verified, from)?;
+        Ok(VerifiedChange { workspace, collection })
     }
 
     /// A change that is no change, or that cannot be reproduced, is not worth a verification.

@@ -107,6 +107,7 @@ impl Journey<'_> {
                 } => Halt::Stopped,
                 other => Halt::Ignorant(chain(&other)),
             })?;
+        self.fixture_objects = Some(admitted.objects);
         let (commit, tree) = (baseline.commit().to_owned(), baseline.tree().to_owned());
         self.baseline = Some((commit.clone(), tree.clone()));
         self.dir.journal(JournalEvent::WorkspaceIntent {

@@ -1,9 +1,10 @@
-//! The one section of a target's configuration that is read: how its objects and refs are stored.
+//! The sections of a target's configuration that are read: how its objects and refs are stored, and whether it is bare.
 
 use std::collections::BTreeMap;
 
-/// Returns the `[extensions]` of a configuration, keys in lower case; includes are not followed, as git does for them.
-pub(super) fn extensions(config: &[u8]) -> BTreeMap<String, String> {
+/// Returns a section of a configuration, keys and values in lower case; includes are not followed, as git does for
+/// `[extensions]`.
+pub(super) fn section(config: &[u8], name: &str) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     let mut inside = false;
     for line in String::from_utf8_lossy(config).lines() {
@@ -12,7 +13,7 @@ pub(super) fn extensions(config: &[u8]) -> BTreeMap<String, String> {
             let Some((section, after)) = rest.split_once(']') else {
                 continue;
             };
-            inside = section.trim().eq_ignore_ascii_case("extensions");
+            inside = section.trim().eq_ignore_ascii_case(name);
             line = after.trim();
         }
         let line = line.split(['#', ';']).next().unwrap_or_default();
@@ -30,6 +31,10 @@ pub(super) fn extensions(config: &[u8]) -> BTreeMap<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn extensions(config: &[u8]) -> BTreeMap<String, String> {
+        section(config, "extensions")
+    }
 
     #[test]
     fn reads_only_extensions() {

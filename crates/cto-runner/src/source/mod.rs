@@ -1,5 +1,6 @@
 //! The operator's repository: opened without following a link, observed natively, locked without writing, never run.
 
+mod branch;
 mod config;
 mod dirty;
 mod open;
@@ -16,6 +17,7 @@ use std::path::{Path, PathBuf};
 use crate::baseline::{Lock, ObjectFormat, ObjectSource, beneath};
 use crate::tool::GitError;
 
+pub use branch::Head;
 pub use dirty::DirtyPaths;
 
 /// Why a path cannot be a target.
@@ -134,6 +136,7 @@ pub struct SourceRepository {
     pub(super) directory: OwnedFd,
     pub(super) identity: (u64, u64),
     pub(super) git_dir: OwnedFd,
+    pub(super) git_dir_path: PathBuf,
     pub(super) common: OwnedFd,
     pub(super) common_path: PathBuf,
     pub(super) linked: bool,

@@ -66,6 +66,7 @@ impl SourceRepository {
             directory,
             identity,
             git_dir,
+            git_dir_path: place.git_dir,
             common,
             common_path: place.common,
             linked: place.linked,
@@ -80,7 +81,7 @@ impl SourceRepository {
 
     fn read_format(&self) -> Result<ObjectFormat, SourceError> {
         let config = self.read(&self.common, "config", 1 << 20)?.unwrap_or_default();
-        let extensions = config::extensions(&config);
+        let extensions = config::section(&config, "extensions");
         let format = |what: String| SourceError::Format {
             path: self.path.clone(),
             what,

@@ -49,6 +49,11 @@ impl SourceRepository {
         }
     }
 
+    /// Returns what a ref says, if its name is one that git would look for.
+    pub(super) fn value_of(&self, name: &str) -> Result<Option<String>, SourceError> {
+        if is_safe(name) { self.find(name) } else { Ok(None) }
+    }
+
     /// Looks a ref up; loose ones outrank packed ones, and some belong to the work tree.
     fn find(&self, name: &str) -> Result<Option<String>, SourceError> {
         let own = ["refs/bisect/", "refs/worktree/", "refs/rewritten/"]

@@ -288,13 +288,26 @@ impl GitCall {
 
     /// Lends the objects of another repository, and nothing else of it.
     pub(crate) fn alternate_objects(self, objects: &Path) -> Self {
-        let quoted = OsString::from_vec(quote_path(objects.as_os_str().as_bytes()));
-        self.variable("GIT_ALTERNATE_OBJECT_DIRECTORIES", &quoted)
+        self.alternate_object_directories(&[objects])
+    }
+
+    /// Lends the objects of several repositories.
+    pub(crate) fn alternate_object_directories(self, directories: &[&Path]) -> Self {
+        let quoted = directories.iter().map(|path| quote_path(path.as_os_str().as_bytes()));
+        let joined = OsString::from_vec(quoted.collect::<Vec<_>>().join(&b':'));
+        self.variable("GIT_ALTERNATE_OBJECT_DIRECTORIES", &joined)
     }
 
     /// For `check-ignore`, which refuses to be told that paths are literal.
     pub(crate) fn unmarked_paths(self) -> Self {
         self.variable("GIT_LITERAL_PATHSPECS", OsStr::new("0"))
+    }
+
+    /// Says who moves a ref, for its log.
+    pub(crate) fn committer(self, name: &str, email: &str, seconds: i64) -> Self {
+        self.variable("GIT_COMMITTER_NAME", OsStr::new(name))
+            .variable("GIT_COMMITTER_EMAIL", OsStr::new(email))
+            .variable("GIT_COMMITTER_DATE", OsStr::new(&format!("{seconds} +0000")))
     }
 
     /// Lets git refresh an index, which is then the harness's own.

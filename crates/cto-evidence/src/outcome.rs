@@ -1,0 +1,115 @@
+//! The operator's word after a run: `runs/<run id>.outcome/operator-outcome.json`, beside the bundle, which stays as it is.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use cto_schema::{
+    OperatorOutcome, OutcomeStatement, RunId, SchemaId, SignedStatement, StrictLimits, check_schema, parse_strict,
+};
+
+use crate::approvals::{AllowedSigners, check_signature};
+use crate::durable;
+use crate::home::Home;
+
+/// Name of the file.
+const FILE: &str = "operator-outcome.json";
+/// Longest document.
+const LIMITS: StrictLimits = StrictLimits { bytes: 256 << 10 };
+
+/// Why an outcome could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum OutcomeError {
+    /// It was said already.
+    #[error("say what became of run '{run_id}': that was said already, and stays")]
+    Said {
+        /// The run.
+        run_id: String,
+    },
+    /// It is not what it must be.
+    #[error("read {}: {reason}", .path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// It could not be read or written.
+    #[error("use {}", .path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The system's error.
+        source: io::Error,
+    },
+}
+
+/// Puts the operator's word beside a run's bundle; the first word stays.
+pub fn write_outcome(home: &Home, run_id: &RunId, signed: &SignedStatement) -> Result<PathBuf, OutcomeError> {
+    let name = format!("{run_id}.outcome");
+    let path = home.runs().join(&name).join(FILE);
+    let failed = |source| OutcomeError::Io {
+        path: path.clone(),
+        source,
+    };
+    let runs = home.runs_dir();
+    match durable::make_dir_at(runs, &name) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed(error)),
+        _ => durable::sync_dir(runs).map_err(failed)?,
+    }
+    let dir = durable::open_dir_at(runs, &name).map_err(failed)?;
+    let bytes = serde_json::to_vec(signed).map_err(|error| failed(error.into()))?;
+    match durable::write_new(&dir, FILE, &bytes) {
+        Ok(()) => Ok(path),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(OutcomeError::Said {
+            run_id: run_id.to_string(),
+        }),
+        Err(source) => Err(failed(source)),
+    }
+}
+
+/// Reads the operator's word about a run; `None` when nothing was said.
+pub fn read_outcome(home: &Home, run_id: &RunId) -> Result<Option<SignedStatement>, OutcomeError> {
+    read_outcome_beside(&home.run(run_id))
+}
+
+/// Reads the operator's word beside a bundle.
+pub fn read_outcome_beside(bundle: &Path) -> Result<Option<SignedStatement>, OutcomeError> {
+    let mut place = bundle.as_os_str().to_owned();
+    place.push(".outcome");
+    let place = PathBuf::from(place);
+    let path = place.join(FILE);
+    let failed = |source| OutcomeError::Io {
+        path: path.clone(),
+        source,
+    };
+    let dir = match durable::open_dir(&place) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        other => other.map_err(failed)?,
+    };
+    let Some(bytes) = durable::read_if_present_at(&dir, FILE).map_err(failed)? else {
+        return Ok(None);
+    };
+    parse_strict(&bytes, LIMITS)
+        .map(Some)
+        .map_err(|error| OutcomeError::Damaged {
+            path: path.clone(),
+            reason: error.to_string(),
+        })
+}
+
+/// Checks an outcome: its form, its signature, and that the key is one of its actor's. Returns what was said and the key's
+/// fingerprint; the error says what is wrong.
+pub fn check_outcome(signed: &SignedStatement, signers: &AllowedSigners) -> Result<(OutcomeStatement, String), String> {
+    let bytes = signed.statement.as_bytes();
+    let statement: OutcomeStatement = parse_strict(bytes, LIMITS).map_err(|error| error.to_string())?;
+    check_schema(&statement.schema, SchemaId::OPERATOR_OUTCOME).map_err(|error| error.to_string())?;
+    if statement.canonical() != bytes {
+        return Err("it is not in canonical form".to_owned());
+    }
+    if statement.outcome == OperatorOutcome::Pending {
+        return Err("it says nothing".to_owned());
+    }
+    let checked = check_signature(bytes, &signed.signature)?;
+    checked.belongs_to(&statement.actor, signers, statement.decided_at.unix_seconds())?;
+    Ok((statement, checked.fingerprint))
+}

@@ -1,0 +1,4 @@
+//! Claims about applying, on real repositories with a real git.
+
+mod bench;
+mod happy;
