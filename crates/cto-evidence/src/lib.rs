@@ -48,6 +48,6 @@ pub use run_dir::{Artifact, RunDir, RunDirError, StreamDigests, fresh_run_id};
 pub use seal::{SealError, Sealed};
 pub use timeline::{Lane, Timeline, TimelineRow, duration_text, timeline};
 pub use verify::{
-    Check, CheckState, KnownKey, LedgerLine, LedgerSnapshot, LedgerView, PatchScan, PatchedPath, SnapshotError,
-    TrustedKeys, VerificationOutcome, Verified, keyid_of, verify_bundle, verify_many,
+    Check, CheckState, KnownKey, LedgerLine, LedgerSnapshot, LedgerView, OutcomeSeen, PatchScan, PatchedPath,
+    SnapshotError, TrustedKeys, VerificationOutcome, Verified, keyid_of, verify_bundle, verify_many,
 };

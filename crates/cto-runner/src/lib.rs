@@ -54,8 +54,8 @@ pub use apply::{
     Person, RecoveredApply, Refusal, RevertOrder, apply, make_commit, recover_applies, revert,
 };
 pub use approval::{
-    PacketError, PacketOptions, SaidOutcome, SayError, Saying, SignError, Signing, allowed_signers_path, make_packet,
-    say, say_outcome,
+    OutcomeRefused, PacketError, PacketOptions, RollbackError, Rolled, SaidOutcome, SayError, Saying, SignError,
+    Signing, allowed_signers_path, make_packet, outcome_statement, rollback, say, say_outcome,
 };
 pub use authority::{AuthorityError, Distrust, Links, read_authority};
 pub use baseline::{
@@ -86,7 +86,7 @@ pub use model::{
 };
 pub use package::{InstalledPackage, installed_package};
 pub use patch::{PatchError, RoundTrip, TreeChange, TreeEntry, make_patch, round_trip};
-pub use recover::{RecoverError, Recovered, RecoveryOutcome, recover};
+pub use recover::{RecoverError, Recovered, Recovery, RecoveryOutcome, recover};
 pub use request::{Harness, RunOutcome, RunRequest, Task};
 pub use run::{OpenError, RunError, Watch, run};
 pub use sandbox_facts::{CageTest, DEFAULT_PROVIDER, cage_test, find_provider};

@@ -1,16 +1,18 @@
 //! Recovery: runs that a dead harness left unfinished are closed as blocked, with what is known.
 
 use cto_evidence::{
-    Interrupted, KeyError, Keys, Ledger, LedgerError, LiveError, LiveMarker, ReopenError, Reopened, RunDir,
-    RunDirError, Signer, reopen, unfinished,
+    ApplyJournalError, Interrupted, KeyError, Keys, Ledger, LedgerError, LiveError, LiveMarker, ReopenError, Reopened,
+    RunDir, RunDirError, Signer, apply_record, reopen, unfinished,
 };
 use cto_policy::{RunState, undecided};
 use cto_schema::{
-    EligibilityDecision, Enforcement, EngineObservation, EventType, Facts, ForbiddenActionsProof, JournalEvent,
-    JournalRecord, Observations, RunId, SourceNonMutation, Status, TargetAfter, TaskContract, WriteSet,
+    AppliedObservation, ApplyEnd, ApplyRef, EligibilityDecision, Enforcement, EngineObservation, EventType, Facts,
+    ForbiddenActionsProof, JournalEvent, JournalRecord, Observations, RunId, SourceNonMutation, Status, TargetAfter,
+    TaskContract, WriteSet,
 };
 use serde::de::DeserializeOwned;
 
+use crate::apply::{ApplyRecovery, recover_applies};
 use crate::closing::{CloseError, Ending, close};
 use crate::leftovers;
 use crate::request::Harness;
@@ -44,6 +46,9 @@ pub enum RecoverError {
     /// The live markers.
     #[error("look for unfinished runs")]
     Live(#[from] LiveError),
+    /// The changes of targets.
+    #[error("look for unfinished changes of target repositories")]
+    Applies(#[from] ApplyJournalError),
     /// The signing key.
     #[error("use the signing key")]
     Keys(#[from] KeyError),
@@ -52,8 +57,32 @@ pub enum RecoverError {
     Ledger(#[from] LedgerError),
 }
 
-/// Closes every run whose harness is dead. Safe to kill at any point and to call again.
-pub fn recover(harness: &Harness) -> Result<Vec<Recovered>, RecoverError> {
+/// What recovery found to do.
+#[derive(Clone, Debug, Default)]
+pub struct Recovery {
+    /// Changes of target repositories that were begun.
+    pub applies: Vec<ApplyRecovery>,
+    /// Runs.
+    pub runs: Vec<Recovered>,
+}
+
+impl Recovery {
+    /// Returns whether there was nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.applies.is_empty() && self.runs.is_empty()
+    }
+}
+
+/// Brings every change of a target to its end and closes every run whose harness is dead. Safe to kill at any point and
+/// to call again.
+pub fn recover(harness: &Harness) -> Result<Recovery, RecoverError> {
+    // First the repositories: what a run says of its target must be how it stays.
+    let applies = recover_applies(&harness.home, &harness.git)?;
+    let runs = recover_runs(harness)?;
+    Ok(Recovery { applies, runs })
+}
+
+fn recover_runs(harness: &Harness) -> Result<Vec<Recovered>, RecoverError> {
     let markers = unfinished(&harness.home)?;
     if markers.is_empty() {
         return Ok(vec![]);
@@ -92,13 +121,18 @@ fn sweep_and_close(
         Reopened::Nothing => Ok(RecoveryOutcome::NothingBegun),
         Reopened::AlreadySealed(_) => Ok(RecoveryOutcome::WasSealed),
         Reopened::Interrupted(interrupted) => {
-            let status = close_interrupted(*interrupted, signer, ledger).map_err(Box::<CloseError>::new)?;
+            let status = close_interrupted(harness, *interrupted, signer, ledger).map_err(Box::<CloseError>::new)?;
             Ok(RecoveryOutcome::Closed(status))
         }
     }
 }
 
-fn close_interrupted(interrupted: Interrupted, signer: &Signer, ledger: &Ledger) -> Result<Status, CloseError> {
+fn close_interrupted(
+    harness: &Harness,
+    interrupted: Interrupted,
+    signer: &Signer,
+    ledger: &Ledger,
+) -> Result<Status, CloseError> {
     let Interrupted {
         mut run_dir,
         records,
@@ -107,7 +141,10 @@ fn close_interrupted(interrupted: Interrupted, signer: &Signer, ledger: &Ledger)
     let last = run_dir.last_record().to_owned();
     run_dir.journal(JournalEvent::RecoveryIntent { last: last.clone() })?;
     let known = Known::read(&run_dir, &records)?;
-    let observations = known.observations(&last, rebooted);
+    let mut observations = known.observations(&last, rebooted);
+    if observations.applied.is_none() {
+        observations.applied = applied(harness, run_dir.run_id());
+    }
     if !run_dir.exists("test.log") {
         run_dir.write(
             "test.log",
@@ -152,6 +189,22 @@ fn close_interrupted(interrupted: Interrupted, signer: &Signer, ledger: &Ledger)
         observations,
     };
     Ok(close(run_dir, signer, ledger, ending)?.status)
+}
+
+/// Returns what became of the change in its repository, which was brought to its end before.
+fn applied(harness: &Harness, run_id: &RunId) -> Option<AppliedObservation> {
+    let (plan, done) = apply_record(&harness.home, run_id).ok()??;
+    let branch = match &plan.moves {
+        ApplyRef::Branch { name } => name.clone(),
+        ApplyRef::DetachedHead => String::new(),
+    };
+    let committed = done.as_ref().is_some_and(|done| done.outcome == ApplyEnd::Committed);
+    Some(AppliedObservation {
+        branch,
+        target_commit: committed.then(|| plan.new_commit.clone()),
+        problem: (!committed).then(|| "the harness was interrupted while it put the change in".to_owned()),
+        ..AppliedObservation::default()
+    })
 }
 
 fn place(last: &str) -> String {

@@ -65,6 +65,13 @@ pub(crate) enum Command {
     Approve(ApproveArgs),
     /// Deny a packet, signed with your SSH key.
     Deny(DenyArgs),
+    /// Accept or reject what a run put into an owned repository, signed with your SSH key.
+    Outcome(OutcomeArgs),
+    /// Take the one commit of a run back, if its repository has not moved on.
+    Rollback {
+        /// The run's id, a unique part of it, or 'last'.
+        run: String,
+    },
     /// List approval packets, or show one.
     Approvals {
         /// The packet to show.
@@ -162,7 +169,10 @@ pub(crate) struct RunArgs {
     /// The approved packet that the run consumes; stages 4 and 5 need one (see cto request).
     #[arg(long, value_name = "PACKET")]
     pub(crate) approval: Option<String>,
-    /// Keep a copy of the final workspace below the home directory.
+    /// Hold a run on an owned repository open until cto outcome is said, at most this long.
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "3600")]
+    pub(crate) await_outcome: Option<u32>,
+    /// Keep a copy of the final workspace below the home directory, and a disposable repository where it is.
     #[arg(long)]
     pub(crate) keep_workspace: bool,
     #[command(flatten)]
@@ -261,6 +271,28 @@ pub(crate) struct ApproveArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct OutcomeArgs {
+    /// The run's id, a unique part of it, or 'last'.
+    pub(crate) run: String,
+    /// What became of it.
+    #[arg(value_enum)]
+    pub(crate) outcome: OutcomeChoice,
+    /// Why.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: String,
+    #[command(flatten)]
+    pub(crate) signer: SignerArgs,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OutcomeChoice {
+    /// The commit stays.
+    Accept,
+    /// It goes: cto rollback takes it back.
+    Reject,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct DenyArgs {
     /// The packet.
     pub(crate) packet: String,
@@ -282,6 +314,9 @@ pub(crate) struct VerifyArgs {
     /// Trust this public key (SPKI PEM) instead of the installation's keys.
     #[arg(long, value_name = "PEM")]
     pub(crate) key: Vec<PathBuf>,
+    /// Believe these operators (an allowed_signers file) instead of the installation's.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) allowed_signers: Option<PathBuf>,
     /// Print passed checks as well.
     #[arg(long, short)]
     pub(crate) verbose: bool,

@@ -31,6 +31,7 @@ pub(crate) fn bundle_of(home: &Home, typed: &str) -> Result<PathBuf, CommandErro
             entry
                 .file_name()
                 .to_str()
+                .filter(|name| !name.ends_with(".outcome"))
                 .is_some_and(|name| name == typed || (typed.len() >= 4 && name.contains(typed)))
         })
         .map(|entry| entry.path())

@@ -9,6 +9,7 @@ use cto_schema::{
 use serde::de::DeserializeOwned;
 
 use super::{KnownKey, LedgerView, TrustedKeys};
+use crate::approvals::AllowedSigners;
 use crate::bundle::Bundle;
 
 /// Longest line of a `.jsonl` document.
@@ -62,6 +63,11 @@ impl<'a> Context<'a> {
             events: lines(bundle, "events.normalized.jsonl"),
             spans: lines(bundle, "trace.jsonl"),
         }
+    }
+
+    /// The operators whose word counts; `None` when nobody said who they are.
+    pub(crate) fn signers(&self) -> Option<&AllowedSigners> {
+        self.keys.signers()
     }
 
     pub(crate) fn envelope(&self) -> Result<&Envelope, String> {

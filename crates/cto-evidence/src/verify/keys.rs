@@ -3,6 +3,7 @@
 use cto_schema::Sha256Digest;
 use ed25519_dalek::VerifyingKey;
 
+use crate::approvals::AllowedSigners;
 use crate::keys::{KeyError, Keys, TrustedKey};
 
 /// DER of `SubjectPublicKeyInfo` for Ed25519 (RFC 8410), up to the 32 key bytes.
@@ -52,12 +53,13 @@ impl KnownKey {
 #[derive(Clone, Debug, Default)]
 pub struct TrustedKeys {
     keys: Vec<KnownKey>,
+    signers: Option<AllowedSigners>,
 }
 
 impl TrustedKeys {
     /// Trusts these keys.
     pub fn new(keys: Vec<KnownKey>) -> Self {
-        Self { keys }
+        Self { keys, signers: None }
     }
 
     /// Trusts what an installation trusts: its own keys, retired ones included, and those of others.
@@ -71,6 +73,19 @@ impl TrustedKeys {
         Ok(keys.list()?.into_iter().map(named).collect())
     }
 
+    /// Believes also these operators: whose approvals and outcomes count. Without, signatures are checked, and whose they
+    /// are is not asked.
+    #[must_use]
+    pub fn with_signers(mut self, signers: AllowedSigners) -> Self {
+        self.signers = Some(signers);
+        self
+    }
+
+    /// Returns the operators that are believed; `None` when nobody said who they are.
+    pub fn signers(&self) -> Option<&AllowedSigners> {
+        self.signers.as_ref()
+    }
+
     /// Returns the key with an id.
     pub fn find(&self, keyid: &str) -> Option<&KnownKey> {
         self.keys.iter().find(|key| key.keyid == keyid)
@@ -79,8 +94,6 @@ impl TrustedKeys {
 
 impl FromIterator<KnownKey> for TrustedKeys {
     fn from_iter<I: IntoIterator<Item = KnownKey>>(keys: I) -> Self {
-        Self {
-            keys: keys.into_iter().collect(),
-        }
+        Self::new(keys.into_iter().collect())
     }
 }

@@ -5,6 +5,7 @@ mod context;
 mod keys;
 mod ledger;
 mod many;
+mod outcome;
 mod patch;
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,7 @@ pub(crate) use context::Context;
 pub use keys::{KnownKey, TrustedKeys, keyid_of};
 pub use ledger::{LedgerLine, LedgerSnapshot, LedgerView, SnapshotError};
 pub use many::{Verified, verify_many};
+pub use outcome::OutcomeSeen;
 pub use patch::{PatchScan, PatchedPath};
 #[cfg(test)]
 pub(crate) use {checks::passive, tests::fixture as tests_fixture};
@@ -64,6 +66,10 @@ pub struct VerificationOutcome {
     pub run_id: String,
     /// The verdict, recomputed from the bundle's facts; `None` when it could not be.
     pub status: Option<Status>,
+    /// What an operator said afterwards; `None` when nothing was said.
+    pub outcome: Option<OutcomeSeen>,
+    /// The verdict with the operator's word, where only that was missing.
+    pub effective_status: Option<Status>,
     /// The key whose signature holds; `None` when none does.
     pub keyid: Option<String>,
     /// The name under which that key is trusted.
@@ -130,12 +136,22 @@ pub fn verify_bundle(bundle: &Bundle, keys: &TrustedKeys, ledger: Option<&dyn Le
         })
         .collect();
     let signer = context.signer().ok();
+    let status = checks::recomputed_status(&context);
+    let outcome = context
+        .report()
+        .ok()
+        .and_then(|report| outcome::outcome_beside(bundle, report, keys));
+    let effective_status = status.zip(context.report().ok());
+    let effective_status =
+        effective_status.map(|(status, report)| outcome::effective_status(status, report, outcome.as_ref()));
     VerificationOutcome {
         path: bundle.path().to_owned(),
         run_id: context
             .report()
             .map_or_else(|_| String::new(), |report| escape(report.run_id.as_bytes(), 80)),
-        status: checks::recomputed_status(&context),
+        status,
+        outcome,
+        effective_status,
         keyid: signer.map(|key| key.keyid().to_owned()),
         signer: signer.map(|key| escape(key.name().as_bytes(), 200)),
         manifest_digest: bundle.digest("SHA256SUMS"),

@@ -2,12 +2,14 @@
 
 mod bound;
 mod gather;
+mod outcome;
 mod packet;
 mod say;
 mod sign;
 
 pub(crate) use bound::bound_target;
 pub(crate) use gather::{gather_approval, judged_at};
+pub use outcome::{OutcomeRefused, RollbackError, Rolled, outcome_statement, rollback};
 pub use packet::{PacketError, PacketOptions, make_packet};
 pub(crate) use say::operators;
 pub use say::{SaidOutcome, SayError, Saying, allowed_signers_path, say, say_outcome};

@@ -166,7 +166,7 @@ fn kill(harness: &Harness) -> Result<RunId, String> {
     killed.map_err(|error| error.to_string())?;
     let run_id = found?;
     let recovered = recover(harness).map_err(|error| chain(&error))?;
-    let ours = recovered.iter().any(|run| run.run_id == run_id);
+    let ours = recovered.runs.iter().any(|run| run.run_id == run_id);
     if ours {
         Ok(run_id)
     } else {

@@ -15,6 +15,7 @@ mod export;
 mod fixtures;
 mod gc;
 mod key;
+mod outcome;
 mod recover;
 mod run;
 mod runs;
@@ -34,6 +35,8 @@ pub(crate) fn dispatch(cli: &Cli, output: &Output) -> Result<Exit, CommandError>
         Command::Request(args) => approvals::request(global, args, output),
         Command::Approve(args) => approvals::approve(global, args, output),
         Command::Deny(args) => approvals::deny(global, args, output),
+        Command::Outcome(args) => outcome::outcome(global, args, output),
+        Command::Rollback { run } => outcome::rollback(global, run, output),
         Command::Approvals { packet } => approvals::approvals(global, packet.as_deref(), output),
         Command::Verify(args) => verify::verify(global, args, output),
         Command::Show(args) => show::show(global, args, output),

@@ -1,6 +1,6 @@
 //! `cto recover`: close what a killed cto left.
 
-use cto_runner::{Harness, Recovered, RecoveryOutcome, recover as recover_runs};
+use cto_runner::{Harness, RecoveredApply, Recovery, RecoveryOutcome, recover as recover_all};
 use cto_schema::ExitClass;
 use serde_json::json;
 
@@ -11,39 +11,69 @@ use crate::output::{Exit, Output};
 
 pub(super) fn recover(global: &Global, output: &Output) -> Result<Exit, CommandError> {
     let harness = installation::open(global)?;
-    let recovered = recover_runs(&harness).map_err(|error| CommandError::failed(&error))?;
+    let recovered = recover_all(&harness).map_err(|error| CommandError::failed(&error))?;
     if output.json() {
-        let rows: Vec<_> = recovered
+        let runs: Vec<_> = recovered
+            .runs
             .iter()
             .map(|r| json!({ "run_id": r.run_id, "outcome": words(&r.outcome) }))
             .collect();
-        output.document(&json!({ "recovered": rows }));
+        let applies: Vec<_> = recovered
+            .applies
+            .iter()
+            .map(|a| json!({ "run_id": a.run_id, "target": a.target, "outcome": apply_words(&a.outcome) }))
+            .collect();
+        output.document(&json!({ "recovered": runs, "applies": applies }));
     } else if recovered.is_empty() {
         output.print("nothing to recover: every run is sealed\n");
     } else {
-        let lines: String = recovered
-            .iter()
-            .map(|r| format!("{}  {}\n", r.run_id, words(&r.outcome)))
-            .collect();
+        let lines: String = lines(&recovered).iter().map(|line| format!("{line}\n")).collect();
         output.print(&lines);
     }
     let failed = recovered
+        .runs
         .iter()
         .any(|r| matches!(r.outcome, RecoveryOutcome::Failed(_)));
-    Ok(Exit(if failed { ExitClass::Internal } else { ExitClass::Pass }))
+    let unfinished = recovered
+        .applies
+        .iter()
+        .any(|a| matches!(a.outcome, RecoveredApply::Unfinished { .. }));
+    Ok(Exit(if failed || unfinished {
+        ExitClass::Internal
+    } else {
+        ExitClass::Pass
+    }))
 }
 
 /// Recovers before another command does its work; says what it did on standard error.
 pub(super) fn recover_quietly(harness: &Harness, output: &Output) -> Result<(), CommandError> {
-    let recovered: Vec<Recovered> = recover_runs(harness).map_err(|error| CommandError::failed(&error))?;
-    for run in &recovered {
-        output.note(&format!(
-            "recovered unfinished run {}: {}",
-            run.run_id,
-            words(&run.outcome)
-        ));
+    let recovered = recover_all(harness).map_err(|error| CommandError::failed(&error))?;
+    for line in lines(&recovered) {
+        output.note(&format!("recovered {line}"));
     }
     Ok(())
+}
+
+fn lines(recovered: &Recovery) -> Vec<String> {
+    let applies = recovered.applies.iter().map(|apply| {
+        let target = apply.target.as_deref().map(|path| path.as_os_str().as_encoded_bytes());
+        let shown = cto_schema::escape(target.unwrap_or(b"an unknown repository"), 400);
+        format!("the change in {shown}: {}", apply_words(&apply.outcome))
+    });
+    let runs = recovered
+        .runs
+        .iter()
+        .map(|run| format!("unfinished run {}: {}", run.run_id, words(&run.outcome)));
+    applies.chain(runs).collect()
+}
+
+fn apply_words(outcome: &RecoveredApply) -> String {
+    match outcome {
+        RecoveredApply::Committed { target_commit } => format!("finished; it has the one commit {target_commit}"),
+        RecoveredApply::RolledBack => "undone; it is what it was".to_owned(),
+        RecoveredApply::Abandoned { seen } => format!("left alone, because the repository has moved on: {seen}"),
+        RecoveredApply::Unfinished { why } => format!("still unfinished: {why}"),
+    }
 }
 
 fn words(outcome: &RecoveryOutcome) -> String {

@@ -23,6 +23,9 @@ pub(super) fn run(global: &Global, args: &RunArgs, output: &Output) -> Result<Ex
     let mut request = request(&harness, &args.task)?;
     request.keep_workspace = args.keep_workspace;
     request.approval.clone_from(&args.approval);
+    request.await_outcome = args
+        .await_outcome
+        .map(|seconds| std::time::Duration::from_secs(seconds.into()));
     super::recover::recover_quietly(&harness, output)?;
     let stop = Stop::new().and_then(|stop| stop.on_signals().map(|()| stop));
     let stop = stop.map_err(|error| CommandError::failed(&error))?;

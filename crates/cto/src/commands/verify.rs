@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use cto_evidence::{
-    CheckState, Home, Keys, KnownKey, Ledger, LedgerSnapshot, LedgerView, TrustedKeys, Verified, verify_many,
+    AllowedSigners, CheckState, Home, Keys, KnownKey, Ledger, LedgerSnapshot, LedgerView, TrustedKeys, Verified,
+    verify_many,
 };
 use cto_schema::ExitClass;
 use serde_json::json;
@@ -16,7 +17,10 @@ use crate::progress::Progress;
 
 pub(super) fn verify(global: &Global, args: &VerifyArgs, output: &Output) -> Result<Exit, CommandError> {
     let home = installation::open_home(global)?;
-    let keys = trusted_keys(&home, &args.key)?;
+    let mut keys = trusted_keys(&home, &args.key)?;
+    if let Some(signers) = signers(global, &home, args)? {
+        keys = keys.with_signers(signers);
+    }
     let ledger = ledger_snapshot(&home, args.key.is_empty())?;
     let paths = if args.all {
         all_runs(&home)?
@@ -81,6 +85,26 @@ fn trusted_keys(home: &Home, files: &[PathBuf]) -> Result<TrustedKeys, CommandEr
     ))
 }
 
+/// The operators that are believed: a file's, else this installation's; a stranger who brings only a key has none.
+fn signers(global: &Global, home: &Home, args: &VerifyArgs) -> Result<Option<AllowedSigners>, CommandError> {
+    let settings = installation::read_settings(global, home)?.0;
+    let own = settings
+        .approvals
+        .allowed_signers
+        .unwrap_or_else(|| home.root().join("allowed_signers"));
+    let path = match &args.allowed_signers {
+        Some(path) => path.clone(),
+        None if args.key.is_empty() && own.exists() => own,
+        None => return Ok(None),
+    };
+    let shown = cto_schema::escape(path.as_os_str().as_encoded_bytes(), 400);
+    let text = std::fs::read_to_string(&path)
+        .map_err(|error| CommandError::usage(format!("failed to read allowed signers {shown}: {error}")))?;
+    let signers = AllowedSigners::read(&text)
+        .map_err(|error| CommandError::usage(format!("failed to read allowed signers {shown}: {error}")))?;
+    Ok(Some(signers))
+}
+
 /// The ledger of this installation; a stranger who brings a key has none.
 fn ledger_snapshot(home: &Home, own: bool) -> Result<Option<LedgerSnapshot>, CommandError> {
     if !own || !home.ledger().exists() {
@@ -94,7 +118,13 @@ fn ledger_snapshot(home: &Home, own: bool) -> Result<Option<LedgerSnapshot>, Com
 
 fn all_runs(home: &Home) -> Result<Vec<PathBuf>, CommandError> {
     let entries = std::fs::read_dir(home.runs()).map_err(|error| CommandError::failed(&error))?;
-    let mut paths: Vec<PathBuf> = entries.filter_map(Result::ok).map(|entry| entry.path()).collect();
+    // What an operator said lies beside a bundle and is read with it.
+    let beside = |name: &std::ffi::OsStr| name.as_encoded_bytes().ends_with(b".outcome");
+    let mut paths: Vec<PathBuf> = entries
+        .filter_map(Result::ok)
+        .filter(|entry| !beside(&entry.file_name()))
+        .map(|entry| entry.path())
+        .collect();
     paths.sort();
     Ok(paths)
 }
@@ -132,6 +162,10 @@ fn row(result: &Verified) -> serde_json::Value {
             "ok": outcome.ok(),
             "run_id": outcome.run_id,
             "status": outcome.status,
+            "effective_status": outcome.effective_status,
+            "operator_outcome": outcome.outcome.as_ref().map(|said| json!({
+                "outcome": said.outcome, "actor": said.actor, "reason": said.reason, "problem": said.problem,
+            })),
             "keyid": outcome.keyid,
             "signer": outcome.signer,
             "manifest_digest": outcome.manifest_digest,
@@ -173,6 +207,22 @@ fn print(result: &Verified, verbose: bool, output: &Output) {
             CheckState::Passed | CheckState::NotApplicable => continue,
         };
         output.print(&format!("  {mark} {:<26} {}\n", check.name, check.detail));
+    }
+    if let Some(said) = &outcome.outcome {
+        let line = match &said.problem {
+            Some(problem) => format!("  the operator's outcome does not count: {problem}\n"),
+            None => format!(
+                "  the operator's outcome: {} by {} ({})\n",
+                said.outcome.word(),
+                said.actor,
+                said.reason
+            ),
+        };
+        output.print(&line);
+    }
+    if outcome.effective_status != outcome.status {
+        let effective = outcome.effective_status.map_or("unknown", cto_schema::Status::word);
+        output.print(&format!("  with it the run's effective status is {effective}\n"));
     }
     if outcome.ok() {
         let signer = outcome.signer.as_deref().or(outcome.keyid.as_deref()).unwrap_or("?");

@@ -1,5 +1,6 @@
 //! The checks, as a table of functions.
 
+mod approval;
 mod chain;
 mod change;
 mod documents;
@@ -47,7 +48,7 @@ pub(super) const CHECKS: &[(&str, CheckFunction)] = &[
     ("write-set", change::write_set),
     ("scope", change::scope),
     ("decision", verdict::decision),
-    ("approval", verdict::approval),
+    ("approval", approval::approval),
     ("verdict", verdict::verdict),
     ("agreement", verdict::agreement),
     ("observations", verdict::observations),

@@ -2,8 +2,7 @@
 
 use cto_policy::{Evidence, conclude, decide, failure_reason, status_of, undecided};
 use cto_schema::{
-    ApprovalStatus, Blocker, BlockerCode, ClaimBasis, EventType, Facts, JournalEvent, RunLabel, Status, StatusContext,
-    VerificationLine,
+    Blocker, BlockerCode, ClaimBasis, EventType, Facts, JournalEvent, RunLabel, Status, StatusContext, VerificationLine,
 };
 use serde_json::Value;
 
@@ -104,28 +103,6 @@ fn facts<'a>(context: &'a Context<'_>) -> Result<Option<&'a Facts>, String> {
         JournalEvent::FactsGathered { facts } => Some(facts.as_ref()),
         _ => None,
     }))
-}
-
-/// Approval status, contract and events agree.
-pub(super) fn approval(context: &Context<'_>) -> Finding {
-    let report = context.report()?;
-    let has = |kind| -> Result<bool, String> { Ok(context.events()?.iter().any(|(event, _)| event.kind == kind)) };
-    let required = context.contract()?.is_some_and(cto_policy::needs_approval);
-    let granted = has(EventType::ApprovalGranted)?;
-    let denied = has(EventType::ApprovalDenied)?;
-    let holds = match report.approval_status {
-        ApprovalStatus::NotRequired => !required && !granted && !denied,
-        ApprovalStatus::Requested => required && !granted && !denied,
-        ApprovalStatus::Granted => granted && !denied,
-        ApprovalStatus::Denied => required && !granted,
-    };
-    if !holds {
-        return Err("approval_status does not follow from contract and events".to_owned());
-    }
-    if !required && !granted {
-        return not_applicable("the contract requires no approval");
-    }
-    yes("it follows from contract and events")
 }
 
 /// Blockers and status follow from decision, contract, write set and observations.
