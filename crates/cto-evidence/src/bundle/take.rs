@@ -108,11 +108,12 @@ impl Taker {
         if content {
             return Ok(if limits.keep_content { limits.document_bytes } else { 0 });
         }
-        let document = !name.contains('/')
+        let base = name.strip_prefix("approval/").unwrap_or(name);
+        let document = !base.contains('/')
             && (name == "SHA256SUMS"
-                || [".json", ".jsonl", ".md", ".html"]
+                || [".json", ".jsonl", ".md", ".html", ".json.sig"]
                     .iter()
-                    .any(|end| name.ends_with(end)));
+                    .any(|end| base.ends_with(end)));
         if !document {
             return Ok(0);
         }

@@ -50,11 +50,14 @@ impl Journey<'_> {
         if let Err(error) = &gathering.engine {
             self.span("engine.find", from, &super::chain(error), "");
         }
+        let decision = decide(self.contract.as_ref().map_err(String::as_str), &self.facts);
+        let admitted = decision.selected_backend != "none";
+        if !admitted {
+            self.hide_target();
+        }
         self.dir.journal(JournalEvent::FactsGathered {
             facts: Box::new(self.facts.clone()),
         })?;
-        let decision = decide(self.contract.as_ref().map_err(String::as_str), &self.facts);
-        let admitted = decision.selected_backend != "none";
         let decision_digest = self.write_json("decision.json", &decision)?;
         self.dir.journal(JournalEvent::Decided {
             decision_digest,
@@ -101,6 +104,26 @@ impl Journey<'_> {
             commit,
             model,
         }))
+    }
+
+    /// What a refusal puts on record never shows where an owned repository is: the approval's sentence names it.
+    fn hide_target(&mut self) {
+        let Some(path) = self.owned_target() else { return };
+        let hidden = cto_policy::shown_path(&path);
+        let facts = &mut self.facts.approval;
+        let said = facts
+            .statement
+            .as_mut()
+            .and_then(|statement| statement.sentence.as_mut());
+        for sentence in facts.sentence.iter_mut().chain(said) {
+            *sentence = sentence.replace(&path, &hidden);
+        }
+    }
+
+    fn owned_target(&self) -> Option<String> {
+        let contract = self.contract.as_ref().ok()?;
+        let is_owned = contract.mutation_mode == MutationMode::OwnedNoncriticalRepo;
+        contract.target_repository.clone().filter(|_| is_owned)
     }
 
     /// The contract of a run on an owned repository; a refusal holds a digest in the place of the repository's path.

@@ -117,7 +117,18 @@ impl Journey<'_> {
             };
             proofs.push(document("forbidden-actions.json", &proof)?);
         }
-        if let Some(after) = self.seen.target_after.clone().filter(|_| self.source.is_some()) {
+        let applied = self
+            .seen
+            .applied
+            .as_ref()
+            .is_some_and(|applied| applied.target_commit.is_some());
+        // Where the change went in, the source is no source any more; the stage's own proof says what it became.
+        let after = self
+            .seen
+            .target_after
+            .clone()
+            .filter(|_| self.source.is_some() && !applied);
+        if let Some(after) = after {
             let proof = SourceNonMutation {
                 schema: schema(),
                 proof: "source_non_mutation".to_owned(),

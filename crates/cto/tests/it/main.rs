@@ -9,6 +9,7 @@
 
 mod admissions;
 mod agents;
+mod approvals;
 mod bad_input;
 mod case_engine;
 mod dev;
@@ -23,7 +24,9 @@ mod lifecycle;
 mod matrix;
 mod model;
 mod observed_verification;
+mod operator;
 mod ordinary_user;
+mod owned;
 mod recovery;
 mod repository;
 mod run;

@@ -63,6 +63,7 @@ pub(super) fn predicate(context: &Context<'_>) -> Finding {
     let ledger_head = super::chain::opened(context)?.ledger_head;
     let contract_digest = match context.contract()? {
         None if context.unwritten("contract.json")? => report.contract_digest,
+        Some(contract) if contract.target_is_hidden() => report.contract_digest,
         contract => contract.map(cto_schema::TaskContract::digest),
     };
     differing(&[

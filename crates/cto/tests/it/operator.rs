@@ -1,0 +1,126 @@
+//! An operator with an SSH key, and repositories that may be changed.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::support::{Installation, write};
+
+/// Whose approvals count.
+pub struct Operator {
+    pub key: PathBuf,
+    pub name: &'static str,
+}
+
+impl Operator {
+    /// Makes a key and lets its holder approve.
+    pub fn of(installation: &Installation) -> Self {
+        let operator = Self::stranger(installation, "operator");
+        let public = std::fs::read_to_string(operator.key.with_extension("pub")).unwrap();
+        let line = format!("{} namespaces=\"cto-approval@v1\" {public}", operator.name);
+        write(&installation.home().join("allowed_signers"), line.as_bytes());
+        operator
+    }
+
+    /// Makes a key that nobody has allowed anything.
+    pub fn stranger(installation: &Installation, file: &str) -> Self {
+        let key = installation.dir.path().join(file);
+        let made = Command::new("ssh-keygen")
+            .args(["-q", "-t", "ed25519", "-N", "", "-C", "test", "-f"])
+            .arg(&key)
+            .status();
+        assert!(
+            made.unwrap().success(),
+            "ssh-keygen is in openssh-client; scripts/test installs it"
+        );
+        Self {
+            key,
+            name: "operator@cto.invalid",
+        }
+    }
+}
+
+/// The gates of an engine at a stage.
+pub fn gates(engine: &str, stage: u8) -> [(String, String); 2] {
+    let name = engine.to_uppercase();
+    [
+        (format!("CTO_HARNESS_ALLOW_{name}"), "1".to_owned()),
+        (format!("CTO_HARNESS_{name}_STAGE"), stage.to_string()),
+    ]
+}
+
+/// `cto` with an engine's gates; returns exit code and document.
+pub fn gated(installation: &Installation, engine: &str, stage: u8, arguments: &[&str]) -> (i32, Value) {
+    let mut command = installation.command();
+    command.arg("--json").args(arguments).envs(gates(engine, stage));
+    let output = command.output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let document = serde_json::from_str(&text).unwrap_or_else(|_| {
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        json!({ "error": error })
+    });
+    (output.status.code().unwrap(), document)
+}
+
+/// Says yes to a packet.
+pub fn approve(installation: &Installation, operator: &Operator, packet: &Value) -> (i32, String) {
+    say(
+        installation,
+        operator,
+        &[
+            "approve",
+            packet["packet_id"].as_str().unwrap(),
+            "--sentence",
+            packet["sentence"].as_str().unwrap(),
+        ],
+    )
+}
+
+/// Says something with an operator's key; returns exit code and both outputs.
+pub fn say(installation: &Installation, operator: &Operator, words: &[&str]) -> (i32, String) {
+    let output = installation
+        .command()
+        .args(words)
+        .arg("--key")
+        .arg(&operator.key)
+        .output()
+        .unwrap();
+    let both = [output.stdout, output.stderr].concat();
+    (
+        output.status.code().unwrap(),
+        String::from_utf8_lossy(&both).into_owned(),
+    )
+}
+
+/// The admission of a repository for `value.txt`.
+pub fn admit(installation: &Installation, repository: &Path, engine: &str) {
+    let (code, said) = installation.json(&[
+        "admit",
+        "repository",
+        "--engine",
+        engine,
+        "--path",
+        repository.to_str().unwrap(),
+        "--allow",
+        "value.txt",
+        "--owner",
+        "test",
+        "--ownership-evidence",
+        "made by this test",
+        "--rationale",
+        "thrown away afterwards",
+        "--approval",
+        "the test",
+        "--yes",
+        "--replace",
+    ]);
+    assert_eq!(code, 0, "{said}");
+}
+
+/// The contract of a run that changes a repository of its own.
+pub fn owned_contract(task: &str, repository: &Path) -> Value {
+    let mut contract = crate::support::contract(task, repository);
+    contract["mutation_mode"] = json!("owned-noncritical-repo");
+    contract
+}
