@@ -16,6 +16,7 @@ mod collect;
 mod engine;
 mod facts;
 mod fixture;
+mod ground;
 mod harness;
 mod keep;
 #[cfg(test)]
@@ -40,6 +41,7 @@ mod supervise;
 mod sweep;
 mod tool;
 mod toolchains;
+mod validate;
 mod watch;
 mod write_set;
 
@@ -86,6 +88,7 @@ pub use supervise::SuperviseError;
 pub use sweep::{SweepError, Swept, sweep};
 pub use tool::{GIT_DIRECTORIES, Git, GitError, OLDEST_GIT};
 pub use toolchains::{Toolchain, discover as discover_toolchains};
+pub use validate::{EngineCheck, Validation, validate_engine};
 pub use watch::{RunObserver, Stage, Stop, Unwatched};
 pub use write_set::{CollectLimits, CollectOptions, Collected, FinalContent, WorkspaceView, WriteSetError, collect};
 
