@@ -12,7 +12,20 @@ use rustix::fs::{Mode, Stat, StatVfsMountFlags};
 use crate::durable;
 
 /// Directories of a home, in the order of [`Home::open`]'s handles.
-const DIRECTORIES: [&str; 7] = ["runs", "live", "keys", "baselines", "layers", "cache", "work"];
+const DIRECTORIES: [&str; 9] = [
+    "runs",
+    "live",
+    "keys",
+    "baselines",
+    "layers",
+    "cache",
+    "work",
+    "approvals",
+    "applies",
+];
+
+/// Name of the file that tells this installation from every other.
+const INSTALLATION: &str = "installation-id";
 
 /// Why a home cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -128,6 +141,46 @@ impl Home {
         self.root.join("work")
     }
 
+    /// Returns the directory of approvals: one directory per packet.
+    pub fn approvals(&self) -> PathBuf {
+        self.root.join("approvals")
+    }
+
+    /// Returns the directory of changes to target repositories that were begun: one directory per run.
+    pub fn applies(&self) -> PathBuf {
+        self.root.join("applies")
+    }
+
+    /// Returns what tells this installation from every other: 128 random bits, drawn once, hexadecimal.
+    pub fn installation_id(&self) -> io::Result<String> {
+        if let Some(id) = self.read_installation_id()? {
+            return Ok(id);
+        }
+        let mut bits = [0; 16];
+        getrandom::fill(&mut bits).map_err(io::Error::other)?;
+        let text = format!("{}\n", data_encoding::HEXLOWER.encode(&bits));
+        match durable::write_new(self.root_dir(), INSTALLATION, text.as_bytes()) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            // Processes that race agree on the file that was first.
+            Ok(()) | Err(_) => {}
+        }
+        let read = self.read_installation_id()?;
+        read.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the installation id is gone"))
+    }
+
+    fn read_installation_id(&self) -> io::Result<Option<String>> {
+        let Some(bytes) = durable::read_if_present_at(self.root_dir(), INSTALLATION)? else {
+            return Ok(None);
+        };
+        let id = String::from_utf8_lossy(&bytes).trim_end().to_owned();
+        let plain = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        if id.len() == 32 && id.bytes().all(plain) {
+            return Ok(Some(id));
+        }
+        let what = "installation-id is not 32 hexadecimal digits; restore it from a backup";
+        Err(io::Error::new(io::ErrorKind::InvalidData, what))
+    }
+
     /// Returns the ledger's file; it need not exist.
     pub fn ledger(&self) -> PathBuf {
         self.root.join("ledger.sqlite")
@@ -147,6 +200,14 @@ impl Home {
 
     pub(crate) fn keys_dir(&self) -> BorrowedFd<'_> {
         self.dirs[2].as_fd()
+    }
+
+    pub(crate) fn approvals_dir(&self) -> BorrowedFd<'_> {
+        self.dirs[7].as_fd()
+    }
+
+    pub(crate) fn applies_dir(&self) -> BorrowedFd<'_> {
+        self.dirs[8].as_fd()
     }
 }
 
@@ -311,6 +372,20 @@ mod tests {
             std::os::unix::fs::chown(&foreign, Some(65534), None).unwrap();
         }
         assert!(matches!(Home::open(&foreign), Err(HomeError::Owner { .. })));
+    }
+
+    #[test]
+    fn an_installation_keeps_its_id_and_a_damaged_one_is_no_new_one() {
+        let place = tempfile::tempdir().unwrap();
+        let home = Home::open(&place.path().join("home")).unwrap();
+        let id = home.installation_id().unwrap();
+        assert_eq!(home.installation_id().unwrap(), id);
+        let other = Home::open(&place.path().join("other")).unwrap();
+        assert_ne!(other.installation_id().unwrap(), id);
+        for damaged in ["", "0", &id.to_uppercase().replace(char::is_numeric, "A")] {
+            durable::write_replacing(home.root_dir(), INSTALLATION, damaged.as_bytes()).unwrap();
+            assert!(home.installation_id().is_err(), "{damaged}");
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //!
 //! No other crate may write in a run directory, and this one never overwrites a file in it.
 
+mod approvals;
 mod bundle;
 mod clock;
 mod durable;
@@ -23,6 +24,10 @@ mod test_support;
 mod timeline;
 mod verify;
 
+pub use approvals::{
+    AllowedSigners, ApprovalError, ApprovalStore, CheckedSignature, Consumption, SignersError, StoredApproval,
+    check_signature,
+};
 pub use bundle::{Bundle, BundleError, BundleFile, ReadLimits};
 pub use clock::{ClockError, RunClock, boot_id, canonical_time, rfc3339, wall_now};
 pub use export::{ExportError, Exported, export};
@@ -32,7 +37,7 @@ pub use ledger::{Ledger, LedgerEntry, LedgerError, LedgerFilter, LedgerHead, New
 pub use live::{LiveError, LiveMarker, MarkerInfo, OpenedInfo, is_live, unfinished, unfinished_run};
 pub use manifest::ManifestError;
 pub use redact::{KnownSecret, Redactor};
-pub use render::{ReportView, html, markdown, mend};
+pub use render::{ReportView, html, markdown, mend, packet_text};
 pub use reopen::{Interrupted, ReopenError, Reopened, reopen};
 pub use run_dir::name::is_artifact_name;
 pub use run_dir::{Artifact, RunDir, RunDirError, StreamDigests, fresh_run_id};

@@ -63,11 +63,36 @@ impl Drop for Place {
     }
 }
 
-/// How a call ended.
+/// How a call ended, and whose doing it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Ending {
     pub(crate) outcome: CallOutcome,
+    pub(crate) side: CallSide,
     pub(crate) detail: &'static str,
+}
+
+impl Ending {
+    pub(crate) const COMPLETED: Self = Self {
+        outcome: CallOutcome::Completed,
+        side: CallSide::None,
+        detail: "",
+    };
+
+    pub(crate) fn of_upstream(outcome: CallOutcome, detail: &'static str) -> Self {
+        Self {
+            outcome,
+            side: CallSide::Upstream,
+            detail,
+        }
+    }
+
+    pub(crate) fn of_gateway(outcome: CallOutcome, detail: &'static str) -> Self {
+        Self {
+            outcome,
+            side: CallSide::Gateway,
+            detail,
+        }
+    }
 }
 
 /// A call that was forwarded. Dropped before its end it counts as left by the engine.
@@ -144,6 +169,10 @@ impl Call {
 
     /// Bytes of the response came, decoded.
     pub(crate) fn came(&mut self, piece: &[u8]) {
+        // A decoder may need more than it was given before it gives anything.
+        if piece.is_empty() {
+            return;
+        }
         if self.record.response_bytes == 0 {
             self.record.first_byte_us = Some(micros(self.sent_at.elapsed()));
         }
@@ -166,32 +195,28 @@ impl Call {
 
     /// Writes the record.
     pub(crate) fn close(mut self, ending: Ending) {
-        let side = match ending.outcome {
-            CallOutcome::Completed => CallSide::None,
-            _ => CallSide::Upstream,
-        };
-        self.write(ending, side);
+        self.write(ending);
     }
 
-    fn write(&mut self, ending: Ending, side: CallSide) {
+    fn write(&mut self, ending: Ending) {
         self.is_closed = true;
         let gateway = &self.place.gateway;
         let record = &mut self.record;
-        (record.outcome, record.side) = (ending.outcome, side);
+        (record.outcome, record.side) = (ending.outcome, ending.side);
         ending.detail.clone_into(&mut record.detail);
         record.response_sha256 = HEXLOWER.encode(&self.response.clone().finalize());
         record.duration_us = micros(self.came_at.elapsed());
-        if side == CallSide::Upstream {
+        if ending.side == CallSide::Upstream {
             gateway.accounts.failed(self.body);
         }
         let price = gateway.routes.iter().find(|served| served.route.model == record.model);
         let price = price.and_then(|served| served.route.price);
         record.cost_micro_usd = record.usage.zip(price).map(|(usage, price)| usage::cost(usage, price));
-        // An upstream that refused has not worked; one that does not say what it did is set against the budget all
-        // the same, else leaving out the usage would be a way around it.
+        // An upstream that refused has not worked, nor has one that was never asked; one that does not say what it did
+        // is set against the budget all the same, else leaving out the usage would be a way around it.
         let has_worked = match record.status {
             Some(status) => status < 300,
-            None => ending.outcome != CallOutcome::Unreachable,
+            None => !matches!(ending.outcome, CallOutcome::Unreachable | CallOutcome::NotConfigured),
         };
         let spent = match record.usage {
             None if has_worked => usage::estimate(record.request_bytes, record.response_bytes),
@@ -212,15 +237,14 @@ impl Drop for Call {
         if self.is_closed {
             return;
         }
-        let is_stopping = self.place.gateway.is_stopping();
-        let (side, detail) = match is_stopping {
-            true => (CallSide::Gateway, "the run ended before the response did"),
-            false => (
-                CallSide::Engine,
-                "the engine closed its connection before the response ended",
-            ),
-        };
         let outcome = CallOutcome::EngineGone;
-        self.write(Ending { outcome, detail }, side);
+        self.write(match self.place.gateway.is_stopping() {
+            true => Ending::of_gateway(outcome, "the run ended before the response did"),
+            false => Ending {
+                outcome,
+                side: CallSide::Engine,
+                detail: "the engine closed its connection before the response ended",
+            },
+        });
     }
 }

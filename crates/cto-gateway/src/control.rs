@@ -85,6 +85,7 @@ mod tests {
             limits: GatewayLimits::default(),
             budget: Budget::default(),
             provider_tools: Vec::new(),
+            request_fields: Vec::new(),
             preflight: Preflight::None,
             egress: (0..hosts).map(|host| format!("host-{host}.example:443")).collect(),
         }

@@ -1,7 +1,7 @@
 //! Takes a credential from its source, inside the gateway's process and nowhere else.
 
 use std::ffi::OsString;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
@@ -79,6 +79,20 @@ pub(crate) fn take(
     }
 }
 
+/// What is wrong with a file as a place for a credential; `None` where it is a regular file of mode 0600 or stricter that
+/// belongs to whoever asks.
+pub fn credential_file_fault(metadata: &Metadata) -> Option<&'static str> {
+    if !metadata.is_file() {
+        Some("is no regular file")
+    } else if metadata.uid() != geteuid().as_raw() {
+        Some("belongs to another user")
+    } else if metadata.mode() & 0o177 != 0 {
+        Some("can be reached by others; run: chmod 600")
+    } else {
+        None
+    }
+}
+
 fn file(path: &Path) -> Result<Credential, CredentialError> {
     let name = path.display().to_string();
     let failed = |source| CredentialError::File {
@@ -89,16 +103,7 @@ fn file(path: &Path) -> Result<Credential, CredentialError> {
     let opened = rustix::fs::open(path, flags, Mode::empty()).map_err(|errno| failed(errno.into()))?;
     let mut opened = File::from(opened);
     let metadata = opened.metadata().map_err(failed)?;
-    let what = if !metadata.is_file() {
-        Some("is no regular file")
-    } else if metadata.uid() != geteuid().as_raw() {
-        Some("belongs to another user")
-    } else if metadata.mode() & 0o177 != 0 {
-        Some("can be reached by others; run: chmod 600")
-    } else {
-        None
-    };
-    match what {
+    match credential_file_fault(&metadata) {
         Some(what) => Err(CredentialError::Exposed { path: name, what }),
         None => read(&mut opened).map_err(failed),
     }

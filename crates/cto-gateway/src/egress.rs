@@ -4,6 +4,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -13,7 +14,7 @@ use hyper::{Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, lookup_host};
-use tokio::time::{Sleep, timeout};
+use tokio::time::timeout;
 
 use crate::call::Place;
 use crate::gateway::Gateway;
@@ -51,7 +52,7 @@ pub(crate) async fn connect(
         Ok(place) => place,
         Err(refusal) => {
             gateway.refused(&refusal, "CONNECT", &host, None);
-            return (reply::refused(None, refusal.reason, true), None);
+            return (reply::refused(None, &refusal, true), None);
         }
     };
     let mut open = Open {
@@ -105,58 +106,88 @@ async fn reach(host: &str) -> io::Result<TcpStream> {
 }
 
 /// Passes bytes on until both ends are done or one of them says nothing any more.
-pub(crate) async fn run(gateway: &Gateway, tunnel: Tunnel) {
+pub(crate) async fn run(tunnel: Tunnel) {
     let Tunnel { upgrade, far, mut open } = tunnel;
     let Ok(near) = upgrade.await else { return };
-    let limits = &gateway.order.limits;
-    let idle = Duration::from_millis(limits.idle_ms);
+    let idle = Duration::from_millis(open.place.gateway().order.limits.idle_ms);
     let record = &mut open.record;
-    let mut near = Counted::new(TokioIo::new(near), &mut record.sent_bytes, idle);
-    let mut far = Counted::new(far, &mut record.received_bytes, idle);
+    let life = Life::new();
+    let mut near = Counted {
+        stream: TokioIo::new(near),
+        count: &mut record.sent_bytes,
+        life: &life,
+    };
+    let mut far = Counted {
+        stream: far,
+        count: &mut record.received_bytes,
+        life: &life,
+    };
     // However it ends, the counts are what there is to say about it.
-    drop(tokio::io::copy_bidirectional(&mut near, &mut far).await);
+    tokio::select! {
+        _ = tokio::io::copy_bidirectional(&mut near, &mut far) => {}
+        () = life.silence(idle) => {}
+    }
 }
 
-/// Counts what is read, and gives up when nothing is.
+/// When bytes moved last, in either direction: a download is no silence of the one who waits for it.
+struct Life {
+    began: tokio::time::Instant,
+    moved_ms: AtomicU64,
+}
+
+impl Life {
+    fn new() -> Self {
+        Self {
+            began: tokio::time::Instant::now(),
+            moved_ms: AtomicU64::new(0),
+        }
+    }
+
+    fn moved(&self) {
+        let elapsed_ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.moved_ms.store(elapsed_ms, Ordering::Relaxed);
+    }
+
+    /// Comes back when nothing has moved for so long.
+    async fn silence(&self, idle: Duration) {
+        loop {
+            let until = self.began + Duration::from_millis(self.moved_ms.load(Ordering::Relaxed)) + idle;
+            if tokio::time::Instant::now() >= until {
+                return;
+            }
+            tokio::time::sleep_until(until).await;
+        }
+    }
+}
+
+/// Counts what is read, and says that something moves.
 struct Counted<'c, S> {
     stream: S,
     count: &'c mut u64,
-    idle: Duration,
-    timer: Pin<Box<Sleep>>,
-}
-
-impl<'c, S> Counted<'c, S> {
-    fn new(stream: S, count: &'c mut u64, idle: Duration) -> Self {
-        Self {
-            stream,
-            count,
-            idle,
-            timer: Box::pin(tokio::time::sleep(idle)),
-        }
-    }
+    life: &'c Life,
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Counted<'_, S> {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let before = buffer.filled().len();
-        match Pin::new(&mut this.stream).poll_read(context, buffer) {
-            Poll::Ready(Ok(())) => {
-                *this.count += (buffer.filled().len() - before) as u64;
-                this.timer.as_mut().reset(tokio::time::Instant::now() + this.idle);
-                Poll::Ready(Ok(()))
-            }
-            Poll::Pending if this.timer.as_mut().poll(context).is_ready() => {
-                Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
-            }
-            other => other,
+        let polled = Pin::new(&mut this.stream).poll_read(context, buffer);
+        if let Poll::Ready(Ok(())) = polled {
+            *this.count += (buffer.filled().len() - before) as u64;
+            this.life.moved();
         }
+        polled
     }
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Counted<'_, S> {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write(context, bytes)
+        let this = self.get_mut();
+        let polled = Pin::new(&mut this.stream).poll_write(context, bytes);
+        if let Poll::Ready(Ok(_)) = polled {
+            this.life.moved();
+        }
+        polled
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -19,7 +19,7 @@ use crate::call::{Call, Ending, Place};
 use crate::decode::{Decoder, Encoding};
 use crate::gateway::{Gateway, Served};
 use crate::order::Dialect;
-use crate::record::CallOutcome;
+use crate::record::{CallOutcome, CallSide};
 use crate::relay::Relay;
 use crate::reply::{self, Reply};
 use crate::request;
@@ -106,28 +106,28 @@ pub(crate) async fn call(
         Err(refusal) => {
             refuse(&refusal, None);
             body::drain(incoming, limits.request_bytes).await;
-            return reply::refused(Some(dialect), refusal.reason, true);
+            return reply::refused(Some(dialect), &refusal, true);
         }
     };
     let body = match body::read(&parts.headers, incoming, limits.request_bytes, &mut place).await {
         Ok(body) => body,
         Err(refusal) => {
             refuse(&refusal, None);
-            return reply::refused(Some(dialect), refusal.reason, true);
+            return reply::refused(Some(dialect), &refusal, true);
         }
     };
-    let judged = match request::judge(gateway, &body) {
+    let judged = match request::judge(gateway, dialect, &body) {
         Ok(judged) => judged,
         Err(refused) => {
             refuse(&refused.refusal, refused.model.as_deref());
-            return reply::refused(Some(dialect), refused.refusal.reason, false);
+            return reply::refused(Some(dialect), &refused.refusal, false);
         }
     };
     let call = match Call::open(place, &judged, dialect, &body, came_at) {
         Ok(call) => call,
         Err(refusal) => {
             refuse(&refusal, Some(&judged.served.route.model));
-            return reply::refused(Some(dialect), refusal.reason, false);
+            return reply::refused(Some(dialect), &refusal, false);
         }
     };
     let path = match query {
@@ -145,17 +145,10 @@ pub(crate) async fn call(
             };
             sending.send(request, call).await
         }
-        None => fail(
-            dialect,
-            call,
-            (CallOutcome::NotConfigured, "the upstream's address cannot be used").into(),
-        ),
-    }
-}
-
-impl From<(CallOutcome, &'static str)> for Ending {
-    fn from((outcome, detail): (CallOutcome, &'static str)) -> Self {
-        Self { outcome, detail }
+        None => {
+            let detail = "the upstream's address cannot be used";
+            fail(dialect, call, Ending::of_gateway(CallOutcome::NotConfigured, detail))
+        }
     }
 }
 
@@ -178,15 +171,15 @@ impl Sending<'_> {
         let response = match timeout_at(deadline, self.gateway.client.request(request)).await {
             Ok(Ok(response)) => response,
             Ok(Err(error)) if error.is_connect() => {
-                let ending = (CallOutcome::Unreachable, "the upstream could not be reached").into();
+                let ending = Ending::of_upstream(CallOutcome::Unreachable, "the upstream could not be reached");
                 return fail(self.dialect, call, ending);
             }
             Ok(Err(_)) => {
-                let ending = (CallOutcome::Cut, "the connection ended before a response").into();
+                let ending = Ending::of_upstream(CallOutcome::Cut, "the connection ended before a response");
                 return fail(self.dialect, call, ending);
             }
             Err(_) => {
-                let ending = (CallOutcome::FirstByteTimeout, "no response came in time").into();
+                let ending = Ending::of_upstream(CallOutcome::FirstByteTimeout, "no response came in time");
                 return fail(self.dialect, call, ending);
             }
         };
@@ -212,11 +205,8 @@ impl Sending<'_> {
             }
             (400..=599, _) => self.error(incoming, encoding, parts.status.as_u16(), call).await,
             _ => {
-                let ending = (
-                    CallOutcome::UnexpectedStatus,
-                    "a redirect or another status that is no answer",
-                )
-                    .into();
+                let detail = "a redirect or another status that is no answer";
+                let ending = Ending::of_upstream(CallOutcome::UnexpectedStatus, detail);
                 return fail(self.dialect, call, ending);
             }
         };
@@ -262,9 +252,9 @@ impl Sending<'_> {
 
     async fn events(&self, incoming: Incoming, encoding: Encoding, call: Call) -> Result<Reply, Box<Response<Reply>>> {
         let limits = &self.gateway.order.limits;
-        let answered = (self.dialect, self.served);
+        let admitted = self.gateway.admitted(self.served, self.dialect);
         let failed = |ending: Ending| Box::new(reply::failed(self.dialect, ending.outcome, ending.detail));
-        let relay = Relay::new(incoming, encoding, answered, limits, (call, Arc::clone(self.wire)));
+        let relay = Relay::new(incoming, encoding, &admitted, limits, (call, Arc::clone(self.wire)));
         let mut relay = relay.map_err(failed)?;
         relay.prime().await.map_err(failed)?;
         Ok(Either::Right(relay))
@@ -277,14 +267,13 @@ impl Sending<'_> {
         mut call: Call,
     ) -> Result<Reply, Box<Response<Reply>>> {
         let most_bytes = self.gateway.order.limits.response_bytes;
-        let mut seen = None;
-        let judged = match self.collect(incoming, encoding, most_bytes, &mut call).await {
+        let (seen, judged) = match self.collect(incoming, encoding, most_bytes, &mut call).await {
             Ok(body) => {
-                let (model, forms) = (&self.served.route.model, &self.served.forms);
-                let judged = stream::whole(self.dialect, model, forms, &body, &mut seen);
-                judged.map(|()| body).map_err(Ending::from)
+                let admitted = self.gateway.admitted(self.served, self.dialect);
+                let (seen, judged) = stream::whole(&admitted, &body);
+                (seen, judged.map(|()| body).map_err(Ending::from))
             }
-            Err(ending) => Err(ending),
+            Err(ending) => (None, Err(ending)),
         };
         if let Some(seen) = &seen {
             call.saw(seen);
@@ -313,12 +302,13 @@ impl Sending<'_> {
                 Err(Box::new(fail(self.dialect, call, Fault::CredentialEchoed.into())))
             }
             Ok(body) => {
-                call.close((outcome, "the upstream answered with an error").into());
+                call.close(Ending::of_upstream(outcome, "the upstream answered with an error"));
                 Ok(Either::Left(Full::new(body)))
             }
+            Err(ending) if ending.side == CallSide::Gateway => Err(Box::new(fail(self.dialect, call, ending))),
             Err(_) => {
-                let ending = (outcome, "the upstream answered with an error that could not be read").into();
-                Err(Box::new(fail(self.dialect, call, ending)))
+                let detail = "the upstream answered with an error that could not be read";
+                Err(Box::new(fail(self.dialect, call, Ending::of_upstream(outcome, detail))))
             }
         }
     }
@@ -341,9 +331,13 @@ impl Sending<'_> {
                 Ok(Some(Err(_))) => return Err(Fault::Cut.into()),
                 Ok(None) => break,
                 Err(_) if came == 0 => {
-                    return Err((CallOutcome::FirstByteTimeout, "no byte of the response came in time").into());
+                    let detail = "no byte of the response came in time";
+                    return Err(Ending::of_upstream(CallOutcome::FirstByteTimeout, detail));
                 }
-                Err(_) => return Err((CallOutcome::IdleTimeout, "the response did not end in time").into()),
+                Err(_) => {
+                    let detail = "the response did not end in time";
+                    return Err(Ending::of_upstream(CallOutcome::IdleTimeout, detail));
+                }
             };
             let Ok(piece) = frame.into_data() else { continue };
             if came == 0 {
@@ -356,7 +350,8 @@ impl Sending<'_> {
             let decoded = decoder.feed(&piece)?;
             call.came(&decoded);
             if !call.hold(&decoded) {
-                return Err(Fault::TooLarge.into());
+                let detail = "all calls together hold more than the gateway allows";
+                return Err(Ending::of_gateway(CallOutcome::TooLarge, detail));
             }
             whole.extend_from_slice(&decoded);
         }

@@ -11,10 +11,10 @@ use crate::accounts::Accounts;
 use crate::admit::Refusal;
 use crate::credential::Credential;
 use crate::echo::Forms;
-use crate::order::{GatewayOrder, Route};
+use crate::order::{Dialect, GatewayOrder, Route};
 use crate::record::{CallOutcome, Record, RefusedCall};
 use crate::records_out::RecordsOut;
-use crate::stream::capped;
+use crate::stream::{Admitted, capped};
 use crate::upstream::{Client, client};
 
 /// The gateway cannot serve.
@@ -130,6 +130,16 @@ impl Gateway {
             records,
             is_stopping: AtomicBool::new(false),
         })
+    }
+
+    /// What a response of a route may be.
+    pub(crate) fn admitted<'g>(&'g self, served: &'g Served, dialect: Dialect) -> Admitted<'g> {
+        Admitted {
+            dialect,
+            model: &served.route.model,
+            forms: &served.forms,
+            tools: &self.order.provider_tools,
+        }
     }
 
     /// The run ends: what is dropped from now on was not left by the engine.

@@ -71,6 +71,30 @@ impl<'a> Json<'a> {
         }
     }
 
+    /// The keys of an object; nothing for any other value.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &str> {
+        let entries = match self {
+            Self::Object(entries) => entries.as_slice(),
+            _ => &[],
+        };
+        entries.iter().map(|(key, _)| key.as_ref())
+    }
+
+    /// Hands over every string of this value, keys too, in the order of the text.
+    pub(crate) fn each_text<'s>(&'s self, each: &mut impl FnMut(&'s Cow<'a, str>)) {
+        match self {
+            Self::String(text) => each(text),
+            Self::Array(items) => items.iter().for_each(|item| item.each_text(each)),
+            Self::Object(entries) => {
+                for (key, value) in entries {
+                    each(key);
+                    value.each_text(each);
+                }
+            }
+            Self::Null | Self::Bool(_) | Self::Number(_) => {}
+        }
+    }
+
     /// The elements of the array of a key.
     pub(crate) fn list(&self, key: &str) -> &[Self] {
         self.get(key).map(Self::items).unwrap_or_default()

@@ -26,6 +26,7 @@ mod records_out;
 mod relay;
 mod reply;
 mod request;
+mod request_fields;
 pub mod scripted;
 mod server;
 mod stream;
@@ -35,6 +36,7 @@ mod wire;
 
 pub use child::gateway_main;
 pub use control::GATEWAY_ARGUMENT;
+pub use credential::credential_file_fault;
 pub use order::{
     Budget, CredentialSource, Dialect, GatewayLimits, GatewayOrder, Preflight, Price, ProviderTool, Route,
 };

@@ -20,6 +20,9 @@ pub struct GatewayOrder {
     pub budget: Budget,
     /// Tools that the provider would run, and that may reach a network; anything not listed is refused.
     pub provider_tools: Vec<ProviderTool>,
+    /// Fields at the top of a request that pass besides those that every gateway knows; what is judged by its value
+    /// stays judged.
+    pub request_fields: Vec<String>,
     /// What is asked of the upstream before the engine starts.
     pub preflight: Preflight,
     /// Host names (with port, `host:443`) that `CONNECT` may reach, for package registries; empty: none.

@@ -90,8 +90,7 @@ impl Asked<'_> {
         if status != 200 {
             return Err(self.status(status, "a first completion"));
         }
-        let mut seen = None;
-        let judged = stream::whole(self.dialect, model, &self.served.forms, &body, &mut seen);
+        let (seen, judged) = stream::whole(&self.gateway.admitted(self.served, self.dialect), &body);
         if let Err(fault) = judged {
             let served = seen.and_then(|seen| seen.served_model);
             let detail = match (fault, served) {

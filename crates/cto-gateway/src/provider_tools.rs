@@ -42,32 +42,16 @@ fn is_set(value: &Json<'_>) -> bool {
     }
 }
 
-/// Settings of the whole request.
-fn top(body: &Json<'_>, found: &mut Vec<Finding>) {
-    let set = |key: &str| body.get(key).is_some_and(is_set);
-    for key in ["models", "route", "fallbacks"] {
-        if set(key) {
-            found.push(Finding::OtherModel(key.to_owned()));
-        }
-    }
-    for (key, tool) in [
-        ("web_search_options", ProviderTool::WebSearch),
-        ("plugins", ProviderTool::WebSearch),
-        ("mcp_servers", ProviderTool::Connector),
-        ("container", ProviderTool::CodeExecution),
-    ] {
-        // Empty options are options: `"web_search_options": {}` searches.
-        let options = matches!(body.get(key), Some(Json::Object(_)));
-        if options || set(key) {
-            found.push(Finding::Tool(tool, key.to_owned()));
-        }
-    }
-    for key in STORED {
-        if set(key) {
-            found.push(Finding::Stored((*key).to_owned()));
-        }
-    }
-}
+/// Settings of the whole request with which another model would answer.
+const OTHER_MODEL: &[&str] = &["models", "route", "fallbacks"];
+
+/// Settings of the whole request with which the provider would run a tool.
+const TOOLS: &[(&str, ProviderTool)] = &[
+    ("web_search_options", ProviderTool::WebSearch),
+    ("plugins", ProviderTool::WebSearch),
+    ("mcp_servers", ProviderTool::Connector),
+    ("container", ProviderTool::CodeExecution),
+];
 
 /// Settings with which one provider or another takes input from elsewhere, or lets somebody else answer.
 const STORED: &[&str] = &[
@@ -91,32 +75,40 @@ const STORED: &[&str] = &[
     "extra_body",
 ];
 
-/// Keys that are judged here or where the model is read. Some readers do not mind case, and take the last that fits.
-const JUDGED: &[&str] = &[
-    "model",
-    "models",
-    "route",
-    "fallbacks",
-    "stream",
-    "tools",
-    "type",
-    "url",
-    "image_url",
-    "video_url",
-    "audio_url",
-    "file_url",
-    "file_id",
-    "web_search_options",
-    "plugins",
-    "mcp_servers",
-    "container",
-    "environment",
-];
+/// Where a part of the input may lie somewhere else.
+const ADDRESSES: &[&str] = &["image_url", "video_url", "audio_url", "file_url"];
 
-/// Tells whether a key would be read as a judged one by somebody who does not mind case.
+/// Keys that are read here or in `request` besides those of the lists above.
+const READ: &[&str] = &["model", "stream", "tools", "type", "url", "file_id", "environment"];
+
+/// Tells whether a setting of the whole request is judged by its value.
+pub(crate) fn is_judged_at_the_top(key: &str) -> bool {
+    OTHER_MODEL.contains(&key) || TOOLS.iter().any(|(name, _)| *name == key) || STORED.contains(&key)
+}
+
+/// Settings of the whole request.
+fn top(body: &Json<'_>, found: &mut Vec<Finding>) {
+    let set = |key: &str| body.get(key).is_some_and(is_set);
+    for key in OTHER_MODEL.iter().filter(|key| set(key)) {
+        found.push(Finding::OtherModel((*key).to_owned()));
+    }
+    for (key, tool) in TOOLS {
+        // Empty options are options: `"web_search_options": {}` searches.
+        let options = matches!(body.get(key), Some(Json::Object(_)));
+        if options || set(key) {
+            found.push(Finding::Tool(*tool, (*key).to_owned()));
+        }
+    }
+    for key in STORED.iter().filter(|key| set(key)) {
+        found.push(Finding::Stored((*key).to_owned()));
+    }
+}
+
+/// Tells whether a key would be read as a judged one by somebody who does not mind case, and takes the last that fits.
 fn folds_to_a_judged_key(key: &str) -> bool {
     let folded = key.to_lowercase();
-    folded != key && (JUDGED.contains(&folded.as_str()) || STORED.contains(&folded.as_str()))
+    let folded_key = folded.as_str();
+    folded != key && (is_judged_at_the_top(folded_key) || ADDRESSES.contains(&folded_key) || READ.contains(&folded_key))
 }
 
 fn walk(value: &Json<'_>, found: &mut Vec<Finding>) {
@@ -144,12 +136,12 @@ fn walk(value: &Json<'_>, found: &mut Vec<Finding>) {
 
 /// A part of the input: images and files must be in it, not somewhere else.
 fn part(kind: &str, value: &Json<'_>, found: &mut Vec<Finding>) {
-    for key in ["image_url", "video_url", "audio_url", "file_url"] {
+    for key in ADDRESSES {
         let address = value
             .some(key)
             .map(|address| address.text().or_else(|| address.str("url")));
         if address.is_some_and(|address| address.is_none_or(|address| !address.starts_with("data:"))) {
-            found.push(Finding::Tool(ProviderTool::Fetch, key.to_owned()));
+            found.push(Finding::Tool(ProviderTool::Fetch, (*key).to_owned()));
         }
     }
     if kind == "url" && value.some("url").is_some() {
@@ -157,6 +149,47 @@ fn part(kind: &str, value: &Json<'_>, found: &mut Vec<Finding>) {
     }
     if value.some("file_id").is_some() || kind == "item_reference" {
         found.push(Finding::Stored("a stored file or item".to_owned()));
+    }
+}
+
+/// What a part of a response shows that the provider did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ran {
+    Tool(ProviderTool),
+    /// Another model answered a part of it.
+    OtherModel,
+}
+
+/// What the provider did, by a block of Messages or an item of Responses; `None` for what the engine does or reads.
+pub(crate) fn ran(part: &Json<'_>) -> Option<Ran> {
+    let kind = part.str("type").unwrap_or_default();
+    let tool = match kind {
+        // What engines run.
+        "tool_use" | "function_call" | "custom_tool_call" | "local_shell_call" | "shell_call" | "apply_patch_call"
+        | "computer_call" | "tool_search_call" => return None,
+        "fallback" | "image_generation_call" => return Some(Ran::OtherModel),
+        "server_tool_use" => of_word(part.str("name").unwrap_or_default()),
+        "container_upload" => ProviderTool::CodeExecution,
+        _ if kind.starts_with("mcp_") => ProviderTool::Connector,
+        // Results of tools that nobody here knows, too: the engine has run none of them.
+        _ if ["_call", "_call_output", "tool_result"]
+            .iter()
+            .any(|end| kind.ends_with(end)) =>
+        {
+            of_word(kind)
+        }
+        _ => return None,
+    };
+    Some(Ran::Tool(tool))
+}
+
+fn of_word(word: &str) -> ProviderTool {
+    if word.starts_with("web_search") {
+        ProviderTool::WebSearch
+    } else if word.starts_with("web_fetch") || word.starts_with("file_search") {
+        ProviderTool::Fetch
+    } else {
+        ProviderTool::CodeExecution
     }
 }
 

@@ -12,10 +12,9 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::call::{Call, Ending};
 use crate::decode::{DecodeFault, Decoder, Encoding};
-use crate::gateway::Served;
-use crate::order::{Dialect, GatewayLimits};
+use crate::order::GatewayLimits;
 use crate::record::CallOutcome;
-use crate::stream::{Fault, Judge};
+use crate::stream::{Admitted, Fault, Judge};
 use crate::wire::Wire;
 
 /// As much as is gathered before it is passed on: what one write takes.
@@ -35,10 +34,7 @@ impl std::error::Error for BrokenOff {}
 
 impl From<Fault> for Ending {
     fn from(fault: Fault) -> Self {
-        Self {
-            outcome: fault.outcome(),
-            detail: fault.detail(),
-        }
+        Self::of_upstream(fault.outcome(), fault.detail())
     }
 }
 
@@ -97,7 +93,7 @@ impl Relay {
     pub(crate) fn new(
         upstream: Incoming,
         encoding: Encoding,
-        (dialect, served): (Dialect, &Served),
+        admitted: &Admitted<'_>,
         limits: &GatewayLimits,
         (call, wire): (Call, Arc<Wire>),
     ) -> Result<Self, Ending> {
@@ -111,7 +107,7 @@ impl Relay {
         Ok(Self {
             upstream,
             decoder,
-            judge: Judge::new(dialect, &served.route.model, &served.forms, limits.event_bytes),
+            judge: Judge::new(admitted, limits.event_bytes),
             call: Some(call),
             wire,
             first: None,
@@ -191,14 +187,8 @@ impl Relay {
 
     fn late(&self) -> Ending {
         match self.clock.has_come {
-            true => Ending {
-                outcome: CallOutcome::IdleTimeout,
-                detail: "no whole event came in time",
-            },
-            false => Ending {
-                outcome: CallOutcome::FirstByteTimeout,
-                detail: "no byte of the response came in time",
-            },
+            true => Ending::of_upstream(CallOutcome::IdleTimeout, "no whole event came in time"),
+            false => Ending::of_upstream(CallOutcome::FirstByteTimeout, "no byte of the response came in time"),
         }
     }
 

@@ -6,6 +6,7 @@ use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use hyper::{Response, StatusCode};
 use serde_json::{Value, json};
 
+use crate::admit::Refusal;
 use crate::order::{Dialect, Route};
 use crate::record::{CallOutcome, RefusalReason};
 use crate::relay::Relay;
@@ -45,12 +46,14 @@ fn error(dialect: Option<Dialect>, status: StatusCode, code: &str, message: &str
 }
 
 /// Refuses a request. Nothing that clients repeat by themselves, except where another try can succeed.
-pub(crate) fn refused(dialect: Option<Dialect>, reason: RefusalReason, may_wait: bool) -> Response<Reply> {
+pub(crate) fn refused(dialect: Option<Dialect>, refusal: &Refusal, may_wait: bool) -> Response<Reply> {
+    let reason = refusal.reason;
     let (status, message) = match reason {
         RefusalReason::ModelNotAdmitted => (StatusCode::FORBIDDEN, "this model is not admitted"),
         RefusalReason::PathNotAdmitted => (StatusCode::NOT_FOUND, "no such method and path here"),
         RefusalReason::HostNotAdmitted => (StatusCode::FORBIDDEN, "this host is not admitted"),
-        RefusalReason::AmbiguousRequest => (StatusCode::FORBIDDEN, "the request cannot be judged"),
+        // The engine is told what it sent; whoever reads its log can mend it.
+        RefusalReason::AmbiguousRequest => (StatusCode::FORBIDDEN, refusal.detail.as_str()),
         RefusalReason::UpgradeNotAdmitted => (StatusCode::FORBIDDEN, "no protocol upgrade here"),
         RefusalReason::ProviderToolNotAdmitted(_) => {
             (StatusCode::FORBIDDEN, "a tool that the provider runs is not admitted")

@@ -3,8 +3,11 @@
 use crate::admit::Refusal;
 use crate::gateway::{Gateway, Served};
 use crate::json::Json;
+use crate::order::Dialect;
 use crate::provider_tools::{Finding, findings};
 use crate::record::RefusalReason;
+use crate::request_fields;
+use crate::stream::capped;
 
 /// What a body asks for.
 #[derive(Debug)]
@@ -21,7 +24,7 @@ pub(crate) struct Refused {
 }
 
 /// Judges a decoded body.
-pub(crate) fn judge<'g>(gateway: &'g Gateway, body: &[u8]) -> Result<Judged<'g>, Refused> {
+pub(crate) fn judge<'g>(gateway: &'g Gateway, dialect: Dialect, body: &[u8]) -> Result<Judged<'g>, Refused> {
     let refused = |reason, detail: &str, model: Option<&str>| Refused {
         refusal: Refusal::new(reason, detail),
         model: model.map(str::to_owned),
@@ -56,6 +59,14 @@ pub(crate) fn judge<'g>(gateway: &'g Gateway, body: &[u8]) -> Result<Judged<'g>,
         };
         return Err(refused(reason, &detail, model));
     }
+    if let Some(field) = request_fields::unknown(dialect, &json, &gateway.order.request_fields) {
+        let field = capped(field, MOST_FIELD);
+        let detail = format!(
+            "the field '{field}' is none that is known here; turn it off in the engine, or admit it: gateway: \
+             {{request_fields: [{field}]}} in harness.yaml"
+        );
+        return Err(refused(RefusalReason::AmbiguousRequest, &detail, model));
+    }
     let stream = match json.some("stream") {
         None => false,
         Some(Json::Bool(stream)) => *stream,
@@ -72,38 +83,43 @@ pub(crate) fn judge<'g>(gateway: &'g Gateway, body: &[u8]) -> Result<Judged<'g>,
 
 /// A refused body that names a model which is not admitted asked for it, whatever else was wrong with the request.
 pub(crate) fn other_model(gateway: &Gateway, body: &[u8], refusal: Refusal) -> (Refusal, Option<String>) {
-    let admitted = |model: &String| gateway.routes.iter().any(|served| served.route.model == *model);
-    match named_models(body).into_iter().find(|model| !admitted(model)) {
+    let admitted = |model: &str| gateway.routes.iter().any(|served| served.route.model == model);
+    let text = String::from_utf8_lossy(body);
+    match named_models(&text).find(|model| !admitted(model)) {
         Some(model) => {
             let detail = format!("{}; it names a model that is not admitted", refusal.detail);
+            let model = capped(model, MOST_MODEL);
             (Refusal::new(RefusalReason::ModelNotAdmitted, detail), Some(model))
         }
         None => (refusal, None),
     }
 }
 
+/// Longest name of a model that is repeated.
+const MOST_MODEL: usize = 200;
+/// Longest name of a field that is repeated; its record still has room for how to mend it.
+const MOST_FIELD: usize = 32;
+
 /// Finds what a careless reader would take for the model: every string behind a key `model`, in any case.
-fn named_models(body: &[u8]) -> Vec<String> {
-    const MOST: usize = 16;
-    let text = String::from_utf8_lossy(body);
-    let mut found = Vec::new();
-    let mut rest: &str = &text;
-    while let Some(quote) = rest.find('"') {
-        rest = rest.get(quote + 1..).unwrap_or_default();
-        let is_key = rest.get(..6).is_some_and(|key| key.eq_ignore_ascii_case("model\""));
-        if !is_key || found.len() >= MOST {
-            continue;
+fn named_models(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        loop {
+            let quote = rest.find('"')?;
+            rest = rest.get(quote + 1..)?;
+            if !rest.get(..6).is_some_and(|key| key.eq_ignore_ascii_case("model\"")) {
+                continue;
+            }
+            let after = rest.get(6..).unwrap_or_default().trim_start();
+            let value = after
+                .strip_prefix(':')
+                .map(str::trim_start)
+                .and_then(|value| value.strip_prefix('"'));
+            if let Some((model, _)) = value.and_then(|value| value.split_once('"')) {
+                return Some(model);
+            }
         }
-        let after = rest.get(6..).unwrap_or_default().trim_start();
-        let value = after
-            .strip_prefix(':')
-            .map(str::trim_start)
-            .and_then(|value| value.strip_prefix('"'));
-        if let Some((model, _)) = value.and_then(|value| value.split_once('"')) {
-            found.push(model.chars().take(200).collect());
-        }
-    }
-    found
+    })
 }
 
 #[cfg(test)]
@@ -112,13 +128,15 @@ mod tests {
 
     #[test]
     fn a_careless_reader_finds_every_model() {
-        let named = |text: &str| named_models(text.as_bytes());
+        let named = |text: &'static str| named_models(text).collect::<Vec<_>>();
         assert_eq!(named(r#"{"model":"a","model" : "b"}"#), ["a", "b"]);
         assert_eq!(named(r#"{"Model":"evil", "x": {"MODEL":"worse"}"#), ["evil", "worse"]);
         assert_eq!(
             named(r#"{"models":["a"],"amodel":"b","model":7,"model""#),
-            Vec::<String>::new()
+            Vec::<&str>::new()
         );
         assert_eq!(named("\u{0}\"model\":\"x").len(), 0);
+        let last = format!("{}\"model\":\"evil\"", "\"model\":\"m-1\",".repeat(16));
+        assert_eq!(named_models(&last).find(|model| *model != "m-1"), Some("evil"));
     }
 }

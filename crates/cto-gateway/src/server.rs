@@ -92,7 +92,7 @@ async fn connection(gateway: &Arc<Gateway>, stream: TcpStream, port: u16) {
     }
     let tunnel = tunnel.into_inner().unwrap_or_else(PoisonError::into_inner);
     if let Some(tunnel) = tunnel {
-        egress::run(gateway, tunnel).await;
+        egress::run(tunnel).await;
     }
 }
 
@@ -124,7 +124,7 @@ async fn answer(
             let peeked = body::drain(incoming, order.limits.request_bytes).await;
             let (refusal, model) = crate::request::other_model(gateway, &peeked, refusal);
             gateway.refused(&refusal, parts.method.as_str(), parts.uri.path(), model.as_deref());
-            reply::refused(Dialect::of_path(parts.uri.path()), refusal.reason, false)
+            reply::refused(Dialect::of_path(parts.uri.path()), &refusal, false)
         }
     }
 }

@@ -53,6 +53,11 @@ pub(crate) fn of_anthropic(usage: &Json<'_>, before: Option<TokenUsage>) -> Opti
     })
 }
 
+/// No call has no input: a usage that says so is one that was not counted.
+pub(crate) fn believable(usage: TokenUsage) -> Option<TokenUsage> {
+    (usage.input > 0).then_some(usage)
+}
+
 /// The price of a call in millionths of a US dollar, rounded up.
 pub(crate) fn cost(usage: TokenUsage, price: Price) -> u64 {
     let part = |tokens: u64, price: u64| u128::from(tokens) * u128::from(price);

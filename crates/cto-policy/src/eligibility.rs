@@ -58,7 +58,7 @@ pub fn decide(contract: Result<&TaskContract, &str>, facts: &Facts) -> Eligibili
         missing_gates: names(false),
         gates,
         allowed_mutation_mode: contract.filter(|_| admitted).map(|c| c.mutation_mode),
-        approval_required: contract.is_some_and(|c| c.approval_required),
+        approval_required: contract.is_some_and(crate::needs_approval),
         reasons,
         escalation_path: if contract.is_none() {
             Escalation::Blocked

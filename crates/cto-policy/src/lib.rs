@@ -5,6 +5,7 @@
 #![warn(clippy::wildcard_enum_match_arm)]
 
 mod admission;
+mod approval;
 mod completion;
 mod eligibility;
 mod gates;
@@ -16,7 +17,9 @@ mod scope;
 pub use admission::{
     AdmissionWords, BuildStatus, DecisionRefusal, Judgement, ModelAdmissionStatus, RepositoryRefusal,
     SourceAdmissionStatus, admission_words, judge_build, judge_decision, judge_model, judge_repository, judge_source,
+    shown_path,
 };
+pub use approval::{judge_approval, judge_approved_target, needs_approval};
 pub use completion::missing_events;
 pub use eligibility::{decide, undecided};
 pub use gates::{GATES, Gate, GateInput, Phase, Refusal};

@@ -20,6 +20,8 @@ pub enum RunState {
     Preparing,
     /// The cage is closed and the engine waits.
     Caged,
+    /// The approval is being consumed.
+    Approved,
     /// The engine runs, or ran when the harness died.
     Running,
     /// The engine is gone.
@@ -65,7 +67,8 @@ impl RunState {
             (Self::Informed, E::Decided { admitted: false, .. }) => Ok(Self::Refused),
             (Self::Admitted, E::WorkspaceIntent { .. }) => Ok(Self::Preparing),
             (Self::Preparing, E::EngineReady { .. }) => Ok(Self::Caged),
-            (Self::Caged, E::EngineIntent { .. }) => Ok(Self::Running),
+            (Self::Caged, E::ApprovalIntent { .. }) => Ok(Self::Approved),
+            (Self::Caged | Self::Approved, E::EngineIntent { .. }) => Ok(Self::Running),
             (Self::Running, E::EngineExited { .. }) => Ok(Self::Exited),
             (Self::Exited, E::CollectIntent) => Ok(Self::Collecting),
             (Self::Collecting, E::Collected { .. }) => Ok(Self::Collected),
@@ -98,6 +101,7 @@ impl RunState {
             | Self::Refused
             | Self::Preparing
             | Self::Caged
+            | Self::Approved
             | Self::Observed
             | Self::Concluded
             | Self::Recovering => false,

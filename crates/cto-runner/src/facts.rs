@@ -4,17 +4,18 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use cto_policy::{GATES, Phase, decide};
+use cto_policy::{GATES, Phase, decide, needs_approval, shown_path};
 use cto_sandbox::Provider;
 use cto_schema::{
-    EligibilityDecision, EngineFacts, Facts, MutationMode, RunsRootFacts, TargetFacts, TaskContract, VerificationFacts,
-    escape,
+    EligibilityDecision, EngineFacts, Facts, MutationMode, RecordFact, RecordKind, RepositoryAdmission, RunsRootFacts,
+    TargetFacts, TaskContract, VerificationFacts, escape,
 };
 
+use crate::approval::{bound_target, gather_approval, judged_at};
 use crate::baseline::ObjectSource;
 use crate::cases::LoadedCase;
 use crate::engine::{Engine, EngineError, EngineTask, Places, Search};
-use crate::model::{ModelPlan, Program, gather_admissions, needs_model};
+use crate::model::{ModelPlan, Program, gather_admissions, needs_model, read_fact, record_place};
 use crate::request::{Harness, RunRequest, Task};
 use crate::run::chain;
 use crate::sandbox_facts::{CageTest, DEFAULT_PROVIDER, cage_test, find_provider};
@@ -38,6 +39,42 @@ pub(crate) struct Gathering {
     pub(crate) target: Option<(ObjectSource, String)>,
 }
 
+/// How a target is held against other runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Hold {
+    /// Runs that only read it share it.
+    Shared,
+    /// The run that changes it has it alone.
+    Alone,
+}
+
+/// Returns the record of the target that a contract may change; absent where none may.
+pub(crate) fn target_admission(
+    harness: &Harness,
+    request: &RunRequest,
+    contract: &TaskContract,
+) -> RecordFact<RepositoryAdmission> {
+    let may_change = matches!(
+        contract.mutation_mode,
+        MutationMode::SandboxRepo | MutationMode::OwnedNoncriticalRepo
+    );
+    match harness.engines.find(&request.engine) {
+        Ok((engine, _)) if may_change && contract.target_repository.is_some() => {
+            read_fact(&record_place(harness, engine.manifest(), RecordKind::Repository).path)
+        }
+        _ => RecordFact::absent(),
+    }
+}
+
+/// What facts are gathered for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// A run, or the question whether there may be one.
+    Run,
+    /// A packet, which is made before anybody has approved anything.
+    Packet,
+}
+
 /// Gathers what the gates look at. No repository fact is read before the environment has said yes. Whatever a self-test
 /// makes on the host has a name that starts with `unique`.
 pub(crate) fn gather(
@@ -46,6 +83,7 @@ pub(crate) fn gather(
     request: &RunRequest,
     contract: Result<&TaskContract, &str>,
     unique: &str,
+    purpose: Purpose,
 ) -> Gathering {
     let engine = harness.engines.find(&request.engine);
     let engine = engine.map(|(engine, variant)| (engine, variant.map(str::to_owned)));
@@ -88,12 +126,17 @@ pub(crate) fn gather(
             gathering.facts.sandbox.provider = shown;
         }
     }
+    if let Ok(contract) = contract {
+        gathering.gather_approval(harness, request, contract);
+    }
     let early = decide(contract, &gathering.facts);
     let environment_refuses = early.gates.iter().any(|outcome| {
         let environment = GATES
             .iter()
             .any(|gate| gate.name == outcome.gate && gate.phase == Phase::Environment);
-        environment && outcome.refusal.is_some()
+        // Whoever asks for an approval has none yet, and it is bound to the target.
+        let awaited = purpose == Purpose::Packet && outcome.gate == "approval";
+        environment && outcome.refusal.is_some() && !awaited
     });
     if let (false, Ok(contract)) = (environment_refuses, contract) {
         gathering.gather_target(harness, git, request, contract);
@@ -131,6 +174,7 @@ pub fn decide_only(harness: &Harness, request: &RunRequest) -> EligibilityDecisi
         request,
         contract,
         &format!("decide-{}", std::process::id()),
+        Purpose::Run,
     );
     decide(contract, &gathering.facts)
 }
@@ -325,16 +369,27 @@ impl Gathering {
 
     /// Gathers what the mode's target is; what cannot be used becomes a fact that refuses.
     fn gather_target(&mut self, harness: &Harness, git: &Git, request: &RunRequest, contract: &TaskContract) {
+        use MutationMode as M;
         let gathered = match (&request.task, contract.mutation_mode, &contract.target_repository) {
-            (Task::Case(case), MutationMode::CopiedFixture, _) => {
+            (Task::Case(case), M::CopiedFixture | M::SandboxRepo, None) => {
                 self.facts.target.kind = "fixture".to_owned();
                 harness.fixture(git, case)
             }
-            (_, MutationMode::CopiedRepo, Some(path)) => {
+            (_, M::CopiedRepo, Some(path)) => {
                 self.facts.target.kind = "repository".to_owned();
                 self.facts.target.clean_start_required = request.clean_start;
-                self.read_repository(harness, git, Path::new(path))
+                self.read_repository(harness, git, Path::new(path), Hold::Shared)
             }
+            (_, M::SandboxRepo | M::OwnedNoncriticalRepo, Some(path)) => {
+                self.facts.target.kind = "repository".to_owned();
+                self.facts.target.clean_start_required = true;
+                let read = self.read_repository(harness, git, Path::new(path), Hold::Alone);
+                // A refusal never shows where the repository is.
+                read.map_err(|problem| problem.replace(path.trim_end_matches('/'), "the target repository"))
+            }
+            (_, M::SandboxRepo, None) => Err(
+                "mutation_mode sandbox-repo needs a case (cto run CASE --mode sandbox-repo) or an admitted target_repository".to_owned(),
+            ),
             _ => Err(
                 "mutation_mode copied-fixture needs a case (cto run CASE); for a repository use copied-repo".to_owned(),
             ),
@@ -347,11 +402,47 @@ impl Gathering {
             Err(_) if self.facts.target.busy => {}
             Err(problem) => self.facts.target.problem = Some(problem),
         }
+        if needs_approval(contract) && self.facts.target.commit.is_some() {
+            let path = contract.target_repository.as_deref();
+            let identity = self.source.as_ref().map(SourceRepository::identity);
+            self.facts.approval.target_now = bound_target(&self.facts.target, path, identity);
+        }
     }
 
-    fn read_repository(&mut self, harness: &Harness, git: &Git, path: &Path) -> Result<(ObjectSource, String), String> {
+    /// Gathers the approval that the run names, and the record of the target that it may change.
+    fn gather_approval(&mut self, harness: &Harness, request: &RunRequest, contract: &TaskContract) {
+        if !needs_approval(contract) {
+            return;
+        }
+        self.facts.approval.judged_at_seconds = judged_at(harness);
+        let mut admission = target_admission(harness, request, contract);
+        if let Some(path) = admission
+            .record
+            .as_mut()
+            .and_then(|record| record.target_repository_path.as_mut())
+        {
+            // A digest in the form of a path is a path.
+            if let Ok(shown) = shown_path(path.as_str()).parse() {
+                *path = shown;
+            }
+        }
+        self.facts.target.admission = admission;
+        self.facts.approval = gather_approval(harness, request, contract, &self.facts);
+    }
+
+    fn read_repository(
+        &mut self,
+        harness: &Harness,
+        git: &Git,
+        path: &Path,
+        hold: Hold,
+    ) -> Result<(ObjectSource, String), String> {
         let source = SourceRepository::open(path).map_err(|error| chain(&error))?;
-        match source.lock_shared() {
+        let locked = match hold {
+            Hold::Shared => source.lock_shared(),
+            Hold::Alone => source.lock(),
+        };
+        match locked {
             Ok(lock) => self.lock = Some(lock),
             Err(error) => {
                 self.facts.target.busy = matches!(error, SourceError::Busy { .. });

@@ -3,6 +3,7 @@
 //! The crate never prints and never exits; what it has to say is in the values that it returns.
 
 mod admit;
+mod approval;
 mod authority;
 mod baseline;
 mod cache;
@@ -49,6 +50,10 @@ pub use admit::{
     BuildRequest, ChainState, ChainStep, Checked, EngineChain, WriteRecordError, Written, check_file, engine_chain,
     judge_made_build, make_build, write_record,
 };
+pub use approval::{
+    PacketError, PacketOptions, SaidOutcome, SayError, Saying, SignError, Signing, allowed_signers_path, make_packet,
+    say, say_outcome,
+};
 pub use authority::{AuthorityError, Distrust, Links, read_authority};
 pub use baseline::{
     Baseline, BaselineError, BaselineKey, BaselineStore, GarbageReport, ObjectFormat, ObjectSource, TreeCheck,
@@ -82,7 +87,7 @@ pub use recover::{RecoverError, Recovered, RecoveryOutcome, recover};
 pub use request::{Harness, RunOutcome, RunRequest, Task};
 pub use run::{OpenError, RunError, Watch, run};
 pub use sandbox_facts::{CageTest, DEFAULT_PROVIDER, cage_test, find_provider};
-pub use settings::{EngineSettings, SandboxSettings, Settings, SettingsError, WorkspaceKind};
+pub use settings::{ApprovalSettings, EngineSettings, SandboxSettings, Settings, SettingsError, WorkspaceKind};
 pub use source::{DirtyPaths, SourceError, SourceLock, SourceRepository};
 pub use supervise::SuperviseError;
 pub use sweep::{SweepError, Swept, sweep};

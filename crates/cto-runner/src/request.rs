@@ -77,6 +77,10 @@ pub struct RunRequest {
     pub model: Option<RequestedModel>,
     /// The stage that the engine is open for, where its variable is not set.
     pub stage: Option<u8>,
+    /// The packet whose approval the run is to consume.
+    pub approval: Option<String>,
+    /// Where the change of a case may land; the case's own mode when absent.
+    pub mode: Option<cto_schema::MutationMode>,
     /// Limits on spending, besides the contract's; the stricter holds.
     pub budget: Budget,
 }
@@ -96,6 +100,8 @@ impl RunRequest {
             toolchains: vec![],
             model: None,
             stage: None,
+            approval: None,
+            mode: None,
             budget: Budget::default(),
         }
     }

@@ -33,6 +33,8 @@ pub struct Settings {
     pub workspace: Option<WorkspaceKind>,
     /// Directories that every sandbox sees read-only at their own path, with `bin` on its search path.
     pub toolchains: Vec<PathBuf>,
+    /// Who may approve, and with which key.
+    pub approvals: ApprovalSettings,
     /// Where bundles go; `$CTO_HOME/runs` when absent.
     pub runs_root: Option<PathBuf>,
     /// Absolute path of git; found in /usr/local/bin and /usr/bin when absent.
@@ -75,6 +77,16 @@ pub struct SandboxSettings {
     pub engine_uid: Option<u32>,
     /// Gid of engines when the harness is root; the uid when absent.
     pub engine_gid: Option<u32>,
+}
+
+/// Who may approve, and with which key.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ApprovalSettings {
+    /// The allowed signers (ssh-keygen(1)); `$CTO_HOME/allowed_signers` when absent.
+    pub allowed_signers: Option<PathBuf>,
+    /// The key that `cto approve`, `cto deny` and `cto outcome` sign with, where no flag names one.
+    pub key: Option<PathBuf>,
 }
 
 /// How the workspace is made.

@@ -3,7 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::admission::AdmissionFacts;
+use crate::admission::{AdmissionFacts, RecordFact, RepositoryAdmission};
+use crate::approval::ApprovalFacts;
 use crate::digest::Sha256Digest;
 
 /// Everything that the gates look at.
@@ -22,6 +23,9 @@ pub struct Facts {
     /// Admission records, and what they are held against.
     #[serde(default)]
     pub admissions: AdmissionFacts,
+    /// The approval, where the contract or the stage needs one.
+    #[serde(default)]
+    pub approval: ApprovalFacts,
 }
 
 /// Facts about the selected engine.
@@ -113,6 +117,9 @@ pub struct TargetFacts {
     pub clean_start_required: bool,
     /// The state before the run.
     pub before: Option<RepositoryState>,
+    /// The target's admission, where the stage needs one; its path is `/sha256:<hex>`, which a refusal may show.
+    #[serde(default)]
+    pub admission: RecordFact<RepositoryAdmission>,
 }
 
 /// The state of a repository as far as a run could change it.

@@ -72,6 +72,13 @@ pub enum JournalEvent {
         /// Digest of `enforcement.json`.
         enforcement_digest: Sha256Digest,
     },
+    /// The approval is about to be consumed; from here on it is spent, whatever happens.
+    ApprovalIntent {
+        /// The packet.
+        packet_id: String,
+        /// Its digest.
+        packet_digest: Sha256Digest,
+    },
     /// The engine is about to be started.
     EngineIntent {
         /// The argv, escaped.
@@ -128,6 +135,7 @@ impl JournalEvent {
             Self::Decided { .. } => "decided",
             Self::WorkspaceIntent { .. } => "workspace_intent",
             Self::EngineReady { .. } => "engine_ready",
+            Self::ApprovalIntent { .. } => "approval_intent",
             Self::EngineIntent { .. } => "engine_intent",
             Self::EngineExited { .. } => "engine_exited",
             Self::CollectIntent => "collect_intent",

@@ -4,6 +4,7 @@
 //! What *authorises* (a contract) refuses unknown fields; what is *read back* (a bundle) tolerates new minors.
 
 mod admission;
+mod approval;
 mod attestation;
 mod blocker;
 mod case;
@@ -36,6 +37,10 @@ pub use admission::{
     RECORD_MAX_BYTES, Record, RecordError, RecordFact, RecordKind, RecordedPath, RepositoryAdmission, RepositoryStatus,
     SourceAdmission, TagName, WebAddress, Word, looks_like_a_secret, read_object, read_record,
 };
+pub use approval::{
+    APPROVAL_NAMESPACE, ApprovalDecision, ApprovalFacts, ApprovalObservation, ApprovalPacket, ApprovalSource,
+    ApprovalStatement, BoundValues, EXECUTION_SCOPE, OperatorOutcome, OutcomeStatement, SignedStatement,
+};
 pub use attestation::{
     Envelope, EnvelopeSignature, PAYLOAD_TYPE, PREDICATE_TYPE, RunPredicate, STATEMENT_TYPE, Statement, Subject,
     pre_authentication_encoding,
@@ -44,8 +49,8 @@ pub use blocker::{Blocker, BlockerCode, ExitClass, Status, StatusContext};
 pub use case::Case;
 pub use contract::{
     BaselineExpectation, Budget, ContractError, DEFAULT_FORBIDDEN_PATHS, DEFAULT_SCRATCH_PATHS, DependencyLayer,
-    Enforce, FORBIDDEN_ACTIONS, ForbiddenPathException, History, LimitName, Limits, MutationMode, RiskClass,
-    TaskContract, Timeouts, parse_contract,
+    Enforce, FORBIDDEN_ACTIONS, ForbiddenPathException, HIDDEN_PATH, History, LimitName, Limits, MutationMode,
+    RiskClass, TaskContract, Timeouts, parse_contract,
 };
 pub use decision::{BackendDenial, EligibilityDecision, Escalation, GateOutcome};
 pub use digest::Sha256Digest;
@@ -66,7 +71,9 @@ pub use observation::{
     SecretFinding, StreamFacts, TargetAfter,
 };
 pub use paths::PathText;
-pub use proof::{AllowedPathsProof, ForbiddenActionsProof, NoTargetInspection, SourceNonMutation, TreeProof};
+pub use proof::{
+    AllowedPathsProof, ApprovalProof, ForbiddenActionsProof, NoTargetInspection, SourceNonMutation, TreeProof,
+};
 pub use report::{ApprovalStatus, Claim, ClaimBasis, Freshness, Report, ReportDigest, Usage, VerificationLine};
 pub use strict::{StrictError, StrictLimits, parse_strict};
 pub use trace::Span;

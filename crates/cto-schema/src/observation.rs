@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::approval::ApprovalObservation;
 use crate::blocker::BlockerCode;
 use crate::facts::RepositoryState;
 use crate::model::ModelObservation;
@@ -13,6 +14,9 @@ use crate::verification::Verification;
 pub struct Observations {
     /// A bound that did not read back when the cage was closed; null when all did, or when no cage was made.
     pub bound_refused: Option<String>,
+    /// The approval that the run was to consume; null when it needs none, or was refused before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<ApprovalObservation>,
     /// The engine; null when none was to be started.
     pub engine: Option<EngineObservation>,
     /// The model gateway; null when the engine uses none or no gateway was started.

@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::approval::{ApprovalSource, BoundValues};
+use crate::digest::Sha256Digest;
 use crate::facts::RepositoryState;
 use crate::observation::ForbiddenAttempt;
 
@@ -87,4 +89,41 @@ pub struct NoTargetInspection {
     pub searched: Vec<String>,
     /// Part proofs by name.
     pub parts: Vec<String>,
+}
+
+/// `approval.json`: whose word the run consumed; `approval/` holds packet, statement and signature as they were signed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ApprovalProof {
+    /// `cto/proof/1.0`.
+    pub schema: String,
+    /// Always `approval`.
+    pub proof: String,
+    /// Whether it holds.
+    pub holds: bool,
+    /// The packet.
+    pub packet_id: String,
+    /// Its digest.
+    pub packet_digest: Sha256Digest,
+    /// Who approved.
+    pub actor: String,
+    /// Fingerprint of the key that signed.
+    pub signer_key: String,
+    /// Who the actor is to the installation.
+    pub approval_source: ApprovalSource,
+    /// How far it reaches: one run.
+    pub execution_scope: String,
+    /// Whether it was given.
+    pub approval_granted: bool,
+    /// Whether this run consumed it.
+    pub approval_consumed: bool,
+    /// Whether another run may use it: never again.
+    pub execution_allowed: bool,
+    /// The run that consumed it.
+    pub consumed_by: String,
+    /// When.
+    pub consumed_at: String,
+    /// When it would have ended.
+    pub expires_at: String,
+    /// What it is bound to.
+    pub bound: BoundValues,
 }

@@ -44,6 +44,13 @@ impl SchemaId {
     /// Provider decision records. 1.0: first version.
     pub const PROVIDER_DECISION: Self = Self::new("provider-decision");
 
+    /// Approval packets. 1.0: first version.
+    pub const APPROVAL_PACKET: Self = Self::new("approval-packet");
+    /// What an operator says about a packet. 1.0: first version.
+    pub const APPROVAL: Self = Self::new("approval");
+    /// What an operator says after a run. 1.0: first version.
+    pub const OPERATOR_OUTCOME: Self = Self::new("operator-outcome");
+
     const fn new(name: &'static str) -> Self {
         Self {
             name,

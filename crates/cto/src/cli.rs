@@ -59,6 +59,17 @@ impl Global {
 pub(crate) enum Command {
     /// Run a case or a contract: sandbox, write set, clean room, sealed bundle.
     Run(RunArgs),
+    /// Make an approval packet for a run: text for an operator to read, and nothing else.
+    Request(RequestArgs),
+    /// Approve a packet: say its sentence, signed with your SSH key; good for one run.
+    Approve(ApproveArgs),
+    /// Deny a packet, signed with your SSH key.
+    Deny(DenyArgs),
+    /// List approval packets, or show one.
+    Approvals {
+        /// The packet to show.
+        packet: Option<String>,
+    },
     /// Check bundles (directories or .tar.zst) offline; exits 0 only if every check of every bundle holds.
     Verify(VerifyArgs),
     /// Read one run: report, patch, tests, events, timeline.
@@ -153,6 +164,19 @@ pub(crate) enum Command {
 cto run --contract task.yaml --engine command -- ./agent --fix"
 )]
 pub(crate) struct RunArgs {
+    /// The approved packet that the run consumes; stages 4 and 5 need one (see cto request).
+    #[arg(long, value_name = "PACKET")]
+    pub(crate) approval: Option<String>,
+    /// Keep a copy of the final workspace below the home directory.
+    #[arg(long)]
+    pub(crate) keep_workspace: bool,
+    #[command(flatten)]
+    pub(crate) task: TaskArgs,
+}
+
+/// What is to be run, by whom and how; the same for a run and for the packet that asks for it.
+#[derive(Debug, Args)]
+pub(crate) struct TaskArgs {
     /// Name of a case; see cto cases.
     #[arg(required_unless_present = "contract", conflicts_with = "contract")]
     pub(crate) case: Option<String>,
@@ -168,6 +192,9 @@ pub(crate) struct RunArgs {
     /// A profile of harness.yaml: engine, model, stage and limits that flags do not name.
     #[arg(long, value_name = "NAME")]
     pub(crate) profile: Option<String>,
+    /// Where the change of a case may land: copied-fixture (stage 2) or sandbox-repo (stage 4) [default: the case's].
+    #[arg(long, value_name = "MODE", value_parser = parse_mode)]
+    pub(crate) mode: Option<cto_schema::MutationMode>,
     /// Sandbox provider: native, bwrap or none.
     #[arg(long, value_name = "NAME")]
     pub(crate) sandbox: Option<String>,
@@ -177,9 +204,6 @@ pub(crate) struct RunArgs {
     /// Longest run of the engine, in seconds; replaces the contract's.
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) timeout: Option<u32>,
-    /// Keep a copy of the final workspace below the home directory.
-    #[arg(long)]
-    pub(crate) keep_workspace: bool,
     /// Refuse to run when the target repository has uncommitted changes.
     #[arg(long)]
     pub(crate) clean_start: bool,
@@ -195,6 +219,61 @@ pub(crate) struct RunArgs {
 pub(crate) enum WorkspaceChoice {
     Overlay,
     Copied,
+}
+
+/// Reads a mutation mode that a case can be run in.
+fn parse_mode(text: &str) -> Result<cto_schema::MutationMode, String> {
+    match text {
+        "copied-fixture" => Ok(cto_schema::MutationMode::CopiedFixture),
+        "sandbox-repo" => Ok(cto_schema::MutationMode::SandboxRepo),
+        _ => Err("a case is run as copied-fixture or sandbox-repo; other modes are a contract's".to_owned()),
+    }
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Give it what the run will get: the packet is bound to it.\n\nExamples:\n  \
+cto request r1-string-slugify --mode sandbox-repo\n  cto request --contract task.yaml --engine pi"
+)]
+pub(crate) struct RequestArgs {
+    /// How long the packet lives, in hours.
+    #[arg(long, value_name = "HOURS", default_value_t = 24, value_parser = clap::value_parser!(i64).range(1..=720))]
+    pub(crate) expires_in: i64,
+    #[command(flatten)]
+    pub(crate) task: TaskArgs,
+}
+
+/// Who signs.
+#[derive(Debug, Args)]
+pub(crate) struct SignerArgs {
+    /// Your SSH key: the private key's file, or the public one's when an agent holds the private half [default: approvals: key: in harness.yaml].
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: Option<PathBuf>,
+    /// Your name among the allowed signers [default: the first that the key has].
+    #[arg(long = "as", value_name = "PRINCIPAL")]
+    pub(crate) actor: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ApproveArgs {
+    /// The packet.
+    pub(crate) packet: String,
+    /// The sentence, to the byte; asked for on the terminal when absent.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) sentence: Option<String>,
+    #[command(flatten)]
+    pub(crate) signer: SignerArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DenyArgs {
+    /// The packet.
+    pub(crate) packet: String,
+    /// Why.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: String,
+    #[command(flatten)]
+    pub(crate) signer: SignerArgs,
 }
 
 #[derive(Debug, Args)]

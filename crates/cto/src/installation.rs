@@ -50,6 +50,30 @@ pub(crate) fn home_and_path() -> (Option<PathBuf>, std::ffi::OsString) {
     )
 }
 
+/// What `ssh-keygen` needs to reach the operator: agent, home, terminal, passphrase prompt, security key.
+const SIGNING_VARIABLES: [&str; 10] = [
+    "SSH_AUTH_SOCK",
+    "SSH_ASKPASS",
+    "SSH_ASKPASS_REQUIRE",
+    "SSH_SK_PROVIDER",
+    "SSH_SK_HELPER",
+    "HOME",
+    "TERM",
+    "DISPLAY",
+    "WAYLAND_DISPLAY",
+    "LANG",
+];
+
+/// Returns the environment of the program that signs.
+pub(crate) fn signing_environment() -> Vec<(std::ffi::OsString, std::ffi::OsString)> {
+    let mut environment: Vec<_> = SIGNING_VARIABLES
+        .iter()
+        .filter_map(|name| Some(((*name).into(), variable(name)?)))
+        .collect();
+    environment.push(("PATH".into(), "/usr/local/bin:/usr/bin:/bin".into()));
+    environment
+}
+
 /// Returns the home directory of the installation and where its name came from.
 pub(crate) fn home_path(global: &Global) -> Result<(PathBuf, Origin), CommandError> {
     if let Some(home) = &global.home {

@@ -7,6 +7,7 @@ mod diff;
 mod html;
 mod markdown;
 mod mend;
+mod packet;
 mod rows;
 #[cfg(test)]
 mod tests;
@@ -17,6 +18,7 @@ use cto_schema::{Report, Span, Status, TaskContract, WriteSet};
 pub use html::html;
 pub use markdown::markdown;
 pub use mend::mend;
+pub use packet::packet_text;
 
 /// What a report is drawn from. Neither form shows digests of files that are written after it.
 #[derive(Clone, Copy, Debug)]

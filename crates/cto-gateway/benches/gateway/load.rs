@@ -45,7 +45,7 @@ impl Times {
 fn ask(port: u16, pace: Duration, events: u32) -> TcpStream {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let body = format!(
-        "{{\"model\":\"{MODEL}\",\"stream\":true,\"pace_us\":{},\"events\":{events},\"user\":\"{}\",\"messages\":[{{\"role\":\"user\",\"content\":\"{}\"}}]}}",
+        "{{\"model\":\"{MODEL}\",\"stream\":true,\"metadata\":{{\"pace_us\":{},\"events\":{events}}},\"user\":\"{}\",\"messages\":[{{\"role\":\"user\",\"content\":\"{}\"}}]}}",
         pace.as_micros(),
         NEXT.fetch_add(1, Ordering::Relaxed),
         "a word or two ".repeat(500),

@@ -45,6 +45,7 @@ fn order(port: u16) -> GatewayOrder {
         },
         budget: Budget::default(),
         provider_tools: Vec::new(),
+        request_fields: Vec::new(),
         preflight: Preflight::None,
         egress: Vec::new(),
     }

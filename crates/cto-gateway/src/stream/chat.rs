@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::json::{Json, is_whole_object};
+use crate::order::ProviderTool;
 use crate::stream::{Fault, Seen};
 use crate::usage;
 
@@ -52,7 +53,7 @@ impl Chat {
             self.choice(seen, choice)?;
         }
         if let Some(found) = json.some("usage") {
-            seen.usage = usage::of_openai(found);
+            seen.usage = usage::of_openai(found).and_then(usage::believable);
         }
         Ok(())
     }
@@ -68,7 +69,7 @@ impl Chat {
             return Err(Fault::Malformed("a whole message in a chunk"));
         }
         if let Some(delta) = choice.some("delta") {
-            said(seen, delta);
+            said(seen, delta)?;
             let call = delta.some("function_call").map(|call| (LEGACY, call));
             let calls = delta.list("tool_calls").iter().enumerate();
             let calls = calls.map(|(at, call)| {
@@ -131,7 +132,14 @@ impl Chat {
     }
 }
 
-fn said(seen: &mut Seen, message: &Json<'_>) {
+fn said(seen: &mut Seen, message: &Json<'_>) -> Result<(), Fault> {
+    let is_cited = |part: &Json<'_>| part.str("type") == Some("url_citation");
+    if message.list("annotations").iter().any(is_cited) {
+        seen.may_run(ProviderTool::WebSearch)?;
+    }
+    if !message.list("executed_tools").is_empty() {
+        seen.may_run(ProviderTool::CodeExecution)?;
+    }
     seen.content(message.str("content"));
     for part in message.list("content") {
         seen.content(part.str("text"));
@@ -139,6 +147,7 @@ fn said(seen: &mut Seen, message: &Json<'_>) {
     seen.content(message.str("refusal"));
     seen.reasoning(message.str("reasoning_content"));
     seen.reasoning(message.str("reasoning"));
+    Ok(())
 }
 
 /// Judges a completion that is one document.
@@ -148,8 +157,12 @@ pub(crate) fn whole(seen: &mut Seen, json: &Json<'_>) -> Result<(), Fault> {
     }
     for choice in json.list("choices") {
         let message = choice.get("message").unwrap_or(&Json::Null);
-        said(seen, message);
-        let calls = message.list("tool_calls").iter().map(|call| call.get("function"));
+        said(seen, message)?;
+        let calls = message.list("tool_calls").iter();
+        for custom in calls.clone().filter_map(|call| call.some("custom")) {
+            seen.arguments(custom.str("input").unwrap_or_default());
+        }
+        let calls = calls.map(|call| call.get("function"));
         for function in calls.chain(message.some("function_call").map(Some)) {
             let arguments = function
                 .and_then(|function| function.str("arguments"))
@@ -162,6 +175,9 @@ pub(crate) fn whole(seen: &mut Seen, json: &Json<'_>) -> Result<(), Fault> {
         }
         seen.finished(choice.str("finish_reason"));
     }
-    seen.usage = json.some("usage").and_then(usage::of_openai);
+    seen.usage = json
+        .some("usage")
+        .and_then(usage::of_openai)
+        .and_then(usage::believable);
     Ok(())
 }

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::json::{Json, is_whole_object};
+use crate::order::ProviderTool;
+use crate::record::TokenUsage;
 use crate::stream::{Fault, Seen};
 use crate::usage;
 
@@ -13,6 +15,11 @@ pub(crate) struct Messages {
     open: BTreeMap<u64, String>,
     /// A call had no arguments, which is good unless the tokens ran out.
     has_empty_call: bool,
+    has_begun: bool,
+    /// The reason to stop was given: an engine acts on what came before it.
+    has_reason: bool,
+    /// What the first event said of the input.
+    input: Option<TokenUsage>,
 }
 
 impl Messages {
@@ -21,23 +28,36 @@ impl Messages {
     }
 
     pub(crate) fn event(&mut self, seen: &mut Seen, kind: &str, json: &Json<'_>) -> Result<(), Fault> {
+        // Only the first event has to name the model; what names one later must name the same.
+        for holder in [Some(json), json.get("message"), json.get("delta")] {
+            if let Some(model) = holder.and_then(|holder| holder.str("model")) {
+                seen.name(model)?;
+            }
+        }
         let position = json.whole("index").unwrap_or(0);
+        if self.has_reason && kind.starts_with("content_block") {
+            return Err(Fault::Malformed("content after the reason to stop"));
+        }
         match kind {
             "message_start" => {
-                let message = json.get("message").unwrap_or(&Json::Null);
-                if let Some(model) = message.str("model") {
-                    seen.name(model)?;
+                if std::mem::replace(&mut self.has_begun, true) {
+                    return Err(Fault::Malformed("a second message in one response"));
                 }
-                seen.usage = message.some("usage").and_then(|usage| usage::of_anthropic(usage, None));
+                let message = json.get("message").unwrap_or(&Json::Null);
+                blocks(seen, message)?;
+                self.input = message.some("usage").and_then(|usage| usage::of_anthropic(usage, None));
             }
             "content_block_start" => {
                 let block = json.get("content_block").unwrap_or(&Json::Null);
+                seen.ran(block)?;
                 match block.str("type") {
                     Some("tool_use" | "server_tool_use" | "mcp_tool_use") => {
                         seen.must_be_named()?;
                         self.open.insert(position, String::new());
                         seen.call();
+                        seen.input(block.get("input").unwrap_or(&Json::Null));
                     }
+                    Some("thinking") => seen.reasoning(block.str("thinking")),
                     Some("redacted_thinking") => seen.has_reasoning = true,
                     _ => seen.content(block.str("text")),
                 }
@@ -58,9 +78,12 @@ impl Messages {
                 if self.has_empty_call && reason == Some("max_tokens") {
                     return Err(Fault::TruncatedToolCall);
                 }
+                self.has_reason |= reason.is_some();
                 seen.finished(reason);
                 if let Some(found) = json.some("usage") {
-                    seen.usage = usage::of_anthropic(found, seen.usage);
+                    counted(seen, found)?;
+                    // What the first event says of the output is a beginning, and no statement of what there was.
+                    seen.usage = usage::of_anthropic(found, self.input).and_then(usage::believable);
                 }
             }
             "message_stop" => {
@@ -94,24 +117,61 @@ impl Messages {
     }
 }
 
+/// Judges what a usage says of tools that the provider ran and of models that answered.
+fn counted(seen: &mut Seen, usage: &Json<'_>) -> Result<(), Fault> {
+    let tools = usage.get("server_tool_use").unwrap_or(&Json::Null);
+    for (key, tool) in [
+        ("web_search_requests", ProviderTool::WebSearch),
+        ("web_fetch_requests", ProviderTool::Fetch),
+        ("code_execution_requests", ProviderTool::CodeExecution),
+    ] {
+        if tools.whole(key).is_some_and(|count| count > 0) {
+            seen.may_run(tool)?;
+        }
+    }
+    for iteration in usage.list("iterations") {
+        if let Some(model) = iteration.str("model") {
+            seen.name(model)?;
+        }
+    }
+    Ok(())
+}
+
+/// Judges the content of a message, as far as it is whole.
+fn blocks(seen: &mut Seen, message: &Json<'_>) -> Result<(), Fault> {
+    for block in message.list("content") {
+        seen.ran(block)?;
+        match block.str("type").unwrap_or_default() {
+            "tool_use" | "server_tool_use" | "mcp_tool_use" => {
+                seen.call();
+                let input = block.get("input").unwrap_or(&Json::Null);
+                seen.input(input);
+                if !matches!(input, Json::Object(_)) {
+                    return Err(Fault::TruncatedToolCall);
+                }
+            }
+            "thinking" => {
+                seen.has_reasoning = true;
+                seen.reasoning(block.str("thinking"));
+            }
+            "redacted_thinking" => seen.has_reasoning = true,
+            _ => seen.content(block.str("text")),
+        }
+    }
+    match message.some("usage") {
+        Some(usage) => counted(seen, usage),
+        None => Ok(()),
+    }
+}
+
 /// Judges a message that is one document.
 pub(crate) fn whole(seen: &mut Seen, json: &Json<'_>) -> Result<(), Fault> {
     if json.str("type") != Some("message") {
         return Err(Fault::Malformed("a response that is no message"));
     }
-    for block in json.list("content") {
-        match block.str("type").unwrap_or_default() {
-            "tool_use" | "server_tool_use" | "mcp_tool_use" => {
-                seen.call();
-                if !matches!(block.get("input"), Some(Json::Object(_))) {
-                    return Err(Fault::TruncatedToolCall);
-                }
-            }
-            "thinking" | "redacted_thinking" => seen.has_reasoning = true,
-            _ => seen.content(block.str("text")),
-        }
-    }
+    blocks(seen, json)?;
     seen.finished(json.str("stop_reason"));
-    seen.usage = json.some("usage").and_then(|usage| usage::of_anthropic(usage, None));
+    let found = json.some("usage").and_then(|usage| usage::of_anthropic(usage, None));
+    seen.usage = found.and_then(usage::believable);
     Ok(())
 }

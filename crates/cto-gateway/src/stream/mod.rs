@@ -7,12 +7,15 @@ mod sse;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
+
 use bytes::{Bytes, BytesMut};
 
 use crate::call::Ending;
 use crate::echo::{Forms, Watch};
 use crate::json::Json;
-use crate::order::Dialect;
+use crate::order::{Dialect, ProviderTool};
+use crate::provider_tools::{self, Ran};
 use crate::record::{CallOutcome, TokenUsage};
 
 /// Why the rest of a response is not passed on.
@@ -23,13 +26,14 @@ pub(crate) enum Fault {
     ModelMismatch,
     TruncatedToolCall,
     CredentialEchoed,
+    ProviderTool(ProviderTool),
     Cut,
 }
 
 impl Fault {
     pub(crate) fn outcome(self) -> CallOutcome {
         match self {
-            Self::Malformed(_) => CallOutcome::Malformed,
+            Self::Malformed(_) | Self::ProviderTool(_) => CallOutcome::Malformed,
             Self::TooLarge => CallOutcome::TooLarge,
             Self::ModelMismatch => CallOutcome::ModelMismatch,
             Self::TruncatedToolCall => CallOutcome::TruncatedToolCall,
@@ -45,15 +49,34 @@ impl Fault {
             Self::ModelMismatch => "the response names another model, or none",
             Self::TruncatedToolCall => "the arguments of a tool call are not a whole JSON object",
             Self::CredentialEchoed => "the response holds the credential",
+            Self::ProviderTool(ProviderTool::WebSearch) => "the provider searched the web, which is not admitted",
+            Self::ProviderTool(ProviderTool::Fetch) => "the provider fetched something, which is not admitted",
+            Self::ProviderTool(ProviderTool::Connector) => "the provider called a connector, which is not admitted",
+            Self::ProviderTool(ProviderTool::CodeExecution) => {
+                "the provider ran code or an unknown tool, which is not admitted"
+            }
             Self::Cut => "the response ended before its last event",
         }
     }
+}
+
+/// What a response may be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Admitted<'a> {
+    pub(crate) dialect: Dialect,
+    /// The only model that may have made it.
+    pub(crate) model: &'a str,
+    /// The credential, which may not be in it.
+    pub(crate) forms: &'a Forms,
+    /// Tools that the provider may have run.
+    pub(crate) tools: &'a [ProviderTool],
 }
 
 /// What a response said so far.
 #[derive(Debug)]
 pub(crate) struct Seen {
     expected: String,
+    tools: Vec<ProviderTool>,
     pub(crate) served_model: Option<String>,
     pub(crate) finish: Option<String>,
     pub(crate) tool_calls: u32,
@@ -78,9 +101,10 @@ pub(crate) fn capped(text: &str, most: usize) -> String {
 }
 
 impl Seen {
-    fn new(expected: &str, forms: &Forms) -> Self {
+    fn new(admitted: &Admitted<'_>) -> Self {
         Self {
-            expected: expected.to_owned(),
+            expected: admitted.model.to_owned(),
+            tools: admitted.tools.to_vec(),
             served_model: None,
             finish: None,
             tool_calls: 0,
@@ -89,7 +113,24 @@ impl Seen {
             has_reasoning: false,
             failed: false,
             ended: false,
-            watch: forms.watch(),
+            watch: admitted.forms.watch(),
+        }
+    }
+
+    /// A tool that the provider ran must be one that it may run.
+    fn may_run(&self, tool: ProviderTool) -> Result<(), Fault> {
+        match self.tools.contains(&tool) {
+            true => Ok(()),
+            false => Err(Fault::ProviderTool(tool)),
+        }
+    }
+
+    /// Judges a part of a response for what the provider did by itself.
+    fn ran(&self, part: &Json<'_>) -> Result<(), Fault> {
+        match provider_tools::ran(part) {
+            None => Ok(()),
+            Some(Ran::Tool(tool)) => self.may_run(tool),
+            Some(Ran::OtherModel) => Err(Fault::ModelMismatch),
         }
     }
 
@@ -131,6 +172,11 @@ impl Seen {
         self.watch.feed(text);
     }
 
+    /// Arguments that are JSON already.
+    fn input(&mut self, value: &Json<'_>) {
+        value.each_text(&mut |text| self.watch.feed(text));
+    }
+
     fn call(&mut self) {
         self.tool_calls = self.tool_calls.saturating_add(1);
     }
@@ -147,20 +193,19 @@ impl Seen {
             Some("length" | "max_tokens" | "max_output_tokens")
         );
         let reasoned = self.has_reasoning || self.usage.is_some_and(|usage| usage.reasoning > 0);
-        let (outcome, detail) = if self.failed {
-            (
+        if self.failed {
+            Ending::of_upstream(
                 CallOutcome::UpstreamError,
                 "the upstream reported an error inside the response",
             )
         } else if is_silent && (reasoned || ran_out) {
-            (
+            Ending::of_upstream(
                 CallOutcome::ReasoningOnly,
                 "the response has neither text nor a tool call",
             )
         } else {
-            (CallOutcome::Completed, "")
-        };
-        Ending { outcome, detail }
+            Ending::COMPLETED
+        }
     }
 }
 
@@ -199,17 +244,17 @@ pub(crate) struct Judge {
 }
 
 impl Judge {
-    pub(crate) fn new(dialect: Dialect, model: &str, forms: &Forms, event_bytes: u64) -> Self {
+    pub(crate) fn new(admitted: &Admitted<'_>, event_bytes: u64) -> Self {
         let limit = usize::try_from(event_bytes).unwrap_or(usize::MAX);
         Self {
             scanner: sse::Scanner::new(limit),
-            reader: match dialect {
+            reader: match admitted.dialect {
                 Dialect::ChatCompletions => Reader::Chat(chat::Chat::default()),
                 Dialect::Responses => Reader::Responses(responses::Responses::default()),
                 Dialect::Messages => Reader::Messages(messages::Messages::default()),
             },
-            forms: forms.clone(),
-            seen: Seen::new(model, forms),
+            forms: admitted.forms.clone(),
+            seen: Seen::new(admitted),
             waiting: BytesMut::new(),
             ready: BytesMut::new(),
             limit,
@@ -320,34 +365,57 @@ impl Judge {
             return Err(Fault::Malformed("an event after the last one"));
         }
         let json = Json::read(data.as_bytes()).ok_or(Fault::Malformed("an event whose data is no JSON"))?;
-        if let Reader::Chat(chat) = &mut self.reader {
-            return chat.event(seen, &json);
-        }
-        let kind = json.str("type").unwrap_or_default();
-        if name.is_some_and(|name| name != kind) {
-            return Err(Fault::Malformed("an event whose name is not its type"));
+        if is_escaped_in(&json, &self.forms) {
+            return Err(Fault::CredentialEchoed);
         }
         match &mut self.reader {
-            Reader::Responses(reader) => reader.event(seen, kind, &json),
-            Reader::Messages(reader) => reader.event(seen, kind, &json),
-            Reader::Chat(_) => Ok(()),
+            Reader::Chat(reader) => reader.event(seen, &json),
+            Reader::Responses(reader) => reader.event(seen, kind(name, &json)?, &json),
+            Reader::Messages(reader) => reader.event(seen, kind(name, &json)?, &json),
         }
     }
 }
 
+/// The kind of an event, which its name repeats.
+fn kind<'e>(name: Option<&str>, json: &'e Json<'_>) -> Result<&'e str, Fault> {
+    let kind = json.str("type").unwrap_or_default();
+    match name.is_none_or(|name| name == kind) {
+        true => Ok(kind),
+        false => Err(Fault::Malformed("an event whose name is not its type")),
+    }
+}
+
+/// Whether the credential is in a string that is written with escapes, so that its bytes do not show it.
+fn is_escaped_in(json: &Json<'_>, forms: &Forms) -> bool {
+    let mut is_in = false;
+    json.each_text(&mut |text| {
+        if let Cow::Owned(text) = text {
+            is_in |= forms.occur_in(text.as_bytes());
+        }
+    });
+    is_in
+}
+
+/// What became of a response that is one JSON document: what it said, as far as it could be read, and what is wrong.
+pub(crate) type Whole = (Option<Seen>, Result<(), Fault>);
+
 /// Judges a response that is one JSON document.
-pub(crate) fn whole(
-    dialect: Dialect,
-    model: &str,
-    forms: &Forms,
-    body: &[u8],
-    seen: &mut Option<Seen>,
-) -> Result<(), Fault> {
-    if forms.occur_in(body) {
+pub(crate) fn whole(admitted: &Admitted<'_>, body: &[u8]) -> Whole {
+    if admitted.forms.occur_in(body) {
+        return (None, Err(Fault::CredentialEchoed));
+    }
+    let Some(json) = Json::read(body) else {
+        return (None, Err(Fault::Malformed("the response is no JSON")));
+    };
+    let mut seen = Seen::new(admitted);
+    let judged = document(admitted, &mut seen, &json);
+    (Some(seen), judged)
+}
+
+fn document(admitted: &Admitted<'_>, seen: &mut Seen, json: &Json<'_>) -> Result<(), Fault> {
+    if is_escaped_in(json, admitted.forms) {
         return Err(Fault::CredentialEchoed);
     }
-    let json = Json::read(body).ok_or(Fault::Malformed("the response is no JSON"))?;
-    let seen = seen.insert(Seen::new(model, forms));
     if json.some("error").is_some() && json.some("choices").is_none() && json.some("output").is_none() {
         seen.failed = true;
         return Ok(());
@@ -356,13 +424,13 @@ pub(crate) fn whole(
         seen.name(model)?;
     }
     seen.must_be_named()?;
-    match dialect {
-        Dialect::ChatCompletions => chat::whole(seen, &json)?,
-        Dialect::Responses => responses::whole(seen, &json)?,
-        Dialect::Messages => messages::whole(seen, &json)?,
+    match admitted.dialect {
+        Dialect::ChatCompletions => chat::whole(seen, json)?,
+        Dialect::Responses => responses::whole(seen, json)?,
+        Dialect::Messages => messages::whole(seen, json)?,
     }
-    if seen.watch.found() {
-        return Err(Fault::CredentialEchoed);
+    match seen.watch.found() {
+        true => Err(Fault::CredentialEchoed),
+        false => Ok(()),
     }
-    Ok(())
 }

@@ -29,8 +29,11 @@ impl Responses {
                 seen.reasoning(json.str("delta"));
             }
             "response.custom_tool_call_input.delta" => seen.arguments(json.str("delta").unwrap_or_default()),
-            "response.output_item.added" if is_call(json) => {
-                self.open.insert(position, String::new());
+            "response.output_item.added" => {
+                seen.ran(json.get("item").unwrap_or(&Json::Null))?;
+                if is_call(json) {
+                    self.open.insert(position, String::new());
+                }
             }
             "response.function_call_arguments.delta" => {
                 let piece = json.str("delta").unwrap_or_default();
@@ -79,6 +82,7 @@ fn whole_arguments(holder: &Json<'_>) -> Result<(), Fault> {
 
 /// Judges one item of the output that is done.
 fn item(seen: &mut Seen, item: &Json<'_>) -> Result<(), Fault> {
+    seen.ran(item)?;
     let is_incomplete = item.str("status") == Some("incomplete");
     match item.str("type").unwrap_or_default() {
         "function_call" => {
@@ -91,7 +95,9 @@ fn item(seen: &mut Seen, item: &Json<'_>) -> Result<(), Fault> {
         }
         "custom_tool_call" | "local_shell_call" | "shell_call" | "apply_patch_call" | "computer_call" => {
             seen.call();
-            seen.arguments(item.str("input").unwrap_or_default());
+            for key in ["input", "action", "operation"] {
+                seen.input(item.get(key).unwrap_or(&Json::Null));
+            }
             if is_incomplete {
                 return Err(Fault::TruncatedToolCall);
             }
@@ -102,7 +108,12 @@ fn item(seen: &mut Seen, item: &Json<'_>) -> Result<(), Fault> {
                 seen.content(part.str("refusal"));
             }
         }
-        "reasoning" => seen.has_reasoning = true,
+        "reasoning" => {
+            seen.has_reasoning = true;
+            for part in item.list("summary").iter().chain(item.list("content")) {
+                seen.reasoning(part.str("text"));
+            }
+        }
         _ => {}
     }
     Ok(())
@@ -117,6 +128,9 @@ pub(crate) fn whole(seen: &mut Seen, response: &Json<'_>) -> Result<(), Fault> {
     let reason = details.and_then(|details| details.str("reason"));
     seen.finished(reason.or_else(|| response.str("status")));
     seen.failed |= response.str("status") == Some("failed");
-    seen.usage = response.some("usage").and_then(usage::of_openai);
+    seen.usage = response
+        .some("usage")
+        .and_then(usage::of_openai)
+        .and_then(usage::believable);
     Ok(())
 }

@@ -102,10 +102,11 @@ pub(crate) fn read(raw: &[u8]) -> Option<Message<'_>> {
         match field {
             "event" => message.name = Some(value),
             "data" => {
-                message.data = Some(match message.data {
-                    None => Cow::Borrowed(value),
-                    Some(before) => Cow::Owned(format!("{before}\n{value}")),
-                });
+                match &mut message.data {
+                    None => message.data = Some(Cow::Borrowed(value)),
+                    // In place: an event of nothing but lines would otherwise cost the square of its size.
+                    Some(before) => before.to_mut().extend(["\n", value]),
+                }
             }
             "id" | "retry" => {}
             _ => return None,
@@ -167,6 +168,16 @@ mod tests {
         let message = read(b"event: a\r\ndata: 1\r\ndata:2\r\n\r\n").unwrap();
         assert_eq!((message.name, message.data.as_deref()), (Some("a"), Some("1\n2")));
         assert_eq!(read(b": ping\n\n").unwrap().data, None);
+    }
+
+    #[test]
+    fn an_event_of_nothing_but_lines_costs_no_more_than_its_size() {
+        let text = "data: 1234567\n".repeat(300_000) + "\n";
+        let began = std::time::Instant::now();
+        let message = read(text.as_bytes()).unwrap();
+        assert_eq!(message.data.unwrap().len(), 300_000 * 8 - 1);
+        // Copying what was joined before for each line is some 360 GB.
+        assert!(began.elapsed() < std::time::Duration::from_secs(10));
     }
 
     #[test]

@@ -30,6 +30,7 @@ fn order(base_url: String, model: String) -> GatewayOrder {
         limits: GatewayLimits::default(),
         budget: Budget::default(),
         provider_tools: Vec::new(),
+        request_fields: Vec::new(),
         preflight: Preflight::None,
         egress: Vec::new(),
     }

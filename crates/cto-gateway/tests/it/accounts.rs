@@ -8,7 +8,7 @@ use std::time::Duration;
 use cto_gateway::{CallOutcome, CallSide, Dialect, Price, Record, RefusalReason};
 
 use crate::streams::{CHAT, good};
-use crate::upstream::{EVENTS, Upstream, chunk, events, hold, say};
+use crate::upstream::{EVENTS, Upstream, chunk, events, hold, json, say};
 use crate::wire::request;
 use crate::world::{MODEL, World, question};
 
@@ -195,4 +195,68 @@ fn an_engine_that_hangs_up_after_the_last_event_has_its_whole_response() {
     drop(stream);
     world.wait_for(2);
     assert_eq!(world.call().outcome, CallOutcome::Completed);
+}
+
+#[test]
+fn the_gateways_own_bound_on_memory_is_not_the_upstreams_failure() {
+    const CALLS: usize = 5;
+    let (release, held) = mpsc::channel::<()>();
+    let held = Mutex::new(held);
+    let body = format!(
+        r#"{{"model":"{MODEL}","choices":[{{"message":{{"content":"{}"}},"finish_reason":"stop"}}]}}"#,
+        "x".repeat(60_000)
+    );
+    let bytes = json(&body);
+    let upstream = Upstream::start(move |_, _, stream| {
+        // All but the last byte, so that what came is held until all calls are here.
+        let (most, last) = bytes.split_at(bytes.len() - 1);
+        say(stream, most);
+        held.lock().unwrap().recv_timeout(Duration::from_secs(10)).unwrap();
+        say(stream, last);
+    });
+    let mut world = World::with(upstream, |order| {
+        // Twice the largest request and the largest response together: room for four.
+        (order.limits.request_bytes, order.limits.response_bytes) = (64 << 10, 64 << 10);
+    });
+    let port = world.port;
+    let send = move || {
+        let question = question(false);
+        crate::wire::exchange(port, &request(port, "/v1/chat/completions", "", &question)).status
+    };
+    let calls: Vec<_> = (0..CALLS).map(|_| thread::spawn(send)).collect();
+    // The one that finds no room ends while the others wait for their last byte.
+    world.wait_for(2);
+    for _ in 0..CALLS {
+        release.send(()).unwrap();
+    }
+    let statuses: Vec<u16> = calls.into_iter().map(|call| call.join().unwrap()).collect();
+    assert_eq!(statuses.iter().filter(|status| **status == 200).count(), CALLS - 1);
+    let records = world.finish();
+    let Some(Record::Call(first)) = records.first() else {
+        panic!("{records:?}")
+    };
+    assert_eq!((first.outcome, first.side), (CallOutcome::TooLarge, CallSide::Gateway));
+}
+
+#[test]
+fn a_call_that_was_never_sent_costs_nothing_and_is_no_failure_of_the_upstream() {
+    let world = World::with(Upstream::saying(""), |order| {
+        // As long as an address may be, so that none is left for the path of the call.
+        let base = &mut order.routes[0].base_url;
+        base.push_str(&"x".repeat(65_530 - base.len()));
+        order.budget.tokens = Some(1);
+    });
+    for _ in 0..6 {
+        assert_eq!(world.post("/v1/chat/completions", &question(true)).status, 502);
+    }
+    assert_eq!(world.upstream.asked().len(), 0);
+    for record in world.finish() {
+        let Record::Call(call) = record else {
+            panic!("{record:?}")
+        };
+        assert_eq!(
+            (call.outcome, call.side),
+            (CallOutcome::NotConfigured, CallSide::Gateway)
+        );
+    }
 }

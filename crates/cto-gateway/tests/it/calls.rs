@@ -1,9 +1,12 @@
 //! Ordinary calls: bytes pass, headers do not, numbers are counted.
 
+use std::thread;
+use std::time::Duration;
+
 use cto_gateway::{CallOutcome, CallSide, TokenUsage};
 
 use crate::streams::CHAT;
-use crate::upstream::{Upstream, events, json};
+use crate::upstream::{Upstream, chunk, events, json, say};
 use crate::wire::request;
 use crate::world::{KEY, MODEL, World};
 
@@ -72,4 +75,21 @@ fn another_model_goes_nowhere() {
         (403, cto_gateway::RefusalReason::ModelNotAdmitted)
     );
     assert!(got.text().starts_with("{\"error\":{"), "{}", got.text());
+}
+
+#[test]
+fn the_first_byte_is_a_byte_of_the_response() {
+    let packed = zstd::encode_all(CHAT.as_bytes(), 3).unwrap();
+    let upstream = Upstream::start(move |_, _, stream| {
+        let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Encoding: zstd\r\nTransfer-Encoding: chunked\r\n\r\n";
+        say(stream, head.as_bytes());
+        // A beginning from which no decoder gives anything yet.
+        say(stream, &chunk(&packed[..3]));
+        thread::park_timeout(Duration::from_millis(300));
+        say(stream, &[&chunk(&packed[3..])[..], b"0\r\n\r\n"].concat());
+    });
+    let world = World::new(upstream);
+    let got = world.post("/v1/chat/completions", &crate::world::question(true));
+    assert_eq!((got.is_whole, got.text().as_str()), (true, CHAT));
+    assert!(world.call().first_byte_us.unwrap() >= 250_000);
 }

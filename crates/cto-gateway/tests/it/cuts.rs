@@ -19,7 +19,7 @@ fn every_cut(dialect: Dialect, response: &[u8], body_at: usize, judge: impl Fn(u
     let world = World::with(upstream, |order| order.limits.calls = 10_000);
     for at in 0..response.len() {
         cut.store(at, Ordering::SeqCst);
-        let body = format!(r#"{{"model":"{MODEL}","stream":true,"user":"{at}"}}"#);
+        let body = format!(r#"{{"model":"{MODEL}","stream":true,"metadata":{{"at":"{at}"}}}}"#);
         judge(at.saturating_sub(body_at), &world.post(path(dialect), body.as_bytes()));
     }
     let records = world.finish();

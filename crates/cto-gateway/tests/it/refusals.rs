@@ -4,7 +4,7 @@ use std::io::Write;
 
 use cto_gateway::{Dialect, ProviderTool, RefusalReason};
 
-use crate::streams::{CHAT, good};
+use crate::streams::{ALL, CHAT, good};
 use crate::upstream::{Upstream, events};
 use crate::wire::{exchange, request};
 use crate::world::{MODEL, World, path, question, reason};
@@ -39,6 +39,8 @@ fn models_that_are_not_admitted_go_nowhere() {
     for body in [
         "{\"model\":\"scripted-1\",\"model\":\"other\"}",
         "{\"model\":\"other\",\"model\":\"scripted-1\"}",
+        // However often the admitted one is named before.
+        &format!("{{{}\"model\":\"other\"}}", "\"model\":\"scripted-1\",".repeat(16)),
         "{}",
         "{\"model\":null}",
         "{\"model\":[\"scripted-1\"]}",
@@ -78,6 +80,30 @@ fn stored_input_cannot_be_judged() {
     let body = format!("{{\"model\":\"{MODEL}\",\"previous_response_id\":\"r\"}}");
     let (_, why) = reason("/v1/responses", body.as_bytes(), |_| {});
     assert_eq!(why, RefusalReason::AmbiguousRequest);
+}
+
+#[test]
+fn a_field_that_nobody_knows_goes_nowhere_unless_admitted() {
+    let body = format!("{{\"model\":\"{MODEL}\",\"stream\":true,\"of_tomorrow\":{{\"reach\":\"https://x\"}}}}");
+    for dialect in ALL {
+        let world = World::new(Upstream::saying(""));
+        let got = world.post(path(dialect), body.as_bytes());
+        let refused = world.refused();
+        assert_eq!((got.status, refused.reason), (403, RefusalReason::AmbiguousRequest));
+        for text in [refused.detail, got.text()] {
+            assert!(
+                text.contains("'of_tomorrow'") && text.contains("request_fields: [of_tomorrow]"),
+                "{text}"
+            );
+        }
+        let world = World::with(Upstream::saying(events(good(dialect).as_bytes())), |order| {
+            order.request_fields = vec!["of_tomorrow".to_owned(), "previous_response_id".to_owned()];
+        });
+        assert_eq!(world.post(path(dialect), body.as_bytes()).status, 200);
+        // What is judged by its value stays judged.
+        let stored = body.replace("of_tomorrow", "previous_response_id");
+        assert_eq!(world.post(path(dialect), stored.as_bytes()).status, 403);
+    }
 }
 
 #[test]

@@ -40,7 +40,7 @@ fn serve() -> u16 {
             let mut stream = StreamOwned::new(connection, stream.unwrap());
             let mut head = Vec::new();
             let mut piece = [0; 4096];
-            while !String::from_utf8_lossy(&head).contains("\"input\"") {
+            while !String::from_utf8_lossy(&head).contains("\"stream\"") {
                 match stream.read(&mut piece) {
                     Ok(0) | Err(_) => break,
                     Ok(count) => head.extend_from_slice(&piece[..count]),

@@ -46,6 +46,7 @@ pub(crate) fn order(port: u16) -> GatewayOrder {
         limits: GatewayLimits::default(),
         budget: Budget::default(),
         provider_tools: Vec::new(),
+        request_fields: Vec::new(),
         preflight: Preflight::None,
         egress: Vec::new(),
     }
@@ -190,7 +191,7 @@ pub(crate) fn path(dialect: Dialect) -> &'static str {
     }
 }
 
-/// A body that every dialect's judge takes.
+/// A body that the judge of every wire format takes.
 pub(crate) fn question(stream: bool) -> Vec<u8> {
-    format!(r#"{{"model":"{MODEL}","stream":{stream},"messages":[],"input":[]}}"#).into_bytes()
+    format!(r#"{{"model":"{MODEL}","stream":{stream}}}"#).into_bytes()
 }

@@ -13,7 +13,7 @@ use cto_schema::{Facts, MutationMode, TaskContract};
 pub use build::{BuildStatus, judge_build};
 pub use decision::{DecisionRefusal, judge_decision};
 pub use model::{ModelAdmissionStatus, judge_model};
-pub use repository::{RepositoryRefusal, judge_repository};
+pub use repository::{RepositoryRefusal, judge_repository, shown_path};
 pub use source::{SourceAdmissionStatus, judge_source};
 
 /// How far a clock may be behind the one that dated a record.

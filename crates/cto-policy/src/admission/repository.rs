@@ -1,6 +1,8 @@
 //! Whether a target repository is admitted for a contract (stage 5).
 
-use cto_schema::{FORBIDDEN_ACTIONS, RecordFact, RepositoryAdmission, RepositoryStatus, TaskContract};
+use cto_schema::{
+    FORBIDDEN_ACTIONS, HIDDEN_PATH, RecordFact, RepositoryAdmission, RepositoryStatus, Sha256Digest, TaskContract,
+};
 
 use super::in_the_future;
 use crate::scope::Scope;
@@ -111,6 +113,19 @@ pub fn judge_repository(
         found.push((R::ContractTooWide, detail));
     }
     found
+}
+
+/// Returns a target's path as facts and refusals may show it: its digest, in the form of a path. One that is in this form
+/// already stays as it is.
+pub fn shown_path(path: &str) -> String {
+    let is_shown = path
+        .strip_prefix(HIDDEN_PATH)
+        .is_some_and(|hex| Sha256Digest::from_hex(hex).is_some());
+    if is_shown {
+        return path.to_owned();
+    }
+    let trimmed = path.trim_end_matches('/');
+    format!("{HIDDEN_PATH}{}", Sha256Digest::of(trimmed.as_bytes()).hex())
 }
 
 /// What a record may not leave blank: whether it does, and what that means.

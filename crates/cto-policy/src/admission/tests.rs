@@ -551,6 +551,20 @@ fn target() -> Value {
     })
 }
 
+pub(crate) fn repository() -> RepositoryAdmission {
+    record(&target()).record.unwrap()
+}
+
+#[test]
+fn a_targets_path_is_shown_as_its_digest_and_that_is_shown_as_it_is() {
+    let shown = crate::shown_path("/srv/target");
+    assert!(shown.starts_with("/sha256/") && !shown.contains("srv"));
+    assert_eq!(crate::shown_path(&shown), shown);
+    assert_eq!(crate::shown_path("/srv/target/"), shown);
+    assert_ne!(crate::shown_path("/srv/other"), shown);
+    assert_ne!(crate::shown_path("/sha256/short"), "/sha256/short");
+}
+
 #[test]
 fn every_block_of_a_target_admission_has_its_own_reason() {
     use RepositoryRefusal as R;

@@ -108,6 +108,11 @@ pub const GATES: &[Gate] = &[
         judge: admissions::provider_auth,
     },
     Gate {
+        name: "repository-admission",
+        phase: Phase::Environment,
+        judge: rules::repository_admission,
+    },
+    Gate {
         name: "approval",
         phase: Phase::Environment,
         judge: rules::approval,
@@ -151,6 +156,11 @@ pub const GATES: &[Gate] = &[
         name: "target",
         phase: Phase::Target,
         judge: rules::target,
+    },
+    Gate {
+        name: "approved-target",
+        phase: Phase::Target,
+        judge: rules::approved_target,
     },
     Gate {
         name: "target-free",

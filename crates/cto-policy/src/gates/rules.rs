@@ -3,10 +3,12 @@
 use cto_schema::{BlockerCode, LimitName, MutationMode};
 
 use super::{GateInput, Refusal};
+use crate::admission::{judge_repository, shown_path};
+use crate::approval::{judge_approval, judge_approved_target};
 use crate::scope::Scope;
 
 /// The highest stage that this version can prove the gates of.
-const HIGHEST_STAGE: u8 = 3;
+const HIGHEST_STAGE: u8 = 5;
 
 pub(super) fn contract(input: &GateInput<'_>) -> Option<Refusal> {
     match input.contract {
@@ -35,13 +37,18 @@ pub(super) fn mutation_mode(input: &GateInput<'_>) -> Option<Refusal> {
         MutationMode::CopiedRepo if contract.target_repository.as_deref().is_some_and(is_url) => {
             invalid("target_repository is a URL; clone it, and name the directory of the clone")
         }
+        MutationMode::OwnedNoncriticalRepo if contract.target_repository.is_none() => {
+            invalid("mutation_mode owned-noncritical-repo needs target_repository: the path of a local git repository")
+        }
+        MutationMode::SandboxRepo | MutationMode::OwnedNoncriticalRepo
+            if contract.target_repository.as_deref().is_some_and(is_url) =>
+        {
+            invalid("target_repository is a URL; clone it, and name the directory of the clone")
+        }
         mode if mode.stage() > HIGHEST_STAGE => Some((
             BlockerCode::GateMissing,
-            format!(
-                "mutation_mode {} belongs to stage {}, whose approvals and admissions cannot be proven by this version",
-                mode.word(),
-                mode.stage()
-            ),
+            "mutation_mode candidate-default belongs to stage 6, where bundles are compared and nothing is run"
+                .to_owned(),
         )),
         MutationMode::CopiedFixture
         | MutationMode::CopiedRepo
@@ -120,12 +127,50 @@ pub(super) fn engine_program(input: &GateInput<'_>) -> Option<Refusal> {
 }
 
 pub(super) fn approval(input: &GateInput<'_>) -> Option<Refusal> {
-    input.contract.ok()?.approval_required.then(|| {
-        (
-            BlockerCode::ApprovalDenied,
-            "the contract requires an approval and none was granted".to_owned(),
-        )
-    })
+    judge_approval(input.contract.ok()?, &input.facts.approval)
+}
+
+/// A run that changes a repository of somebody needs the record that says so.
+pub(super) fn repository_admission(input: &GateInput<'_>) -> Option<Refusal> {
+    let contract = input.contract.ok()?;
+    let named = contract.target_repository.as_deref();
+    let needed = match contract.mutation_mode {
+        MutationMode::OwnedNoncriticalRepo => true,
+        MutationMode::SandboxRepo => named.is_some(),
+        MutationMode::None
+        | MutationMode::CopiedFixture
+        | MutationMode::CopiedRepo
+        | MutationMode::CandidateDefault => false,
+    };
+    if !needed {
+        return None;
+    }
+    let facts = input.facts;
+    let now = facts.approval.judged_at_seconds;
+    let mut reasons: Vec<String> = judge_repository(&facts.target.admission, Some(contract), now)
+        .into_iter()
+        .map(|(_, detail)| detail)
+        .collect();
+    let admitted = facts
+        .target
+        .admission
+        .record
+        .as_ref()
+        .and_then(|record| record.target_repository_path.as_ref());
+    let same = |admitted: &str| named.is_some_and(|named| shown_path(named) == admitted);
+    if reasons.is_empty() && !admitted.is_some_and(|path| same(path.as_str())) {
+        reasons.push("the target admission is about another repository than the contract's".to_owned());
+    }
+    (!reasons.is_empty()).then(|| (BlockerCode::TargetNotAdmitted, reasons.join("; ")))
+}
+
+pub(super) fn approved_target(input: &GateInput<'_>) -> Option<Refusal> {
+    let target = &input.facts.target;
+    // A target that could not be looked at is refused by its own gate; that is the cause.
+    if target.busy || target.problem.is_some() {
+        return None;
+    }
+    judge_approved_target(input.contract.ok()?, &input.facts.approval)
 }
 
 pub(super) fn verification(input: &GateInput<'_>) -> Option<Refusal> {

@@ -213,23 +213,46 @@ fn what_is_proven_is_admitted() {
 }
 
 #[test]
-fn no_mode_above_the_highest_stage_is_admitted() {
-    for mode in [
-        MutationMode::SandboxRepo,
-        MutationMode::OwnedNoncriticalRepo,
-        MutationMode::CandidateDefault,
-    ] {
-        let (mut contract, mut facts) = (contract(), facts());
-        contract.mutation_mode = mode;
-        contract.target_repository = Some("/x".to_owned());
+fn stage_six_runs_nothing() {
+    let (mut contract, mut facts) = (contract(), facts());
+    contract.mutation_mode = MutationMode::CandidateDefault;
+    facts.engine.ungated_up_to_stage = u8::MAX;
+    let decision = decide(Ok(&contract), &facts);
+    assert_eq!(decision.missing_gates, ["mutation-mode"]);
+    assert_eq!(decision.denied_backends[0].reasons[0].code, C::GateMissing);
+}
+
+#[test]
+fn a_repository_is_changed_only_with_an_admission_of_its_own_and_an_approval() {
+    let admitted = |path: &str| {
+        let mut facts = facts();
         facts.engine.ungated_up_to_stage = u8::MAX;
-        let decision = decide(Ok(&contract), &facts);
-        assert_eq!(decision.missing_gates, ["mutation-mode"], "{mode:?}");
-        let denied: Vec<C> = decision.denied_backends[0]
-            .reasons
-            .iter()
-            .map(|reason| reason.code)
-            .collect();
-        assert_eq!(denied, [C::GateMissing]);
-    }
+        let mut record = crate::admission::tests::repository();
+        record.target_repository_path = Some(crate::shown_path(path).parse().unwrap());
+        facts.target.admission = cto_schema::RecordFact::read(record, cto_schema::Sha256Digest::of(b""));
+        facts.approval.judged_at_seconds = 1_800_000_000;
+        facts
+    };
+    let (mut contract, facts) = (contract(), admitted("/repository"));
+    contract.allowed_paths = vec!["strings.py".to_owned()];
+    contract.mutation_mode = MutationMode::OwnedNoncriticalRepo;
+    contract.target_repository = Some("/repository/".to_owned());
+    let missing = |contract: &TaskContract, facts: &Facts| decide(Ok(contract), facts).missing_gates;
+    assert_eq!(missing(&contract, &facts), ["approval"]);
+    assert_eq!(
+        missing(&contract, &admitted("/elsewhere")),
+        ["repository-admission", "approval"]
+    );
+    let mut none = facts.clone();
+    none.target.admission = cto_schema::RecordFact::absent();
+    assert_eq!(missing(&contract, &none), ["repository-admission", "approval"]);
+    contract.mutation_mode = MutationMode::SandboxRepo;
+    assert_eq!(missing(&contract, &none), ["repository-admission", "approval"]);
+    contract.target_repository = None;
+    assert_eq!(missing(&contract, &none), ["approval"], "a disposable copy is made");
+    contract.mutation_mode = MutationMode::OwnedNoncriticalRepo;
+    assert_eq!(
+        missing(&contract, &facts),
+        ["mutation-mode", "repository-admission", "approval"]
+    );
 }

@@ -87,6 +87,13 @@ pub fn conclude(evidence: &Evidence<'_>) -> Vec<Blocker> {
     if let Some(place) = observed.interrupted.as_ref().or(observed.harness_error.as_ref()) {
         reasons.add(BlockerCode::HarnessInterrupted, place.clone());
     }
+    if let Some(problem) = observed
+        .approval
+        .as_ref()
+        .and_then(|approval| approval.problem.as_ref())
+    {
+        reasons.add(BlockerCode::ApprovalDenied, problem.clone());
+    }
     if let Some(seen) = &observed.bound_refused {
         reasons.add(BlockerCode::SandboxUnavailable, seen.clone());
     }
@@ -183,7 +190,7 @@ fn completeness(evidence: &Evidence<'_>, reasons: &mut Reasons) {
         );
         return;
     }
-    let approval = evidence.contract.is_some_and(|contract| contract.approval_required);
+    let approval = evidence.contract.is_some_and(crate::needs_approval);
     let missing = crate::completion::missing_events(&observed.events, approval);
     if !missing.is_empty() {
         reasons.add(BlockerCode::MissingRequiredEvent, missing.join(", "));

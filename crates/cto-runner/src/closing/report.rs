@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use cto_evidence::{RunDir, StreamDigests};
 use cto_policy::{Scope, failure_reason};
 use cto_schema::{
-    ApprovalStatus, Blocker, BlockerCode, Freshness, Report, ReportDigest, RunLabel, SchemaId, Status, TaskContract,
-    Usage, VerificationLine,
+    ApprovalStatus, Blocker, BlockerCode, Freshness, Report, ReportDigest, RunLabel, SchemaId, Sha256Digest, Status,
+    TaskContract, Usage, VerificationLine,
 };
 
 use super::{Ending, claims};
@@ -60,7 +60,7 @@ pub(super) fn report(
         run_artifact_dir: dir.run_id().to_string(),
         baseline_commit: ending.baseline.map(|(commit, _)| commit.to_owned()),
         baseline_tree: ending.baseline.map(|(_, tree)| tree.to_owned()),
-        contract_digest: contract.map(TaskContract::digest),
+        contract_digest: contract_digest(dir, contract),
         changed_files: ending.write_set.map(|set| set.changed_files()).unwrap_or_default(),
         allowed_writes_passed: allowed,
         forbidden_paths_passed: not_forbidden,
@@ -70,7 +70,8 @@ pub(super) fn report(
         clean_room: observed.verification.clone(),
         tests_passed: tests_passed(ending, &blockers),
         required_events_passed: !blockers.iter().any(|b| b.code == BlockerCode::MissingRequiredEvent)
-            && cto_policy::missing_events(&observed.events, contract.is_some_and(|c| c.approval_required)).is_empty(),
+            && cto_policy::missing_events(&observed.events, contract.is_some_and(cto_policy::needs_approval))
+                .is_empty(),
         failure_reason: failure_reason(&blockers, ending.backend, exit_code),
         blockers,
         artifact_paths: BTreeMap::new(),
@@ -117,6 +118,16 @@ pub(super) fn report(
     report
 }
 
+/// A hidden target's contract is not the one that was asked for; the journal has the digest of that.
+fn contract_digest(dir: &RunDir, contract: Option<&TaskContract>) -> Option<Sha256Digest> {
+    let contract = contract?;
+    if contract.target_is_hidden() {
+        dir.opened().contract_digest
+    } else {
+        Some(contract.digest())
+    }
+}
+
 /// Fills in path, digest and time of every artifact that exists now.
 pub(super) fn index(report: &mut Report, dir: &RunDir) {
     for (name, artifact) in dir.artifacts() {
@@ -143,14 +154,20 @@ fn scope_verdicts(ending: &Ending<'_>) -> (Option<bool>, Option<bool>) {
 }
 
 fn approval(ending: &Ending<'_>, blockers: &[Blocker]) -> ApprovalStatus {
-    let required = ending.contract.is_some_and(|contract| contract.approval_required);
+    let required = ending.contract.is_some_and(cto_policy::needs_approval);
     let denied = blockers
         .iter()
         .any(|b| matches!(b.code, BlockerCode::ApprovalDenied | BlockerCode::ApprovalStale));
-    match (required, denied) {
-        (false, _) => ApprovalStatus::NotRequired,
-        (true, true) => ApprovalStatus::Denied,
-        (true, false) => ApprovalStatus::Requested,
+    let consumed = ending
+        .observations
+        .approval
+        .as_ref()
+        .is_some_and(|approval| approval.consumed);
+    match (required, denied, consumed) {
+        (false, _, _) => ApprovalStatus::NotRequired,
+        (true, true, _) => ApprovalStatus::Denied,
+        (true, false, true) => ApprovalStatus::Granted,
+        (true, false, false) => ApprovalStatus::Requested,
     }
 }
 

@@ -213,6 +213,7 @@ fn make_plan(harness: &Harness, facts: &AdmissionFacts, reached: Vec<Reached>) -
         dialects: first.dialects,
         limits: gateway.limits.clone(),
         provider_tools: gateway.provider_tools.clone(),
+        request_fields: gateway.request_fields.clone(),
         egress: gateway.egress.clone(),
         planned,
     })

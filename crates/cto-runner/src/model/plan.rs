@@ -20,6 +20,8 @@ pub struct ModelPlan {
     pub limits: GatewayLimits,
     /// Tools of the provider that may reach a network.
     pub provider_tools: Vec<ProviderTool>,
+    /// Fields at the top of a request that pass besides those that the gateway knows.
+    pub request_fields: Vec<String>,
     /// Host names that package managers may reach.
     pub egress: Vec<String>,
     /// The admitted pair first, then its fallbacks.
@@ -67,6 +69,7 @@ impl ModelPlan {
             limits: self.limits.clone(),
             budget,
             provider_tools: self.provider_tools.clone(),
+            request_fields: self.request_fields.clone(),
             preflight: self.preflight,
             egress: self.egress.clone(),
         }

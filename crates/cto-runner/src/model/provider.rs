@@ -1,6 +1,6 @@
 //! How a provider is reached: what is built in, what the settings say, and whether all of it is there.
 
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use cto_gateway::{CredentialSource, Dialect};
@@ -258,18 +258,14 @@ fn present(harness: &Harness, source: &CredentialSource) -> Result<(), String> {
     }
 }
 
-/// A file that the gateway would read: regular, the user's own, closed to others.
+/// A file that the gateway would read; the gateway itself says which one it takes.
 fn private_file(path: &Path) -> Result<(), String> {
     let shown = escape(path.as_os_str().as_encoded_bytes(), 200);
     let meta = std::fs::symlink_metadata(path).map_err(|error| format!("{shown}: {error}"))?;
-    let own = meta.uid() == rustix::process::geteuid().as_raw();
-    if !meta.is_file() || !own {
-        return Err(format!("{shown} is not a regular file of this user"));
+    match cto_gateway::credential_file_fault(&meta) {
+        Some(fault) => Err(format!("{shown} {fault}")),
+        None => Ok(()),
     }
-    if meta.mode() & 0o077 != 0 {
-        return Err(format!("{shown} can be read by others; run chmod 600 on it"));
-    }
-    Ok(())
 }
 
 /// Returns whether a provider is known without settings.

@@ -76,6 +76,8 @@ pub struct GatewaySettings {
     pub limits: GatewayLimits,
     /// Tools that the provider would run, and that may reach a network.
     pub provider_tools: Vec<ProviderTool>,
+    /// Fields at the top of a request that pass besides those that the gateway knows.
+    pub request_fields: Vec<String>,
     /// Host names with port that package managers may reach.
     pub egress: Vec<String>,
 }

@@ -236,7 +236,8 @@ fn a_provider_of_the_settings_is_reached_as_they_say() {
     assert_eq!((route.base_url.as_str(), class(&facts)), (ENDPOINT, "file"));
     assert_eq!(route.price.unwrap().output, 2);
 
-    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).unwrap();
+    // The owner's right to execute it is one that the gateway does not take.
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o700)).unwrap();
     let (facts, plan) = world.gather();
     assert!(plan.is_none() && facts.model.providers[0].credential_detail.contains("chmod 600"));
     std::fs::remove_file(&key).unwrap();

@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use cto_policy::decide;
 use cto_sandbox::Provider;
-use cto_schema::{EventType, JournalEvent, TaskContract};
+use cto_schema::{Blocker, BlockerCode, EventType, JournalEvent, MutationMode, TaskContract};
 use serde_json::{Value, json};
 
 use super::markers::marker;
 use super::{Halt, Journey};
 use crate::baseline::ObjectSource;
 use crate::engine::{Engine, Installation};
-use crate::facts::gather;
+use crate::facts::{Purpose, gather};
 use crate::model::ModelPlan;
 use crate::sandbox_facts::CageTest;
 use crate::watch::Stage;
@@ -42,6 +42,7 @@ impl Journey<'_> {
             self.request,
             self.contract.as_ref().map_err(String::as_str),
             super::open::unique_part(self.dir.run_id()),
+            Purpose::Run,
         );
         self.facts = gathering.facts;
         self.source = gathering.source;
@@ -66,6 +67,7 @@ impl Journey<'_> {
             &decision.reasons.join("; "),
         );
         self.decision = Some(decision);
+        self.write_owned_contract(admitted)?;
         if !admitted {
             self.refuse()?;
             return Ok(None);
@@ -85,6 +87,9 @@ impl Journey<'_> {
         };
         let contract = contract.clone();
         self.plan(&contract, &cage_test)?;
+        if cto_policy::needs_approval(&contract) {
+            self.tell_request(&contract)?;
+        }
         Ok(Some(Admitted {
             contract,
             engine,
@@ -96,6 +101,20 @@ impl Journey<'_> {
             commit,
             model,
         }))
+    }
+
+    /// The contract of a run on an owned repository; a refusal holds a digest in the place of the repository's path.
+    fn write_owned_contract(&mut self, admitted: bool) -> Result<(), Halt> {
+        let Ok(contract) = &self.contract else { return Ok(()) };
+        if contract.mutation_mode != MutationMode::OwnedNoncriticalRepo {
+            return Ok(());
+        }
+        let mut shown = contract.clone();
+        if !admitted {
+            shown.target_repository = shown.target_repository.as_deref().map(cto_policy::shown_path);
+        }
+        self.dir.write("contract.json", &shown.canonical())?;
+        Ok(())
     }
 
     /// Records the harness's own plan of the run.
@@ -131,23 +150,31 @@ impl Journey<'_> {
         let Some(decision) = &self.decision else {
             return Ok(());
         };
-        let refused: Vec<(String, String)> = decision
+        let refused: Vec<(String, Blocker)> = decision
             .gates
             .iter()
-            .filter_map(|gate| {
-                gate.refusal
-                    .as_ref()
-                    .map(|refusal| (gate.gate.clone(), refusal.detail.clone()))
-            })
+            .filter_map(|gate| Some((gate.gate.clone(), gate.refusal.clone()?)))
             .collect();
         let log: String = refused
             .iter()
-            .map(|(gate, reason)| format!("{gate}: {reason}\n"))
+            .map(|(gate, refusal)| format!("{gate}: {}\n", refusal.detail))
             .collect();
-        for (gate, reason) in &refused {
-            let data = self.gate_blocked(gate, reason);
+        let is_denial = |refusal: &Blocker| refusal.event == EventType::ApprovalDenied;
+        for (gate, refusal) in refused.iter().filter(|(_, refusal)| !is_denial(refusal)) {
+            let data = self.gate_blocked(gate, &refusal.detail);
             self.dir.event(EventType::BackendGateBlocked, data)?;
         }
+        let denials: Vec<(BlockerCode, String)> = refused
+            .iter()
+            .filter(|(_, refusal)| is_denial(refusal))
+            .map(|(_, refusal)| (refusal.code, refusal.detail.clone()))
+            .collect();
+        if let (false, Ok(contract)) = (denials.is_empty(), self.contract.clone()) {
+            self.tell_denial(&contract, &denials)?;
+        }
+        let Some(decision) = &self.decision else {
+            return Ok(());
+        };
         let mut markers: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         for refusal in decision.gates.iter().filter_map(|gate| gate.refusal.as_ref()) {
             if let Some(name) = marker(refusal.code) {

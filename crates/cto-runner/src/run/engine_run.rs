@@ -162,6 +162,7 @@ impl Journey<'_> {
             keep,
             mut serving,
         } = caged;
+        self.spend_approval(&workspace.contract)?;
         self.dir.journal(JournalEvent::EngineIntent { argv: shown })?;
         let from = self.now();
         let deadlines = deadlines(&workspace);

@@ -1,6 +1,7 @@
 //! One governed run: the journey from a contract to a sealed bundle, as code.
 
 mod admit;
+mod approval;
 mod collection;
 mod engine_facts;
 mod engine_run;

@@ -3,7 +3,7 @@
 use cto_evidence::{
     HomeError, KeyError, Keys, Ledger, LedgerError, OpenedInfo, RunClock, RunDir, RunDirError, fresh_run_id,
 };
-use cto_schema::{EventType, Observations, RunId, TaskContract, parse_contract};
+use cto_schema::{EventType, MutationMode, Observations, RunId, TaskContract, parse_contract};
 use serde_json::json;
 
 use super::{Halt, Journey, Watch};
@@ -102,7 +102,10 @@ impl<'a> Journey<'a> {
         }
         let data = match &self.contract {
             Ok(contract) => {
-                self.dir.write("contract.json", &contract.canonical())?;
+                // Where a refusal must not show the target, nothing is written before the gates were asked.
+                if contract.mutation_mode != MutationMode::OwnedNoncriticalRepo {
+                    self.dir.write("contract.json", &contract.canonical())?;
+                }
                 json!({
                     "readable": true,
                     "task_id": contract.task_id,
@@ -123,7 +126,10 @@ pub(crate) fn read_task(harness: &Harness, request: &RunRequest) -> (String, Res
     let (case_id, contract) = match &request.task {
         Task::Case(case) => (
             case.case.case_id.clone(),
-            Ok(crate::choice::contract_in_view(case, &request.toolchains)),
+            Ok(in_mode(
+                crate::choice::contract_in_view(case, &request.toolchains),
+                request,
+            )),
         ),
         Task::Contract { path, bytes } => match parse_contract(bytes) {
             Ok(contract) => (contract.task_id.clone(), Ok(contract)),
@@ -141,9 +147,33 @@ pub(crate) fn read_task(harness: &Harness, request: &RunRequest) -> (String, Res
         let stricter = |own: Option<u32>, asked: Option<u32>| own.into_iter().chain(asked).min();
         contract.budget.tokens = stricter(contract.budget.tokens, request.budget.tokens);
         contract.budget.cost_micro_usd = stricter(contract.budget.cost_micro_usd, request.budget.cost_micro_usd);
+        admit_target(harness, request, &mut contract);
         contract
     });
     (case_id, contract)
+}
+
+/// What a target's admission forbids is forbidden in the contract as executed, too.
+fn admit_target(harness: &Harness, request: &RunRequest, contract: &mut TaskContract) {
+    let Some(record) = crate::facts::target_admission(harness, request, contract).record else {
+        return;
+    };
+    let more = |own: &mut Vec<String>, named: Vec<String>| {
+        let missing = named.into_iter().filter(|name| !own.contains(name)).collect::<Vec<_>>();
+        own.extend(missing);
+    };
+    let text = |lines: &[cto_schema::Line]| lines.iter().map(ToString::to_string).collect::<Vec<_>>();
+    more(&mut contract.forbidden_paths, text(&record.forbidden_paths));
+    let actions = record.forbidden_actions.iter().map(ToString::to_string).collect();
+    more(&mut contract.forbidden_actions, actions);
+}
+
+/// Returns a case's contract with the mode that is asked for.
+fn in_mode(mut contract: TaskContract, request: &RunRequest) -> TaskContract {
+    if let Some(mode) = request.mode {
+        contract.mutation_mode = mode;
+    }
+    contract
 }
 
 /// Returns the time that is asked for beside the contract: by the caller, else by the engine's variable.

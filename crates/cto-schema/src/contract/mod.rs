@@ -13,6 +13,9 @@ use crate::digest::Sha256Digest;
 pub use defaults::{DEFAULT_FORBIDDEN_PATHS, DEFAULT_SCRATCH_PATHS, FORBIDDEN_ACTIONS};
 pub use read::{ContractError, parse_contract};
 
+/// What a hidden path starts with; its SHA-256 follows in hexadecimal.
+pub const HIDDEN_PATH: &str = "/sha256/";
+
 /// What an engine is allowed and expected to do in one run.
 ///
 /// Its identity is [`TaskContract::digest`]: the SHA-256 of its canonical form (RFC 8785) after defaults.
@@ -127,6 +130,14 @@ impl TaskContract {
     /// Returns the contract's identity.
     pub fn digest(&self) -> Sha256Digest {
         Sha256Digest::of(&self.canonical())
+    }
+
+    /// Returns whether the target's path is hidden: a digest stands in its place, as in the evidence of a refused run
+    /// that would have changed it.
+    pub fn target_is_hidden(&self) -> bool {
+        let path = self.target_repository.as_deref().unwrap_or_default();
+        path.strip_prefix(HIDDEN_PATH)
+            .is_some_and(|hex| Sha256Digest::from_hex(hex).is_some())
     }
 
     /// Returns the forbidden patterns that hold: the contract's own and every default without an exception.

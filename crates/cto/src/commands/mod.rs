@@ -2,6 +2,7 @@
 
 mod admission;
 mod admit;
+mod approvals;
 mod cases;
 mod completions;
 mod config;
@@ -31,6 +32,10 @@ pub(crate) fn dispatch(cli: &Cli, output: &Output) -> Result<Exit, CommandError>
     let global = &cli.global;
     match &cli.command {
         Command::Run(args) => run::run(global, args, output),
+        Command::Request(args) => approvals::request(global, args, output),
+        Command::Approve(args) => approvals::approve(global, args, output),
+        Command::Deny(args) => approvals::deny(global, args, output),
+        Command::Approvals { packet } => approvals::approvals(global, packet.as_deref(), output),
         Command::Verify(args) => verify::verify(global, args, output),
         Command::Show(args) => show::show(global, args, output),
         Command::Runs(args) => runs::runs(global, args, output),

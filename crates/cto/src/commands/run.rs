@@ -3,12 +3,12 @@
 use std::path::Path;
 
 use cto_runner::{
-    Links, ProfileSettings, RequestedModel, RunOutcome, RunRequest, Settings, Stop, Task, Watch, WorkspaceKind,
-    run as governed_run,
+    Harness, Links, ProfileSettings, RequestedModel, RunOutcome, RunRequest, Settings, Stop, Task, Watch,
+    WorkspaceKind, run as governed_run,
 };
 use cto_schema::{Budget, ExitClass};
 
-use crate::cli::{Global, RunArgs, WorkspaceChoice};
+use crate::cli::{Global, RunArgs, TaskArgs, WorkspaceChoice};
 use crate::error::CommandError;
 use crate::installation;
 use crate::output::{Exit, Output};
@@ -20,49 +20,10 @@ const MAX_BYTES: u64 = 1 << 20;
 
 pub(super) fn run(global: &Global, args: &RunArgs, output: &Output) -> Result<Exit, CommandError> {
     let harness = installation::open(global)?;
-    let task = task(args, &harness.settings.cases)?;
+    let mut request = request(&harness, &args.task)?;
+    request.keep_workspace = args.keep_workspace;
+    request.approval.clone_from(&args.approval);
     super::recover::recover_quietly(&harness, output)?;
-    let default = harness.settings.default_lane.as_deref().unwrap_or("fake");
-    let default = if args.command.is_empty() || args.engine.is_some() {
-        default
-    } else {
-        "command"
-    };
-    let profile = profile(args, &harness.settings)?;
-    let engine = args.engine.as_ref().or(profile.engine.as_ref());
-    let model = requested_model(args, &profile);
-    let request = RunRequest {
-        task,
-        engine: engine.cloned().unwrap_or_else(|| default.to_owned()),
-        command: args.command.clone(),
-        provider: args.sandbox.clone(),
-        workspace: args.workspace.map(|kind| match kind {
-            WorkspaceChoice::Overlay => WorkspaceKind::Overlay,
-            WorkspaceChoice::Copied => WorkspaceKind::Copied,
-        }),
-        timeout_seconds: args.timeout.or(profile.limits.timeout_seconds),
-        keep_workspace: args.keep_workspace,
-        clean_start: args.clean_start,
-        toolchains: args
-            .toolchain
-            .iter()
-            .map(|path| absolute(path))
-            .collect::<Result<_, _>>()?,
-        model,
-        stage: profile.stage,
-        budget: Budget {
-            tokens: profile.limits.tokens,
-            cost_micro_usd: profile.limits.cost_micro_usd,
-            wall_seconds: None,
-        },
-    };
-    let (engine, _) = harness.engines.find(&request.engine).map_err(|error| {
-        CommandError::usage(crate::error::chain(&error)).hint("cto engines lists the engines and the plays of fake")
-    })?;
-    if request.model.is_some() && !cto_runner::may_use_a_model(engine.manifest()) {
-        let name = &engine.manifest().name;
-        return Err(CommandError::usage(format!("engine '{name}' uses no model")).hint("leave --model out"));
-    }
     let stop = Stop::new().and_then(|stop| stop.on_signals().map(|()| stop));
     let stop = stop.map_err(|error| CommandError::failed(&error))?;
     let progress = Progress::new(!output.json());
@@ -90,8 +51,58 @@ pub(super) fn run(global: &Global, args: &RunArgs, output: &Output) -> Result<Ex
     Ok(Exit(ExitClass::of_run(outcome.status, outcome.engine_started)))
 }
 
+/// Returns what is asked for; flags, profile, settings and defaults in this order.
+pub(super) fn request(harness: &Harness, args: &TaskArgs) -> Result<RunRequest, CommandError> {
+    let task = task(args, &harness.settings.cases)?;
+    if args.mode.is_some() && args.case.is_none() {
+        return Err(CommandError::usage(
+            "--mode is for cases; a contract names its own mutation_mode",
+        ));
+    }
+    let default = harness.settings.default_lane.as_deref().unwrap_or("fake");
+    let default = if args.command.is_empty() || args.engine.is_some() {
+        default
+    } else {
+        "command"
+    };
+    let profile = profile(args, &harness.settings)?;
+    let engine = args.engine.as_ref().or(profile.engine.as_ref());
+    let request = RunRequest {
+        command: args.command.clone(),
+        provider: args.sandbox.clone(),
+        workspace: args.workspace.map(|kind| match kind {
+            WorkspaceChoice::Overlay => WorkspaceKind::Overlay,
+            WorkspaceChoice::Copied => WorkspaceKind::Copied,
+        }),
+        timeout_seconds: args.timeout.or(profile.limits.timeout_seconds),
+        clean_start: args.clean_start,
+        toolchains: args
+            .toolchain
+            .iter()
+            .map(|path| absolute(path))
+            .collect::<Result<_, _>>()?,
+        model: requested_model(args, &profile),
+        stage: profile.stage,
+        mode: args.mode,
+        budget: Budget {
+            tokens: profile.limits.tokens,
+            cost_micro_usd: profile.limits.cost_micro_usd,
+            wall_seconds: None,
+        },
+        ..RunRequest::of(task, engine.cloned().unwrap_or_else(|| default.to_owned()))
+    };
+    let (engine, _) = harness.engines.find(&request.engine).map_err(|error| {
+        CommandError::usage(crate::error::chain(&error)).hint("cto engines lists the engines and the plays of fake")
+    })?;
+    if request.model.is_some() && !cto_runner::may_use_a_model(engine.manifest()) {
+        let name = &engine.manifest().name;
+        return Err(CommandError::usage(format!("engine '{name}' uses no model")).hint("leave --model out"));
+    }
+    Ok(request)
+}
+
 /// Returns the profile that is asked for; without one every setting is left open.
-fn profile(args: &RunArgs, settings: &Settings) -> Result<ProfileSettings, CommandError> {
+fn profile(args: &TaskArgs, settings: &Settings) -> Result<ProfileSettings, CommandError> {
     let Some(name) = &args.profile else {
         return Ok(ProfileSettings::default());
     };
@@ -105,7 +116,7 @@ fn profile(args: &RunArgs, settings: &Settings) -> Result<ProfileSettings, Comma
 }
 
 /// The flag first; a profile is asked for by a flag as well, so it comes before the environment.
-fn requested_model(args: &RunArgs, profile: &ProfileSettings) -> Option<RequestedModel> {
+fn requested_model(args: &TaskArgs, profile: &ProfileSettings) -> Option<RequestedModel> {
     if let Some(pair) = &args.model {
         return Some(RequestedModel {
             provider: Some(pair.provider.clone()),
@@ -128,7 +139,7 @@ fn report(outcome: &RunOutcome, output: &Output) {
     }
 }
 
-fn task(args: &RunArgs, case_directories: &[std::path::PathBuf]) -> Result<Task, CommandError> {
+fn task(args: &TaskArgs, case_directories: &[std::path::PathBuf]) -> Result<Task, CommandError> {
     if let Some(path) = &args.contract {
         return Ok(Task::Contract {
             path: path.clone(),

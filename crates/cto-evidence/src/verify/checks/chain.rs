@@ -161,6 +161,7 @@ pub(super) fn journal_digests(context: &Context<'_>) -> Finding {
             ])?,
             JournalEvent::Opened { .. }
             | JournalEvent::FactsGathered { .. }
+            | JournalEvent::ApprovalIntent { .. }
             | JournalEvent::EngineIntent { .. }
             | JournalEvent::EngineExited { .. }
             | JournalEvent::CollectIntent
@@ -247,7 +248,7 @@ pub(super) fn event_order(context: &Context<'_>) -> Finding {
     {
         return Err("the stream does not start with one run.started and end with one run.completed".to_owned());
     }
-    let approval = context.contract()?.is_some_and(|contract| contract.approval_required);
+    let approval = context.contract()?.is_some_and(cto_policy::needs_approval);
     let names: Vec<String> = kinds.iter().map(|kind| kind.name()).collect();
     let missing = missing_events(&names, approval);
     if report.status == Status::Pass || (report.required_events_passed && admitted(context)?) {

@@ -69,7 +69,12 @@ pub(super) fn decision(context: &Context<'_>) -> Finding {
         Some(contract) => Ok(contract),
         None => Err(refusal.ok_or("the contract is missing and the decision does not say why")?),
     };
-    let again = decide(contract, facts);
+    let mut again = decide(contract, facts);
+    if contract.is_ok_and(cto_schema::TaskContract::target_is_hidden) {
+        // What was decided on had its path; check "contract" compares the digest.
+        again.contract_digest = decision.contract_digest;
+        again.decision_id.clone_from(&decision.decision_id);
+    }
     if again == *decision {
         return yes(format!("{} gates asked again, the same answers", decision.gates.len()));
     }
@@ -105,7 +110,7 @@ fn facts<'a>(context: &'a Context<'_>) -> Result<Option<&'a Facts>, String> {
 pub(super) fn approval(context: &Context<'_>) -> Finding {
     let report = context.report()?;
     let has = |kind| -> Result<bool, String> { Ok(context.events()?.iter().any(|(event, _)| event.kind == kind)) };
-    let required = context.contract()?.is_some_and(|contract| contract.approval_required);
+    let required = context.contract()?.is_some_and(cto_policy::needs_approval);
     let granted = has(EventType::ApprovalGranted)?;
     let denied = has(EventType::ApprovalDenied)?;
     let holds = match report.approval_status {

@@ -1,0 +1,105 @@
+//! What a run finds of the approval that it names.
+
+use cto_evidence::{AllowedSigners, ApprovalStore, Ledger, StoredApproval, check_signature, wall_now};
+use cto_schema::{
+    ApprovalFacts, ApprovalStatement, Facts, Moment, SchemaId, SignedStatement, StrictLimits, TaskContract,
+};
+use cto_schema::{check_schema, escape, parse_strict};
+
+use super::bound::bound_now;
+use super::say::read_signers;
+use crate::request::{Harness, RunRequest};
+use crate::run::chain;
+
+/// Longest statement.
+const STATEMENT: StrictLimits = StrictLimits { bytes: 64 << 10 };
+
+/// Gathers everything about the named approval that needs no look at the target.
+pub(crate) fn gather_approval(
+    harness: &Harness,
+    request: &RunRequest,
+    contract: &TaskContract,
+    facts: &Facts,
+) -> ApprovalFacts {
+    let mut found = ApprovalFacts {
+        judged_at_seconds: facts.approval.judged_at_seconds,
+        ..ApprovalFacts::default()
+    };
+    match bound_now(harness, request, contract, facts) {
+        Ok(now) => found.now = now,
+        Err(problem) => found.problem = Some(problem),
+    }
+    let Some(named) = &request.approval else {
+        return found;
+    };
+    found.named = Some(escape(named.as_bytes(), 80));
+    match ApprovalStore::open(&harness.home).read(named) {
+        Ok(stored) => fill(harness, stored, &mut found),
+        Err(error) => found.problem = Some(chain(&error)),
+    }
+    found
+}
+
+/// Returns the time that approvals are judged at: a clock that was set back makes nothing valid again.
+pub(crate) fn judged_at(harness: &Harness) -> i64 {
+    let wall = wall_now().as_second();
+    let newest = Ledger::open(&harness.home).ok().and_then(|ledger| {
+        let filter = cto_evidence::LedgerFilter {
+            limit: Some(1),
+            ..cto_evidence::LedgerFilter::default()
+        };
+        let newest = ledger.list(&filter).ok()?.into_iter().next()?;
+        newest.finished_at.parse::<Moment>().ok().map(|at| at.unix_seconds())
+    });
+    newest.map_or(wall, |newest| wall.max(newest))
+}
+
+fn fill(harness: &Harness, stored: StoredApproval, found: &mut ApprovalFacts) {
+    let packet = stored.packet;
+    found.packet_digest = Some(stored.packet_digest);
+    // A packet was made at some time; no clock of this run may say that it is earlier.
+    found.judged_at_seconds = found.judged_at_seconds.max(packet.created_at.unix_seconds());
+    found.expires_at_seconds = packet.expires_at.unix_seconds();
+    found.sentence = Some(packet.sentence);
+    found.bound = packet.bound;
+    found.consumed_by = stored.consumed.map(|consumed| consumed.run_id.to_string());
+    let Some(signed) = stored.decision else { return };
+    match read_statement(&signed) {
+        Ok(statement) => {
+            found.judged_at_seconds = found.judged_at_seconds.max(statement.decided_at.unix_seconds());
+            match read_signers(harness, statement.approval_source) {
+                Ok(signers) => signature(&signed, &statement, &signers, found),
+                Err(error) => found.signature_problem = Some(chain(&error)),
+            }
+            found.statement = Some(statement);
+        }
+        Err(problem) => found.problem = Some(format!("the decision on the packet cannot be read: {problem}")),
+    }
+}
+
+/// The exact text that was signed is what is read, and it must be the statement's own form.
+fn read_statement(signed: &SignedStatement) -> Result<ApprovalStatement, String> {
+    let bytes = signed.statement.as_bytes();
+    let statement: ApprovalStatement = parse_strict(bytes, STATEMENT).map_err(|error| error.to_string())?;
+    check_schema(&statement.schema, SchemaId::APPROVAL).map_err(|error| error.to_string())?;
+    if statement.canonical() != bytes {
+        return Err("it is not in canonical form".to_owned());
+    }
+    Ok(statement)
+}
+
+fn signature(
+    signed: &SignedStatement,
+    statement: &ApprovalStatement,
+    signers: &AllowedSigners,
+    found: &mut ApprovalFacts,
+) {
+    let at = statement.decided_at.unix_seconds();
+    match check_signature(signed.statement.as_bytes(), &signed.signature) {
+        Ok(checked) => {
+            found.signature_problem = checked.belongs_to(&statement.actor, signers, at).err();
+            found.signer_key = Some(checked.fingerprint);
+        }
+        Err(problem) => found.signature_problem = Some(problem),
+    }
+}
