@@ -13,7 +13,7 @@ use cto_schema::{RecordKind, Sha256Digest};
 use serde_json::{Value, json};
 
 use crate::engine::EngineManifest;
-use crate::model::{GatewaySettings, ProviderKind, ProviderSettings, Variables, look_at_binary};
+use crate::model::{GatewaySettings, ProviderKind, ProviderSettings, Variables, credential_class, look_at_binary};
 use crate::request::Harness;
 use crate::run::chain;
 use crate::settings::Settings;
@@ -145,7 +145,7 @@ fn decision(layout: &Layout<'_>) -> Value {
         "provider": layout.provider,
         "model": layout.model,
         "approval_source": "a proof",
-        "credential_source_class": "none",
+        "credential_source_class": credential_class(&layout.credential),
         "allowed_network_class": "local",
         "review_trigger": "never: it serves one run",
         "effect": "one run",
@@ -157,7 +157,7 @@ fn admission(layout: &Layout<'_>) -> Value {
         "status": "admitted",
         "provider": layout.provider,
         "model": layout.model,
-        "credential_source_class": "none",
+        "credential_source_class": credential_class(&layout.credential),
         "allowed_network_class": "local",
         "approval_source": "a proof",
         "admission_timestamp": "2026-01-01T00:00:00Z",
