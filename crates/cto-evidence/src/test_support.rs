@@ -323,6 +323,7 @@ pub(crate) fn report(run: &RunDir, status: Status, blockers: Vec<Blocker>) -> Re
         usage: Usage::default(),
         forbidden_path_exceptions: BTreeMap::new(),
         source_repository_mutated: Some(false),
+        governed: None,
         runtime_default_activation: false,
         core_promotion_status: "not-promoted".into(),
     }

@@ -20,7 +20,7 @@ use crate::request::{Harness, RunRequest, Task};
 use crate::run::chain;
 use crate::sandbox_facts::{CageTest, DEFAULT_PROVIDER, cage_test, find_provider};
 use crate::source::{Head, SourceError, SourceLock, SourceRepository};
-use crate::tool::Git;
+use crate::tool::{Git, GitError};
 use crate::toolchains::{Toolchain, find_program, from_root, search_path};
 
 /// What was gathered for one run, and the things themselves where the run goes on to use them.
@@ -131,6 +131,11 @@ pub(crate) fn gather(
     gathering.facts.engine = engine_facts(harness, request, contract.ok(), &gathering);
     gathering.gather_admissions(harness, request);
     gathering.facts.verification = verification_facts(harness, request, contract.ok());
+    // Asked once; without it neither a target nor a patch can be read, and it is no matter of the contract.
+    gathering.facts.git_problem = match git.version() {
+        Ok(_) | Err(GitError::Stopped { .. }) => None,
+        Err(error) => Some(chain(&error)),
+    };
     gathering.facts.runs_root = RunsRootFacts {
         writable: true,
         inside_target: home_inside_target(harness, contract.ok()),

@@ -18,6 +18,7 @@ mod collect;
 mod engine;
 mod facts;
 mod fixture;
+mod ground;
 mod harness;
 mod keep;
 #[cfg(test)]
@@ -42,6 +43,7 @@ mod supervise;
 mod sweep;
 mod tool;
 mod toolchains;
+mod validate;
 mod watch;
 mod write_set;
 
@@ -96,6 +98,7 @@ pub use supervise::SuperviseError;
 pub use sweep::{SweepError, Swept, sweep};
 pub use tool::{GIT_DIRECTORIES, Git, GitError, OLDEST_GIT};
 pub use toolchains::{Toolchain, discover as discover_toolchains};
+pub use validate::{EngineCheck, Validation, validate_engine};
 pub use watch::{RunObserver, Stage, Stop, Unwatched};
 pub use write_set::{CollectLimits, CollectOptions, Collected, FinalContent, WorkspaceView, WriteSetError, collect};
 

@@ -146,7 +146,6 @@ impl BlockerCode {
             }
             Self::MissingTestCommand
             | Self::TargetNotAdmitted
-            | Self::ProviderAuthUnavailable
             | Self::ProviderLocalConfigUnavailable
             | Self::GateMissing
             | Self::SourceNotAdmitted
@@ -158,8 +157,12 @@ impl BlockerCode {
             Self::DirtyStartingTree => EventType::TaskContractCreated,
             Self::ForbiddenAction => EventType::ForbiddenActionAttempted,
             Self::ModelNotAdmitted if context.engine_started => EventType::ModelRefused,
-            Self::ProviderResponseShape if context.engine_started => EventType::RunCompleted,
-            Self::ModelNotAdmitted | Self::ProviderResponseShape => EventType::BackendGateBlocked,
+            Self::ProviderResponseShape | Self::ProviderAuthUnavailable if context.engine_started => {
+                EventType::RunCompleted
+            }
+            Self::ModelNotAdmitted | Self::ProviderResponseShape | Self::ProviderAuthUnavailable => {
+                EventType::BackendGateBlocked
+            }
             Self::MissingRequiredEvent
             | Self::Timeout
             | Self::DirtyEndingTree

@@ -16,6 +16,9 @@ pub struct Facts {
     pub runs_root: RunsRootFacts,
     /// The sandbox.
     pub sandbox: SandboxFacts,
+    /// Why git cannot be used, with what was found and what is needed; null when it can.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub git_problem: Option<String>,
     /// The verification commands.
     pub verification: VerificationFacts,
     /// The target, unless a gate that needs no target refused first.

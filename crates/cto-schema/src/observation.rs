@@ -14,6 +14,9 @@ use crate::verification::Verification;
 pub struct Observations {
     /// A bound that did not read back when the cage was closed; null when all did, or when no cage was made.
     pub bound_refused: Option<String>,
+    /// What was found in the target that no run can take, before the engine started; null when nothing was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target_refused: Option<String>,
     /// The approval that the run was to consume; null when it needs none, or was refused before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<ApprovalObservation>,

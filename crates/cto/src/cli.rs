@@ -93,6 +93,11 @@ pub(crate) enum Command {
         #[arg(long, value_name = "DIR")]
         toolchain: Vec<PathBuf>,
     },
+    /// Prove an engine's adapter by running it.
+    Engine {
+        #[command(subcommand)]
+        action: EngineAction,
+    },
     /// Show how far each engine has come, where the chain stops, and what to type next.
     Status {
         /// Only this engine, step by step.
@@ -424,6 +429,24 @@ pub(crate) enum DepsAction {
     },
     /// List frozen layers.
     List,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum EngineAction {
+    /// Run an engine's adapter with a stub in place of its program, and judge each run.
+    ///
+    /// The stub is started as the engine would be, says which arguments, variables and files arrived, and plays the
+    /// engine's own stream: whole, cut short, with each failure that its manifest knows, and not at all. Gates, records
+    /// and the model, which is a scripted one, are changed one at a time. The engine need not be installed; its own
+    /// gates, records and model are not looked at. Every check is a run with a sealed bundle.
+    #[command(
+        after_help = "Exits 0 when every check holds, 1 when one does not, 2 for an unknown engine.\n\nExamples:\n  \
+cto engine validate case\n  cto engine validate codex --json\n  cto engine validate my-agent    # registered in harness.yaml"
+    )]
+    Validate {
+        /// The engine, as cto engines lists it.
+        engine: String,
+    },
 }
 
 #[derive(Debug, Subcommand)]

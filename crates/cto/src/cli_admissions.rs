@@ -52,10 +52,12 @@ pub(crate) struct AdmitModel {
     /// When the admission ends: a date, or RFC 3339.
     #[arg(long, value_name = "TIME")]
     pub(crate) expires: Option<String>,
-    /// Class of the credential, never the credential [default: as the provider is configured].
+    /// Class of the credential, never the credential [default: as the provider is configured]. A run holds a class of
+    /// environment, file, keyring, command or none against the provider's source; other words are recorded.
     #[arg(long, value_name = "CLASS")]
     pub(crate) credential_class: Option<String>,
-    /// Class of the network, never an address [default: external-provider or local-provider].
+    /// Class of the network, never an address [default: external-provider or local-provider]. It says local, external
+    /// (or hosted, remote), or both; a run holds it against the class of the provider and of each fallback.
     #[arg(long, value_name = "CLASS")]
     pub(crate) network_class: Option<String>,
     /// What makes the admission due for review.
@@ -210,7 +212,7 @@ pub(crate) struct AdmitDecision {
     /// Class of the credential, never the credential.
     #[arg(long, value_name = "CLASS")]
     pub(crate) credential_class: Option<String>,
-    /// Class of the network, never an address.
+    /// Class of the network, never an address; it says local, external (or hosted, remote), or both.
     #[arg(long, value_name = "CLASS")]
     pub(crate) network_class: Option<String>,
     /// What the decision rests on; may be given more than once.

@@ -46,6 +46,8 @@ pub struct ScriptedOptions {
     pub fault: Option<FaultPlan>,
     /// The only credential that is accepted.
     pub required_key: Option<String>,
+    /// Names of models in its list besides its own; they are answered like `scripted-fix`.
+    pub also_lists: Vec<String>,
     /// The pause before each byte of a slow answer.
     pub drip_pause: Duration,
     /// The longest that any answer may last, also one that hangs or never ends.
@@ -59,6 +61,7 @@ impl Default for ScriptedOptions {
             script: None,
             fault: None,
             required_key: None,
+            also_lists: vec![],
             drip_pause: Duration::from_secs(1),
             longest_answer: Duration::from_secs(1800),
         }

@@ -173,7 +173,7 @@ fn route(shared: &Shared, method: &Method, headers: &HeaderMap, bytes: &[u8], se
         return Reply::error(dialect, 401, "the credential is not valid");
     }
     if *method == Method::GET && ends("/models") {
-        return Reply::document(200, &models());
+        return Reply::document(200, &models(&shared.options.also_lists));
     }
     let Some(dialect) = dialect.filter(|_| *method == Method::POST) else {
         return Reply::error(dialect, 404, "there is nothing here");
@@ -233,11 +233,12 @@ fn due(shared: &Shared, call: &Call, plan: FaultPlan, number: u64, ends: bool) -
 }
 
 /// Returns the list of models, with what the clients of either vendor read.
-fn models() -> Value {
+fn models(also: &[String]) -> Value {
     let scripts = script::NAMES.iter().map(|(name, _)| format!("scripted-{name}"));
     let faults = Fault::ALL.iter().map(|(_, name, _)| format!("scripted-{name}"));
     let data: Vec<Value> = scripts
         .chain(faults)
+        .chain(also.iter().cloned())
         .map(|id| {
             json!({
                 "id": id, "object": "model", "created": wire::CREATED_AT, "owned_by": "scripted",

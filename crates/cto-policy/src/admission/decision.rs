@@ -2,6 +2,8 @@
 
 use cto_schema::{AdmissionFacts, DecisionStatus, ProviderDecision};
 
+use super::classes;
+
 /// Why a provider decision does not let an engine run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DecisionRefusal {
@@ -61,6 +63,13 @@ pub fn judge_decision(facts: &AdmissionFacts) -> Result<DecisionStatus, Decision
             shown(asked),
             shown(decided)
         )));
+    }
+    if let (Some(network), Some(credential)) = (&record.allowed_network_class, &record.credential_source_class) {
+        let (network, credential) = (network.as_str(), credential.as_str());
+        let found = classes::contradiction("provider decision", network, credential, &facts.model.providers);
+        if let Some(why) = found {
+            return Err(Forbids(why));
+        }
     }
     let fallbacks = facts
         .model

@@ -1,6 +1,7 @@
 //! Judgements of admission records: what a record says, held against what is asked for and what is there now.
 
 mod build;
+mod classes;
 mod decision;
 mod model;
 mod repository;

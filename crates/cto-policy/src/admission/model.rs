@@ -2,6 +2,7 @@
 
 use cto_schema::AdmissionFacts;
 
+use super::classes::contradiction;
 use super::{Judgement, in_the_future};
 
 /// What a model admission says about a request (spec 04).
@@ -82,7 +83,17 @@ pub fn judge_model(facts: &AdmissionFacts) -> Judgement<ModelAdmissionStatus> {
     }
     match (&model.provider, &model.model) {
         (Some(provider), Some(name)) if *provider == *pair.provider.as_str() && *name == *pair.model.as_str() => {
-            Judgement::holds(S::Admitted)
+            let (network, credential) = (&record.allowed_network_class, &record.credential_source_class);
+            let found = contradiction(
+                "model admission",
+                network.as_str(),
+                credential.as_str(),
+                &model.providers,
+            );
+            found.map_or_else(
+                || Judgement::holds(S::Admitted),
+                |why| Judgement::refuses(S::Mismatch, why),
+            )
         }
         (Some(provider), Some(name)) => Judgement::refuses(
             S::Mismatch,

@@ -177,6 +177,7 @@ const TABLE: &[(&str, C, &[u8], Change)] = &[
     }),
     ("provider-decision", C::ModelNotAdmitted, &[2, 3], |f| {
         f.model.providers[0].class = "external".to_owned();
+        f.model.admission = record(&with(model(), json!({"allowed_network_class": "hosted"})));
     }),
     ("provider-decision", C::ModelNotAdmitted, &[2, 3], |f| {
         f.model.admission = record(&with(
@@ -192,6 +193,21 @@ const TABLE: &[(&str, C, &[u8], Change)] = &[
     }),
     ("model-admission", C::ModelNotAdmitted, &[2, 3], |f| {
         f.model.admission = record(&with(model(), json!({"x": 1})));
+    }),
+    ("model-admission", C::ModelNotAdmitted, &[2, 3], |f| {
+        f.model.admission = record(&with(model(), json!({"allowed_network_class": "hosted-model"})));
+    }),
+    ("model-admission", C::ModelNotAdmitted, &[2, 3], |f| {
+        f.model.admission = record(&with(model(), json!({"allowed_network_class": "vllm"})));
+    }),
+    ("model-admission", C::ModelNotAdmitted, &[2, 3], |f| {
+        f.model.admission = record(&with(model(), json!({"credential_source_class": "keyring"})));
+    }),
+    ("provider-decision", C::ModelNotAdmitted, &[2, 3], |f| {
+        f.decision = record(&with(decision(), json!({"allowed_network_class": "hosted"})));
+    }),
+    ("provider-decision", C::ModelNotAdmitted, &[2, 3], |f| {
+        f.decision = record(&with(decision(), json!({"credential_source_class": "environment"})));
     }),
     ("source-admission", C::SourceNotAdmitted, &[3], |f| {
         f.source = RecordFact::absent();
@@ -516,7 +532,9 @@ fn every_decision_has_its_effect() {
         "provider": "openai-codex",
         "model": "gpt-5.5",
         "fallback_provider": "qwen-local",
-        "fallback_model": "qwen3.6-35b-a3b"
+        "fallback_model": "qwen3.6-35b-a3b",
+        "allowed_network_class": "codex-oauth-hosted-model-plus-local-vllm-fallback",
+        "credential_source_class": "codex-oauth-and-local-vllm-config"
     });
     facts.decision = record(&with(decision(), external));
     facts.model.provider = Some("openai-codex".to_owned());
@@ -531,6 +549,25 @@ fn every_decision_has_its_effect() {
         judge_decision(&AdmissionFacts::default()),
         Err(DecisionRefusal::NotDecided(_))
     ));
+}
+
+#[test]
+fn an_operators_own_words_for_a_credential_are_recorded_and_those_that_say_a_place_are_held_to_it() {
+    for (class, found, holds) in [
+        ("pi-models-json-local-provider-no-secret", "none", true),
+        ("codex-oauth-and-local-vllm-config", "command", true),
+        ("environment", "environment", true),
+        ("environment-or-file", "file", true),
+        ("Environment", "file", false),
+        ("none", "environment", false),
+        ("file", "none", false),
+    ] {
+        let mut facts = admitted();
+        facts.model.admission = record(&with(model(), json!({"credential_source_class": class})));
+        facts.model.providers[0].credential_class = found.to_owned();
+        let judged = judge_model(&facts);
+        assert_eq!(judged.blocks, !holds, "{class}, {found}: {}", judged.reason);
+    }
 }
 
 fn target() -> Value {

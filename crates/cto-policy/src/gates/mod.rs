@@ -133,6 +133,11 @@ pub const GATES: &[Gate] = &[
         judge: rules::dependency_layers,
     },
     Gate {
+        name: "git",
+        phase: Phase::Environment,
+        judge: rules::git,
+    },
+    Gate {
         name: "evidence",
         phase: Phase::Environment,
         judge: rules::evidence,

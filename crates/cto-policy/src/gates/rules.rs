@@ -194,6 +194,11 @@ pub(super) fn verification_program(input: &GateInput<'_>) -> Option<Refusal> {
     })
 }
 
+pub(super) fn git(input: &GateInput<'_>) -> Option<Refusal> {
+    let problem = input.facts.git_problem.clone()?;
+    Some((BlockerCode::ProviderUnavailable, problem))
+}
+
 pub(super) fn dependency_layers(input: &GateInput<'_>) -> Option<Refusal> {
     let missing = &input.facts.verification.missing_layers;
     (!missing.is_empty()).then(|| (BlockerCode::ProviderUnavailable, missing.join("; ")))

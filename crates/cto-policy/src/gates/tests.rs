@@ -72,6 +72,9 @@ const TABLE: &[(&str, C, Mutate)] = &[
     ("limits", C::SandboxUnavailable, |c, _| {
         c.limits_required = vec![LimitName::Memory];
     }),
+    ("git", C::ProviderUnavailable, |_, f| {
+        f.git_problem = Some("it says 2.39.5".to_owned());
+    }),
     ("engine-minimum", C::ContractInvalid, |c, f| {
         f.engine.minimum_memory_mib = c.limits.memory_mib + 1;
     }),

@@ -109,6 +109,9 @@ fn judge(evidence: &Evidence<'_>, at_the_end: bool) -> Vec<Blocker> {
     if let Some(seen) = &observed.bound_refused {
         reasons.add(BlockerCode::SandboxUnavailable, seen.clone());
     }
+    if let Some(seen) = &observed.target_refused {
+        reasons.add(BlockerCode::ContractInvalid, seen.clone());
+    }
     let mut model_failed = observed
         .model
         .as_ref()
@@ -177,6 +180,7 @@ fn cause_known(reasons: &Reasons) -> bool {
         C::ForbiddenAction,
         C::EngineFailed,
         C::SandboxUnavailable,
+        C::ContractInvalid,
     ]
     .into_iter()
     .any(|code| reasons.has(code))

@@ -316,6 +316,12 @@ const TABLE: &[Row] = &[
         w.write_set.changes.clear();
         w.seen.verification = None;
     }),
+    (BlockerCode::ContractInvalid, Status::Blocked, |w| {
+        w.seen.target_refused = Some("a submodule".to_owned());
+        w.seen.engine = None;
+        w.write_set.changes.clear();
+        w.seen.verification = None;
+    }),
     (BlockerCode::EngineFailed, Status::Fail, |w| engine(w).exit_code = None),
     (BlockerCode::EngineFailed, Status::Fail, |w| {
         engine(w).exit_code = Some(3);

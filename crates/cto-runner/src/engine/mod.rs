@@ -33,6 +33,7 @@ pub(crate) use logs::collect as collect_logs;
 pub use profile::{EngineManifest, MinimumLimits, Wire};
 pub use registry::Engines;
 pub use status::EngineStatus;
+pub(crate) use stream::sample as sample_stream;
 
 /// What an engine supplies. The harness selects, gates, runs, supervises and judges all of them alike.
 pub trait Engine: std::fmt::Debug + Send + Sync {

@@ -45,6 +45,14 @@ impl Engines {
         self.all.iter()
     }
 
+    /// Puts an engine in the place of the one with its name.
+    pub(crate) fn replace(&mut self, engine: Arc<dyn Engine>) {
+        let name = &engine.manifest().name;
+        if let Some(known) = self.all.iter_mut().find(|known| known.manifest().name == *name) {
+            *known = engine;
+        }
+    }
+
     /// Finds an engine by the name before the colon, and the variant after it.
     pub fn find<'a>(&self, selector: &'a str) -> Result<(Arc<dyn Engine>, Option<&'a str>), EngineError> {
         let (name, variant) = match selector.split_once(':') {

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use cto_schema::{BlockerCode, EventType, ExitClass, RunId, Status};
 
 pub use play::play;
+pub(crate) use play::{ACCEPTED, verification_problems};
 
 /// One row of the matrix (spec 06).
 #[derive(Clone, Copy, Debug)]

@@ -10,7 +10,7 @@ use cto_schema::{Blocker, Event, ExitClass, MutationMode, Report, RunId, Status}
 use rustix::event::{Timespec, poll};
 
 use super::change::{ContractChange, Interference, Meddler, RequestChange, Throwaway, change_case, contract_bytes};
-use super::model::{AGENT, ModelWorld};
+use super::model::{AGENT, lay};
 use super::{Played, Row, Way};
 use crate::cases::{LoadedCase, find};
 use crate::recover::recover;
@@ -19,7 +19,7 @@ use crate::run::{Watch, chain, run};
 use crate::watch::Stop;
 
 /// The case whose accepted run every row starts from.
-const ACCEPTED: &str = "r1-string-slugify";
+pub(crate) const ACCEPTED: &str = "r1-string-slugify";
 /// The engine's time limit where a row is about time.
 const BRIEF_SECONDS: u32 = 2;
 /// How long a killed run may take to get to its engine.
@@ -56,7 +56,7 @@ fn perform(harness: &Harness, row: &Row) -> Result<RunId, String> {
         kept: Mutex::new(None),
     };
     let mut throwaway = None;
-    let mut world = None;
+    let mut ground = None;
     let mut request = RunRequest::of(Task::Case(Box::new(case.clone())), "fake".to_owned());
     match row.way.ok_or("this version cannot play the row")? {
         Way::Play(play) => request.engine = format!("fake:{play}"),
@@ -126,12 +126,12 @@ fn perform(harness: &Harness, row: &Row) -> Result<RunId, String> {
                 };
                 throwaway = Some(made);
             }
-            world = Some(ModelWorld::new(harness, &case, change)?);
+            ground = Some(lay(harness, &case, change)?);
         }
         Way::Kill => return kill(harness),
     }
     let outcome = run(
-        world.as_ref().map_or(harness, |world| &world.harness),
+        ground.as_ref().map_or(harness, |ground| &ground.harness),
         &request,
         Watch {
             observer: &meddler,
@@ -274,7 +274,8 @@ fn has_event(bundle: &Path, row: &Row) -> bool {
         .any(|event| event.kind == row.event)
 }
 
-fn verification_problems(harness: &Harness, bundle: &Path) -> Vec<String> {
+/// Returns what is wrong with a bundle.
+pub(crate) fn verification_problems(harness: &Harness, bundle: &Path) -> Vec<String> {
     let keys = match Keys::open(&harness.home).and_then(|keys| keys.list()) {
         Ok(keys) => keys,
         Err(error) => return vec![chain(&error)],

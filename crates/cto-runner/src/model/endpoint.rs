@@ -20,6 +20,22 @@ impl Endpoint {
         &self.0
     }
 
+    /// Returns whether it is on this machine: a loopback address, or the name that always means one.
+    pub fn is_loopback(&self) -> bool {
+        let rest = self.0.split_once("://").map_or("", |(_, rest)| rest);
+        let authority = rest.split('/').next().unwrap_or_default();
+        if let Some(inner) = authority.strip_prefix('[').and_then(|rest| rest.split(']').next()) {
+            return inner
+                .parse::<std::net::Ipv6Addr>()
+                .is_ok_and(|address| address.is_loopback());
+        }
+        let host = authority.split(':').next().unwrap_or_default();
+        host == "localhost"
+            || host
+                .parse::<std::net::Ipv4Addr>()
+                .is_ok_and(|address| address.is_loopback())
+    }
+
     /// Returns whether what is sent there is encrypted.
     pub fn is_encrypted(&self) -> bool {
         self.0.starts_with("https://")
@@ -118,6 +134,25 @@ mod tests {
             "http://höst/v1",
         ] {
             assert!(bad.parse::<Endpoint>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn knows_what_is_on_this_machine() {
+        for (text, expected) in [
+            ("http://127.0.0.1:8000/v1", true),
+            ("http://127.9.9.9", true),
+            ("https://[::1]:8000/v1", true),
+            ("http://localhost/v1", true),
+            ("http://10.0.0.1/v1", false),
+            ("http://127.0.0.1.example.org/v1", false),
+            ("http://localhost.example.org", false),
+            ("http://[2001:db8::1]/127.0.0.1", false),
+            // Resolvers read it as an address, and not all as this one.
+            ("http://0177.0.0.1/v1", false),
+            ("http://example.org/127.0.0.1", false),
+        ] {
+            assert_eq!(text.parse::<Endpoint>().unwrap().is_loopback(), expected, "{text}");
         }
     }
 

@@ -23,6 +23,7 @@ pub use binary::look_at_binary;
 pub use endpoint::{Endpoint, InvalidEndpoint};
 pub use plan::ModelPlan;
 pub use records::{RecordPlace, own_place, read_fact, record_place};
+pub(crate) use settings::credential_class;
 pub use settings::{GatewaySettings, ProfileLimits, ProfileSettings, ProviderKind, ProviderSettings};
 pub use variables::Variables;
 

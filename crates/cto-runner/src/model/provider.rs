@@ -123,7 +123,9 @@ pub(super) fn reach(asker: &Asker<'_>, name: &str, requested: bool) -> Reached {
         );
         return reached;
     };
-    match endpoint(asker, name, settings, kind, requested, built_in) {
+    let endpoint = endpoint(asker, name, settings, kind, requested, built_in)
+        .and_then(|endpoint| private(endpoint, settings, reached.credential.as_ref(), &shown));
+    match endpoint {
         Ok(endpoint) if reached.dialects.is_empty() => {
             drop(endpoint);
             reached.facts.endpoint_detail = format!("provider '{shown}' and the engine have no wire format in common");
@@ -207,6 +209,24 @@ fn endpoint(
 fn encrypted(endpoint: Endpoint, kind: ProviderKind, shown: &str) -> Result<Endpoint, String> {
     if kind == ProviderKind::External && !endpoint.is_encrypted() {
         return Err(format!("provider '{shown}' is external and its endpoint is not https"));
+    }
+    Ok(endpoint)
+}
+
+/// A credential goes over a network in the clear only where the operator says so.
+fn private(
+    endpoint: Endpoint,
+    settings: &ProviderSettings,
+    credential: Option<&CredentialSource>,
+    shown: &str,
+) -> Result<Endpoint, String> {
+    let clear = !endpoint.is_encrypted() && !endpoint.is_loopback();
+    let has_credential = credential.is_some_and(|source| *source != CredentialSource::None);
+    if clear && has_credential && !settings.plain_http {
+        return Err(format!(
+            "the credential of provider '{shown}' would go over a network in the clear: its endpoint is neither https nor \
+             on this machine; set providers.{shown}.plain_http: true in harness.yaml where that network is yours"
+        ));
     }
     Ok(endpoint)
 }

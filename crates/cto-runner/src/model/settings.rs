@@ -23,6 +23,8 @@ pub struct ProviderSettings {
     /// Where the gateway takes its credential from.
     #[serde(serialize_with = "as_class")]
     pub credential: Option<CredentialSource>,
+    /// Whether its credential may go over plain http to another machine; only for a network that is the operator's own.
+    pub plain_http: bool,
     /// Wire formats that it speaks; all when empty.
     pub dialects: Vec<Dialect>,
     /// Prices by model, in millionths of a US dollar for a million tokens.

@@ -44,9 +44,9 @@ fn manifest(name: &str) -> EngineManifest {
 fn admission(provider: &str, model: &str) -> Value {
     json!({
         "admission_timestamp": "2026-06-01T00:00:00-04:00",
-        "allowed_network_class": "local",
+        "allowed_network_class": "local-or-hosted",
         "approval_source": "operator",
-        "credential_source_class": "none",
+        "credential_source_class": "the-operators-own",
         "model": model,
         "provider": provider,
         "review_trigger": "before anything changes",
@@ -143,6 +143,11 @@ fn a_scripted_model_needs_an_admission_and_an_endpoint_and_nothing_else() {
     assert_eq!(facts.model.admission.digest, Some(Sha256Digest::of(&bytes)));
 
     world.present.insert("CTO_SCRIPTED_KEY".to_owned());
+    assert!(
+        world.gather().1.is_none(),
+        "a key does not go to another machine in the clear"
+    );
+    world.settings = "providers: {scripted: {plain_http: true}}".to_owned();
     let plan = world.gather().1.unwrap();
     assert_eq!(
         plan.routes()[0].credential,
@@ -226,7 +231,7 @@ fn a_provider_of_the_settings_is_reached_as_they_say() {
     let key = world.place.path().join("key");
     put(&key, b"x");
     world.settings = format!(
-        "providers: {{lan: {{class: local, base_url_env: LAN_URL, credential: {{file: {}}}, prices: {{m: {{input: 1, cached_input: 0, output: 2}}}}}}}}",
+        "providers: {{lan: {{class: local, base_url_env: LAN_URL, plain_http: true, credential: {{file: {}}}, prices: {{m: {{input: 1, cached_input: 0, output: 2}}}}}}}}",
         key.display()
     );
     world.environment.clear();
@@ -235,6 +240,21 @@ fn a_provider_of_the_settings_is_reached_as_they_say() {
     let route = &plan.unwrap().routes()[0];
     assert_eq!((route.base_url.as_str(), class(&facts)), (ENDPOINT, "file"));
     assert_eq!(route.price.unwrap().output, 2);
+
+    // Another machine hears a credential only where the operator says that it may.
+    let careful = world.settings.replace("plain_http: true, ", "");
+    let daring = std::mem::replace(&mut world.settings, careful);
+    let (facts, plan) = world.gather();
+    assert!(plan.is_none() && facts.model.providers[0].endpoint_detail.contains("plain_http: true"));
+    for (address, there) in [
+        ("http://127.0.0.1:4567/v1", true),
+        ("https://10.11.12.13:4567/v1", true),
+    ] {
+        world.endpoints.insert("LAN_URL".to_owned(), address.to_owned());
+        assert_eq!(world.gather().1.is_some(), there, "{address}");
+    }
+    world.endpoints.insert("LAN_URL".to_owned(), ENDPOINT.to_owned());
+    world.settings = daring;
 
     // The owner's right to execute it is one that the gateway does not take.
     std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o700)).unwrap();

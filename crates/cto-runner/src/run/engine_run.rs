@@ -49,6 +49,15 @@ impl Journey<'_> {
         let (changes, inputs) = outfit::inputs(&invocation, &workspace.engine.manifest().scratch, &workspace.baseline)
             .map_err(|error| Halt::Ignorant(format!("failed to look at the baseline: {error}")))?;
         workspace.inputs = inputs;
+        let link = outfit::masked_link(&invocation.masks, &workspace.baseline)
+            .map_err(|error| Halt::Ignorant(format!("failed to look at the baseline: {error}")))?;
+        if let Some(link) = link {
+            let name = self.facts.engine.name.clone();
+            return Err(self.target_refused(format!(
+                "'{link}' in the target is a symbolic link; engine '{name}' could be taken over by what lies there, and a \
+                 link cannot be covered: make it a plain file or directory, or remove it"
+            ))?);
+        }
         self.engine_binds.clone_from(&invocation.binds);
         let outfit = outfit::outfit(&invocation, listen);
         let egress = order.as_ref().map(egress_environment).unwrap_or_default();
@@ -146,6 +155,14 @@ impl Journey<'_> {
         let data = self.gate_blocked("sandbox", &reason);
         self.dir.event(EventType::BackendGateBlocked, data)?;
         self.seen.bound_refused = Some(reason);
+        Ok(Halt::Refused)
+    }
+
+    /// Puts on record that the target holds what no run can take.
+    pub(super) fn target_refused(&mut self, reason: String) -> Result<Halt, Halt> {
+        let data = self.gate_blocked("target", &reason);
+        self.dir.event(EventType::BackendGateBlocked, data)?;
+        self.seen.target_refused = Some(reason);
         Ok(Halt::Refused)
     }
 

@@ -82,6 +82,20 @@ pub(super) fn inputs(
     Ok((removed.chain(made).collect(), seen))
 }
 
+/// Returns the first symbolic link on the way to a masked path, escaped; what it points to could not be covered.
+pub(super) fn masked_link(masks: &[PathBuf], baseline: &Baseline) -> io::Result<Option<String>> {
+    for mask in masks {
+        let parts: Vec<&Path> = mask.ancestors().filter(|part| *part != Path::new("")).collect();
+        for part in parts.iter().rev() {
+            let bytes = part.as_os_str().as_bytes();
+            if baseline.kind(bytes)? == Some(FileType::Symlink) {
+                return Ok(Some(cto_schema::escape(bytes, 200)));
+            }
+        }
+    }
+    Ok(None)
+}
+
 /// One kept file: its name below `backend/`, and its bytes.
 pub(super) struct Kept {
     pub(super) name: String,

@@ -93,20 +93,22 @@ impl Journey<'_> {
             .cage_test
             .workspace(self.request.workspace.or(self.harness.settings.workspace));
         let store = self.harness.baselines().map_err(|e| Halt::Ignorant(chain(&e)))?;
-        let baseline = store
-            .ensure(
-                &self.harness.git.stopped_by(self.watch.stop),
-                &admitted.objects,
-                &admitted.commit,
-                contract.history,
-                contract.allow_gitlinks,
-            )
-            .map_err(|error| match error {
-                BaselineError::Git {
-                    source: GitError::Stopped { .. },
-                } => Halt::Stopped,
-                other => Halt::Ignorant(chain(&other)),
-            })?;
+        let baseline = store.ensure(
+            &self.harness.git.stopped_by(self.watch.stop),
+            &admitted.objects,
+            &admitted.commit,
+            contract.history,
+            contract.allow_gitlinks,
+        );
+        let baseline = match baseline {
+            Ok(baseline) => baseline,
+            Err(BaselineError::Git {
+                source: GitError::Stopped { .. },
+            }) => return Err(Halt::Stopped),
+            // It is the target's own, and the contract may accept it.
+            Err(error @ BaselineError::Gitlink { .. }) => return Err(self.target_refused(chain(&error))?),
+            Err(other) => return Err(Halt::Ignorant(chain(&other))),
+        };
         self.fixture_objects = Some(admitted.objects);
         let (commit, tree) = (baseline.commit().to_owned(), baseline.tree().to_owned());
         self.baseline = Some((commit.clone(), tree.clone()));

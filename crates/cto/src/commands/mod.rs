@@ -10,6 +10,7 @@ mod decide;
 mod deps;
 mod dev;
 mod doctor;
+mod engine;
 mod engines;
 mod export;
 mod fixtures;
@@ -44,6 +45,7 @@ pub(crate) fn dispatch(cli: &Cli, output: &Output) -> Result<Exit, CommandError>
         Command::Export(args) => export::export(global, args, output),
         Command::Decide(args) => decide::decide(global, args, output),
         Command::Engines { toolchain } => engines::engines(global, toolchain, output),
+        Command::Engine { action } => engine::engine(global, action, output),
         Command::Status { engine, toolchain } => status::status(global, engine.as_deref(), toolchain, output),
         Command::Admit { action } => admit::admit(global, action, output),
         Command::Admission { action } => admission::admission(action, output),

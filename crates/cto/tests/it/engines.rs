@@ -148,3 +148,84 @@ fn the_marker_of_a_known_failure_is_one_line() {
     let text = std::fs::read_to_string(marker).unwrap();
     assert_eq!(text, "provider_auth_unavailable: no key at all\n");
 }
+
+/// Names of the checks of an engine that hold, after all of them did.
+fn validated(engine: &str) -> Vec<String> {
+    let installation = Installation::new();
+    let (exit, document) = installation.json(&["engine", "validate", engine]);
+    assert_eq!((exit, &document["ok"]), (0, &true.into()), "{document:#}");
+    assert_eq!(document["errors"], serde_json::json!([]));
+    let checks = document["checks"].as_array().unwrap();
+    for check in checks {
+        let run = installation.home().join("runs").join(check["run_id"].as_str().unwrap());
+        assert!(
+            check["ok"] == true && run.join("attestation.dsse.json").exists(),
+            "{check}"
+        );
+    }
+    checks
+        .iter()
+        .map(|check| check["name"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+#[test]
+fn the_adapter_of_case_is_proved_by_a_stub() {
+    let names = validated("case");
+    for name in [
+        "denied_by_default",
+        "command_shape",
+        "task_file",
+        "config_files",
+        "model_provider_gate_blocks",
+        "provider_timeout_fail_closed",
+        "local_provider_delayed_content_allows_case",
+        "qwen_local_openai_compat_allows_case",
+        "lifecycle_supervision_accepts_committed_diff",
+        "known_failure_agent_protocol",
+        "stream_without_its_end_fails",
+    ] {
+        assert!(names.iter().any(|found| found == name), "{name} is not in {names:?}");
+    }
+}
+
+#[test]
+fn the_adapters_of_hosted_agents_are_proved_by_a_stub() {
+    for engine in ["codex", "claude", "pi"] {
+        let names = validated(engine);
+        assert!(
+            names.iter().any(|name| name == "model_reaches_engine"),
+            "{engine}: {names:?}"
+        );
+    }
+}
+
+#[test]
+fn every_other_adapter_is_proved_by_a_stub() {
+    for engine in ["opencode", "aider", "command", "fake"] {
+        let names = validated(engine);
+        assert!(
+            names.iter().any(|name| name == "provider_timeout_fail_closed"),
+            "{engine}: {names:?}"
+        );
+    }
+}
+
+#[test]
+fn an_adapter_that_does_not_hold_is_named_with_its_check_and_an_unknown_engine_is_a_usage_error() {
+    // The prompt reaches it nowhere, and its end is never believed.
+    let broken = MANIFEST.replace("  - \"{prompt}\"\n", "");
+    let installation = installation(&broken);
+    let (exit, document) = installation.json(&["engine", "validate", "my-agent"]);
+    assert_eq!((exit, &document["ok"]), (1, &false.into()), "{document:#}");
+    let errors = document["errors"].as_array().unwrap();
+    assert_eq!(errors.len(), 1, "{errors:?}");
+    assert!(
+        errors[0].as_str().unwrap().starts_with("task_reaches_engine: "),
+        "{errors:?}"
+    );
+    let output = installation.cto(&["engine", "validate", "codx"]);
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    assert!(text.contains("did you mean 'codex'"), "{text}");
+}

@@ -444,6 +444,36 @@ fn what_is_missing_is_named_with_what_to_set_and_nothing_starts() {
 }
 
 #[test]
+fn an_admission_of_another_class_of_network_or_credential_admits_nothing() {
+    for (field, word, part) in [
+        (
+            "allowed_network_class",
+            "hosted-provider",
+            "is local, and the model admission's allowed_network_class",
+        ),
+        ("allowed_network_class", "vllm", "says neither local nor external"),
+        ("credential_source_class", "file", "is of class environment"),
+    ] {
+        let world = Modelled::new("command", "scripted-fix");
+        let file = world.installation.dir.path().join("admission-command.json");
+        let mut record: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+        record[field] = json!(word);
+        write(&file, record.to_string().as_bytes());
+        let (exit, report) = world.python(&format!("class-{word}"), "good()");
+        assert_eq!(
+            (exit, codes(&report)),
+            (3, vec!["model_not_admitted".to_owned()]),
+            "{report:#}"
+        );
+        let detail = report["blockers"][0]["detail"].as_str().unwrap();
+        assert!(detail.starts_with("mismatch: ") && detail.contains(part), "{detail}");
+        assert_eq!(report["case_process_started"], false);
+        assert_eq!(report["case_model_admission_status"], "mismatch");
+        world.verifies(&report);
+    }
+}
+
+#[test]
 fn a_budget_ends_the_calls_and_the_run() {
     let world = Modelled::new("command", "scripted-fix");
     let repository = world.repository("budget");

@@ -6,7 +6,9 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use crate::support::{GOOD, Installation, codes, contract, git, snapshot};
+use serde_json::Value;
+
+use crate::support::{GOOD, Installation, codes, contract, git, snapshot, write};
 
 #[test]
 fn an_agent_edits_one_allowed_file_and_the_source_is_not_touched() {
@@ -273,4 +275,109 @@ fn fifty_thousand_files_cost_what_four_do_once_the_baseline_is_there() {
         }
     }
     assert!(best[1] < best[0] * 3, "four files and fifty thousand: {best:?}");
+}
+
+/// A refusal about the target: nothing starts, the bundle verifies, and the gate is on record.
+fn refused_target(installation: &Installation, exit: i32, report: &Value) -> String {
+    assert_eq!(
+        (exit, codes(report)),
+        (3, vec!["contract_invalid".to_owned()]),
+        "{report:#}"
+    );
+    assert_eq!(report["case_process_started"], false);
+    let events = installation.events(report);
+    let gate = |event: &&Value| event["type"] == "backend.gate.blocked" && event["data"]["gate"] == "target";
+    assert_eq!(events.iter().filter(gate).count(), 1);
+    let (exit, verified) = installation.json(&["verify", report["run_id"].as_str().unwrap()]);
+    assert_eq!(exit, 0, "{verified:#}");
+    report["blockers"][0]["detail"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_submodule_is_refused_with_what_accepts_it_and_accepted_with_the_contracts_word() {
+    let installation = Installation::new();
+    let other = installation.scripted("other");
+    let repository = installation.scripted("super");
+    git(
+        &repository,
+        &["submodule", "--quiet", "add", other.to_str().unwrap(), "module"],
+    );
+    git(&repository, &["commit", "--quiet", "--message=module"]);
+    let mut document = contract("submodule", &repository);
+    let (exit, report) = installation.agent(&document, GOOD);
+    let detail = refused_target(&installation, exit, &report);
+    assert!(
+        detail.contains("allow_gitlinks: true") && detail.contains("module"),
+        "{detail}"
+    );
+    document["allow_gitlinks"] = Value::Bool(true);
+    let (exit, report) = installation.agent(&document, GOOD);
+    assert_eq!(exit, 0, "{report:#}");
+}
+
+#[test]
+fn a_link_where_an_engine_needs_a_mask_is_refused_with_what_to_do() {
+    let installation = Installation::new();
+    let manifest = installation.dir.path().join("engine.yaml");
+    let text = "schema: cto/engine/1.0\nname: my-agent\nsummary: for tests\nfind: {}\n\
+                argv: [-c, 'echo good > value.txt; echo done']\nstream: {parser: lines, final_event: done}\n\
+                mask: [.agent/, .hooks/agent]\n";
+    write(&manifest, text.as_bytes());
+    let settings = format!(
+        "engines: {{my-agent: {{manifest: {}, program: /bin/sh}}}}\n",
+        manifest.display()
+    );
+    write(&installation.home().join("harness.yaml"), settings.as_bytes());
+    for (name, link) in [("direct", ".agent"), ("above", ".hooks")] {
+        let repository = installation.scripted(name);
+        std::os::unix::fs::symlink("elsewhere", repository.join(link)).unwrap();
+        git(&repository, &["add", "--all"]);
+        git(&repository, &["commit", "--quiet", "--message=link"]);
+        let file = installation.contract(&contract(name, &repository));
+        let mut command = installation.command();
+        command
+            .env("CTO_HARNESS_ALLOW_MY_AGENT", "1")
+            .env("CTO_HARNESS_MY_AGENT_STAGE", "3");
+        command
+            .args(["--json", "run", "--engine", "my-agent", "--contract"])
+            .arg(file);
+        let output = command.output().unwrap();
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let detail = refused_target(&installation, output.status.code().unwrap(), &report);
+        assert!(
+            detail.contains(&format!("'{link}'")) && detail.contains("symbolic link"),
+            "{detail}"
+        );
+    }
+}
+
+#[test]
+fn a_git_that_is_too_old_is_named_with_its_version_and_is_no_fault_of_the_contract() {
+    let installation = Installation::new();
+    let old = installation.dir.path().join("old-git");
+    write(
+        &old,
+        b"#!/bin/sh\ncase \"$*\" in *version*) echo git version 2.39.5;; *) exec /usr/bin/git \"$@\";; esac\n",
+    );
+    fs::set_permissions(&old, fs::Permissions::from_mode(0o755)).unwrap();
+    write(
+        &installation.home().join("harness.yaml"),
+        format!("git: {}\n", old.display()).as_bytes(),
+    );
+    let repository = installation.scripted("repository");
+    let own = installation.agent(&contract("old-git", &repository), GOOD);
+    let case = installation.json(&["run", "r1-string-slugify"]);
+    for (exit, report) in [own, case] {
+        assert_eq!(
+            (exit, codes(&report)),
+            (3, vec!["provider_unavailable".to_owned()]),
+            "{report:#}"
+        );
+        let detail = report["blockers"][0]["detail"].as_str().unwrap();
+        for part in ["2.39.5", "2.40", "install a newer git"] {
+            assert!(detail.contains(part), "{detail}");
+        }
+        let (exit, verified) = installation.json(&["verify", report["run_id"].as_str().unwrap()]);
+        assert_eq!(exit, 0, "{verified:#}");
+    }
 }

@@ -8,6 +8,7 @@ mod lines;
 mod opencode;
 mod pi;
 mod quoted;
+mod sample;
 #[cfg(test)]
 mod tests;
 
@@ -15,6 +16,7 @@ use cto_schema::{EngineParser, EngineStream, StreamFacts};
 
 use super::{EngineOutput, Normalized};
 use quoted::Quoted;
+pub(crate) use sample::sample;
 
 /// Longest line that is parsed; a longer one is known by its first bytes at most.
 const MAX_LINE: usize = 1 << 20;

@@ -63,14 +63,25 @@ fn word(deny: bool) -> &'static str {
     if deny { "not_admitted" } else { "admitted" }
 }
 
+/// Joins the classes of all admitted pairs, each once.
+fn together<'a>(classes: impl Iterator<Item = &'a String>) -> String {
+    let known = |class: &'a String| if class.is_empty() { "unknown" } else { class.as_str() };
+    let mut words: Vec<&str> = Vec::new();
+    for word in classes.map(known) {
+        if !words.contains(&word) {
+            words.push(word);
+        }
+    }
+    words.join("-and-")
+}
+
 fn model(harness: &Harness, manifest: &EngineManifest, args: &AdmitModel) -> Value {
-    let (class, credential) = cto_runner::provider_classes(harness, manifest, &args.model.provider);
-    let network = format!("{}-provider", if class.is_empty() { "unknown" } else { class.as_str() });
-    let credential = if credential.is_empty() {
-        "unknown".to_owned()
-    } else {
-        credential
-    };
+    let pairs = std::iter::once(&args.model).chain(&args.fallback);
+    let classes: Vec<(String, String)> = pairs
+        .map(|pair| cto_runner::provider_classes(harness, manifest, &pair.provider))
+        .collect();
+    let network = format!("{}-provider", together(classes.iter().map(|(class, _)| class)));
+    let credential = together(classes.iter().map(|(_, credential)| credential));
     compact(json!({
         "admission_timestamp": now(),
         "allowed_network_class": args.network_class.as_ref().unwrap_or(&network),
