@@ -48,6 +48,7 @@ impl Harness {
             reexec: Reexec::current(),
             environment,
             secrets,
+            validator: None,
             endpoints: BTreeMap::new(),
             present: BTreeSet::new(),
         };

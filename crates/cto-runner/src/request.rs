@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use cto_evidence::{Home, KnownSecret};
+use cto_evidence::{AllowedSigners, Home, KnownSecret};
 use cto_sandbox::Reexec;
 use cto_schema::{Blocker, Budget, Report, RunId, Status};
 
@@ -32,6 +32,8 @@ pub struct Harness {
     pub environment: BTreeMap<String, String>,
     /// Values that must never reach evidence.
     pub secrets: Vec<KnownSecret>,
+    /// Whose approvals count besides the operators', while the harness proves itself; never read from anywhere.
+    pub(crate) validator: Option<AllowedSigners>,
     /// Values of variables that hold endpoints; they are in no other field.
     pub(crate) endpoints: BTreeMap<String, EndpointText>,
     /// Names of all variables that are set; a credential's value is read by the gateway alone.

@@ -453,13 +453,13 @@ cto engine validate case\n  cto engine validate codex --json\n  cto engine valid
 pub(crate) enum FixturesAction {
     /// Play rows and judge each against the matrix.
     Run {
-        /// Rows; all playable ones when none is named.
+        /// Rows; all when none is named.
         rows: Vec<String>,
         /// Engine whose rows are played.
         #[arg(long, default_value = "fake")]
         engine: String,
-        /// Count rows that this version cannot play as failures.
-        #[arg(long)]
+        /// Every row; the same as naming none.
+        #[arg(long, conflicts_with = "rows")]
         all: bool,
     },
     /// List the rows.

@@ -34,13 +34,8 @@ fn matrix() -> String {
          blocker, event, status and bundle.\n\n| Row | What is different | Blocker | Event | Status |\n|---|---|---|---|---|\n"
     );
     for row in cto_runner::ROWS {
-        let not_yet = if row.playable() {
-            String::new()
-        } else {
-            format!(" (not yet: {})", row.not_yet)
-        };
         text = format!(
-            "{text}| `{}` | {}{not_yet} | `{}` | `{}` | {} |\n",
+            "{text}| `{}` | {} | `{}` | `{}` | {} |\n",
             row.name,
             row.trigger,
             row.blocker.name(),

@@ -127,6 +127,10 @@ pub(super) fn engine_program(input: &GateInput<'_>) -> Option<Refusal> {
 }
 
 pub(super) fn approval(input: &GateInput<'_>) -> Option<Refusal> {
+    // What may not be changed at all cannot be approved; that is the cause.
+    if repository_admission(input).is_some() {
+        return None;
+    }
     judge_approval(input.contract.ok()?, &input.facts.approval)
 }
 

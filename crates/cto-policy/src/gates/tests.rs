@@ -242,20 +242,14 @@ fn a_repository_is_changed_only_with_an_admission_of_its_own_and_an_approval() {
     contract.target_repository = Some("/repository/".to_owned());
     let missing = |contract: &TaskContract, facts: &Facts| decide(Ok(contract), facts).missing_gates;
     assert_eq!(missing(&contract, &facts), ["approval"]);
-    assert_eq!(
-        missing(&contract, &admitted("/elsewhere")),
-        ["repository-admission", "approval"]
-    );
+    assert_eq!(missing(&contract, &admitted("/elsewhere")), ["repository-admission"]);
     let mut none = facts.clone();
     none.target.admission = cto_schema::RecordFact::absent();
-    assert_eq!(missing(&contract, &none), ["repository-admission", "approval"]);
+    assert_eq!(missing(&contract, &none), ["repository-admission"]);
     contract.mutation_mode = MutationMode::SandboxRepo;
-    assert_eq!(missing(&contract, &none), ["repository-admission", "approval"]);
+    assert_eq!(missing(&contract, &none), ["repository-admission"]);
     contract.target_repository = None;
     assert_eq!(missing(&contract, &none), ["approval"], "a disposable copy is made");
     contract.mutation_mode = MutationMode::OwnedNoncriticalRepo;
-    assert_eq!(
-        missing(&contract, &facts),
-        ["mutation-mode", "repository-admission", "approval"]
-    );
+    assert_eq!(missing(&contract, &facts), ["mutation-mode", "repository-admission"]);
 }

@@ -92,12 +92,13 @@ pub(crate) fn operators(harness: &Harness) -> Result<AllowedSigners, SayError> {
     read_signers(harness, ApprovalSource::Operator)
 }
 
-/// Reads who may approve. A validator's keys are in a file of their own, which no operator's setting names.
+/// Reads who may approve. A validator's keys are known to the process that validates, and to nobody else.
 pub(super) fn read_signers(harness: &Harness, source: ApprovalSource) -> Result<AllowedSigners, SayError> {
-    let path = match source {
-        ApprovalSource::Operator => allowed_signers_path(harness),
-        ApprovalSource::Validator => harness.home.root().join("validator_signers"),
-    };
+    if source == ApprovalSource::Validator {
+        let own = harness.validator.clone();
+        return own.ok_or_else(|| SayError::Unknown("believe a validator: nothing is being validated".to_owned()));
+    }
+    let path = allowed_signers_path(harness);
     let bytes = read_authority(&path, Links::Followed, SIGNERS_MAX)?;
     let broken = |reason: String| SayError::SignersText {
         path: path.clone(),

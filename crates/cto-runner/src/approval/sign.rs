@@ -80,16 +80,47 @@ impl Signing {
     }
 }
 
+/// Makes a key that lives as long as a directory: for proofs on repositories that the harness made itself.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "ssh-keygen makes the key as an operator would; it is given a directory of the harness and nothing else"
+)]
+pub(crate) fn ephemeral(directory: &Path) -> Result<Signing, SignError> {
+    let program = program()?;
+    let key = directory.join("validator");
+    let made = std::process::Command::new(program)
+        .args(["-q", "-t", "ed25519", "-N", "", "-C", "validator", "-f"])
+        .arg(&key)
+        .env_clear()
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|source| SignError::Run { program, source })?;
+    if made.status.success() {
+        return Ok(Signing {
+            key,
+            environment: vec![],
+        });
+    }
+    Err(SignError::Refused {
+        key,
+        said: escape(made.stderr.trim_ascii(), 400),
+    })
+}
+
+fn program() -> Result<&'static str, SignError> {
+    PLACES
+        .into_iter()
+        .find(|place| Path::new(place).is_file())
+        .ok_or(SignError::NoProgram)
+}
+
 /// Signs bytes in the namespace of approvals; returns the armored signature.
 #[expect(
     clippy::disallowed_methods,
     reason = "ssh-keygen talks to the operator's agent and terminal; it sees our bytes and is given nothing of a run"
 )]
 pub(super) fn sign(signing: &Signing, bytes: &[u8]) -> Result<String, SignError> {
-    let program = PLACES
-        .into_iter()
-        .find(|place| Path::new(place).is_file())
-        .ok_or(SignError::NoProgram)?;
+    let program = program()?;
     let run = |source| SignError::Run { program, source };
     let mut child = std::process::Command::new(program)
         .args(["-q", "-Y", "sign", "-n", APPROVAL_NAMESPACE, "-f"])

@@ -46,7 +46,7 @@ pub(super) enum Interference {
 
 /// A throwaway repository that holds a case's accepted result; removed with the value.
 #[derive(Debug)]
-pub(super) struct Throwaway {
+pub(crate) struct Throwaway {
     place: tempfile::TempDir,
     lock: Option<File>,
 }
@@ -80,6 +80,13 @@ impl Throwaway {
 
     pub(super) fn path(&self) -> PathBuf {
         self.place.path().join("repository")
+    }
+
+    /// Moves it on by an empty commit.
+    pub(super) fn commit_more(&self, harness: &Harness) -> Result<(), String> {
+        let call = GitCall::new("commit").args(["--quiet", "--allow-empty", "--message=moved on"]);
+        let moved = harness.git.run(call.directory(&self.path()));
+        moved.map(drop).map_err(|error| chain(&error))
     }
 
     /// Leaves an uncommitted change, or holds the repository as another run would.

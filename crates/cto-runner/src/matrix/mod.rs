@@ -2,12 +2,14 @@
 
 mod change;
 mod model;
+mod owned;
 mod play;
 
 use std::path::PathBuf;
 
 use cto_schema::{BlockerCode, EventType, ExitClass, RunId, Status};
 
+pub(crate) use owned::OwnedChange;
 pub use play::play;
 pub(crate) use play::{ACCEPTED, verification_problems};
 
@@ -26,21 +28,14 @@ pub struct Row {
     pub status: Status,
     /// Whether an engine process starts.
     pub starts: bool,
-    /// How it is played; `None` when this version cannot.
-    way: Option<Way>,
-    /// Which part brings it, when this version cannot play it.
-    pub not_yet: &'static str,
+    /// How it is played.
+    way: Way,
 }
 
 impl Row {
     /// Returns how `cto run` exits.
     pub fn exit(&self) -> ExitClass {
         ExitClass::of_run(self.status, self.starts)
-    }
-
-    /// Returns whether this version plays the row.
-    pub fn playable(&self) -> bool {
-        self.way.is_some()
     }
 }
 
@@ -61,6 +56,8 @@ enum Way {
     Request(change::RequestChange),
     /// A gated agent with a model, its gates, records or model are changed.
     Model(model::ModelChange),
+    /// An approved run on an owned repository is changed.
+    Owned(OwnedChange),
     /// The harness is killed.
     Kill,
 }
@@ -92,26 +89,7 @@ const fn row(
         event: outcome.1,
         status: outcome.2,
         starts,
-        way: Some(way),
-        not_yet: "",
-    }
-}
-
-const fn later(
-    name: &'static str,
-    trigger: &'static str,
-    outcome: (BlockerCode, EventType, Status),
-    not_yet: &'static str,
-) -> Row {
-    Row {
-        name,
-        trigger,
-        blocker: outcome.0,
-        event: outcome.1,
-        status: outcome.2,
-        starts: false,
-        way: None,
-        not_yet,
+        way,
     }
 }
 
@@ -120,9 +98,6 @@ use EventType as E;
 use Status::{Blocked, Fail};
 use change::{ContractChange, Interference, RequestChange, TargetChange};
 use model::ModelChange;
-
-const APPROVALS: &str = "approvals";
-const ADMISSIONS: &str = "admissions";
 
 /// Every row, in the order of spec 06.
 pub const ROWS: &[Row] = &[
@@ -168,11 +143,12 @@ pub const ROWS: &[Row] = &[
         true,
         Way::Play("reviewer-reject"),
     ),
-    later(
+    row(
         "approval-denied",
         "an approval is required and denied, expired or consumed",
         (C::ApprovalDenied, E::ApprovalDenied, Blocked),
-        APPROVALS,
+        false,
+        Way::Owned(OwnedChange::Denied),
     ),
     row(
         "timeout",
@@ -209,23 +185,26 @@ pub const ROWS: &[Row] = &[
         false,
         Way::Play("provider-unavailable"),
     ),
-    later(
+    row(
         "unowned-repository",
         "the target's admission says not owned",
         (C::TargetNotAdmitted, E::BackendGateBlocked, Blocked),
-        ADMISSIONS,
+        false,
+        Way::Owned(OwnedChange::Unowned),
     ),
-    later(
+    row(
         "critical-repository",
         "the target's admission says critical",
         (C::TargetNotAdmitted, E::BackendGateBlocked, Blocked),
-        ADMISSIONS,
+        false,
+        Way::Owned(OwnedChange::Critical),
     ),
-    later(
+    row(
         "missing-operator-outcome",
         "a stage 5 run has no outcome",
         (C::MissingOperatorOutcome, E::RunCompleted, Blocked),
-        APPROVALS,
+        true,
+        Way::Owned(OwnedChange::Nothing),
     ),
     row(
         "model-not-admitted",
@@ -388,17 +367,19 @@ pub const ROWS: &[Row] = &[
         true,
         Way::Play("engine-failed"),
     ),
-    later(
+    row(
         "contract-changed",
         "the contract is not the approved one",
         (C::ApprovalStale, E::ApprovalDenied, Blocked),
-        APPROVALS,
+        false,
+        Way::Owned(OwnedChange::OtherContract),
     ),
-    later(
+    row(
         "target-moved",
         "the target is not where it was approved",
         (C::ApprovalStale, E::ApprovalDenied, Blocked),
-        APPROVALS,
+        false,
+        Way::Owned(OwnedChange::TargetMoved),
     ),
 ];
 

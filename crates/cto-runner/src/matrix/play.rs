@@ -11,6 +11,7 @@ use rustix::event::{Timespec, poll};
 
 use super::change::{ContractChange, Interference, Meddler, RequestChange, Throwaway, change_case, contract_bytes};
 use super::model::{AGENT, lay};
+use super::owned::OwnedGround;
 use super::{Played, Row, Way};
 use crate::cases::{LoadedCase, find};
 use crate::recover::recover;
@@ -58,7 +59,7 @@ fn perform(harness: &Harness, row: &Row) -> Result<RunId, String> {
     let mut throwaway = None;
     let mut ground = None;
     let mut request = RunRequest::of(Task::Case(Box::new(case.clone())), "fake".to_owned());
-    match row.way.ok_or("this version cannot play the row")? {
+    match row.way {
         Way::Play(play) => request.engine = format!("fake:{play}"),
         Way::PlayBriefly(play) => {
             request.engine = format!("fake:{play}");
@@ -127,6 +128,16 @@ fn perform(harness: &Harness, row: &Row) -> Result<RunId, String> {
                 throwaway = Some(made);
             }
             ground = Some(lay(harness, &case, change)?);
+        }
+        Way::Owned(change) => {
+            let mut owned = OwnedGround::lay(harness, &case, "fake", change)?;
+            owned.settle(change)?;
+            let watch = Watch {
+                observer: &meddler,
+                stop: &stop,
+            };
+            let outcome = run(&owned.harness, &owned.request, watch).map_err(|error| chain(&error))?;
+            return Ok(outcome.run_id);
         }
         Way::Kill => return kill(harness),
     }

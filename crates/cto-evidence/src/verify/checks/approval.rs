@@ -1,8 +1,8 @@
 //! Checks of the approval that a run consumed: packet, statement and signature as they were signed, and what they bind.
 
 use cto_schema::{
-    ApprovalDecision, ApprovalPacket, ApprovalProof, ApprovalStatement, ApprovalStatus, BoundValues, EventType, Facts,
-    JournalEvent, SchemaId, Sha256Digest, StrictLimits, check_schema, parse_strict,
+    ApprovalDecision, ApprovalPacket, ApprovalProof, ApprovalSource, ApprovalStatement, ApprovalStatus, BoundValues,
+    EventType, Facts, JournalEvent, SchemaId, Sha256Digest, StrictLimits, check_schema, parse_strict,
 };
 
 use super::documents::differing;
@@ -120,6 +120,9 @@ fn consumed(context: &Context<'_>) -> Finding {
     let actor = cto_schema::escape(statement.actor.as_bytes(), 100);
     let source = statement.approval_source.word();
     match context.signers() {
+        _ if statement.approval_source == ApprovalSource::Validator => yes(format!(
+            "signed by {actor}, the harness itself while it proved itself; no operator approved this"
+        )),
         Some(signers) => {
             checked.belongs_to(&statement.actor, signers, statement.decided_at.unix_seconds())?;
             yes(format!(
