@@ -159,6 +159,17 @@ pub(super) enum Halt {
     Failed(ApplyError),
 }
 
+impl Halt {
+    /// Returns what happened, with its causes.
+    pub(super) fn into_text(self) -> String {
+        match self {
+            Self::Refused(Refusal::Undone { why }) => why,
+            Self::Refused(refusal) => refusal.to_string(),
+            Self::Failed(error) => chain(&error),
+        }
+    }
+}
+
 impl From<Refusal> for Halt {
     fn from(refusal: Refusal) -> Self {
         Self::Refused(refusal)

@@ -5,7 +5,6 @@ use std::io::{self, Read as _};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::PathBuf;
 
-use cto_evidence::{ApplyJournal, Side};
 use cto_schema::ApplyPlan;
 use rustix::fs::{AtFlags, RenameFlags, Timespec, Timestamps};
 use rustix::io::Errno;
@@ -178,11 +177,6 @@ fn open_fan(objects: &OwnedFd, name: &str) -> io::Result<OwnedFd> {
         Err(Errno::NOENT) => place::make_parent(objects.as_fd(), format!("{name}/x").as_bytes()),
         other => Ok(other?),
     }
-}
-
-/// Opens a content of the journal.
-pub(super) fn content(journal: &ApplyJournal, number: usize) -> io::Result<File> {
-    journal.open(Side::After, number)
 }
 
 /// Returns the branch of a plan.

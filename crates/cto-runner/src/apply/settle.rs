@@ -1,6 +1,6 @@
 //! Carrying a plan out, and bringing one that was cut off to its end: forward if the branch moved, back if it did not.
 
-use cto_evidence::ApplyJournal;
+use cto_evidence::{ApplyJournal, Side};
 use cto_schema::ApplyEnd;
 
 use super::branch::Standing;
@@ -42,57 +42,58 @@ impl<'a> Operation<'a> {
     /// The steps after it; safe to repeat. Returns a sentence about what is not as it should be.
     pub(super) fn go_forward(&self) -> Result<Option<String>, Halt> {
         self.sync_branch()?;
-        let foreign = self.follow_files()?;
+        let foreign = self.follow_files(Side::After)?;
         fault::point("files").at("finish", self.name())?;
         // Also where a file is foreign: it then shows as what it is, a change on top of the new commit.
-        self.follow_index()?;
+        let staged = self.follow_index(Side::After)?;
         fault::point("index followed").at("finish", self.name())?;
-        let behind = self.files_behind()?;
-        if let Some(path) = foreign.iter().chain(&behind).next() {
-            let others = behind.len().max(foreign.len()).saturating_sub(1);
-            let and = if others == 0 {
-                String::new()
-            } else {
-                format!(" and {others} more")
-            };
-            return Ok(Some(format!(
-                "\"{path}\"{and} was changed by somebody else and is left alone; give it the new or the old content"
-            )));
+        if let Some(why) = foreign_files(&foreign, &self.files_behind(Side::After)?) {
+            return Ok(Some(why));
+        }
+        if let Some(path) = staged {
+            return Ok(Some(format!("somebody else has staged \"{path}\"; unstage it")));
         }
         match self.standing()? {
-            Standing::New => Ok(self.index_behind()?),
+            Standing::New => Ok(None),
             Standing::Old | Standing::MovedOn(_) => Ok(Some("the branch was moved by somebody else".to_owned())),
         }
     }
 
-    /// Tells whether the index has the new entries, in a sentence if not.
-    fn index_behind(&self) -> Result<Option<String>, ApplyError> {
-        let entries = super::index::entries(self.git, &self.stand_in, self.target, &self.scratch)?.unwrap_or_default();
-        for step in self.steps()? {
-            let found = entries
-                .get(&step.path)
-                .map(|(mode, object, _)| (mode.as_str(), object.as_str()));
-            let wanted = step.after.map(|after| (after.kind.git_mode(), after.object.as_str()));
-            if found != wanted {
-                let path = super::files::shown(&step.path);
-                return Ok(Some(format!("the index has another entry for \"{path}\"")));
-            }
+    /// Undoes what was done; safe to repeat. The branch is not at the new commit, so nothing should have been done but
+    /// the steps before it moves; whoever has moved it back by hand left the files, which have their old contents here.
+    /// A file of neither side is somebody's work on the old commit, and stays.
+    pub(super) fn go_back(&self) -> Result<(), Halt> {
+        if !self.files_behind(Side::Before)?.is_empty() {
+            self.follow_files(Side::Before)?;
         }
-        Ok(None)
-    }
-
-    /// Undoes what comes before the branch moves; files were not touched. Safe to repeat.
-    pub(super) fn go_back(&self) -> Result<(), ApplyError> {
-        self.clear_branch_lock()?;
+        if self.index_is_ahead()? {
+            self.follow_index(Side::Before)?;
+        }
         self.remove_objects()?;
-        self.unlock_index()
+        self.let_go()?;
+        Ok(())
     }
 
     /// Leaves the target as others made it, but for what is only in their way.
     pub(super) fn let_go(&self) -> Result<(), ApplyError> {
         self.sweep_files()?;
-        self.unlock_index()
+        self.unlock_index()?;
+        self.clear_branch_lock()
     }
+}
+
+/// Says which files are somebody else's.
+fn foreign_files(foreign: &[String], behind: &[String]) -> Option<String> {
+    let path = foreign.iter().chain(behind).next()?;
+    let others = behind.len().max(foreign.len()).saturating_sub(1);
+    let and = if others == 0 {
+        String::new()
+    } else {
+        format!(" and {others} more")
+    };
+    Some(format!(
+        "\"{path}\"{and} was changed by somebody else and is left alone; give it the new or the old content"
+    ))
 }
 
 /// Carries a plan out whose journal is durable.
@@ -100,22 +101,22 @@ pub(super) fn carry_out(order: &ApplyOrder<'_>, journal: ApplyJournal) -> Result
     let operation = Operation::take_up(order.git, order.target, &journal)?;
     let (commit, name) = (journal.plan().new_commit.clone(), journal.name().to_owned());
     if let Err(halt) = operation.begin(order.commit) {
-        let why = match &halt {
-            Halt::Refused(Refusal::Undone { why }) => why.clone(),
-            Halt::Refused(refusal) => refusal.to_string(),
-            Halt::Failed(error) => chain(error),
-        };
         // What decides is where the branch is, not which step complained.
-        if operation.standing()? != Standing::New {
-            let undone = operation.go_back();
-            undone.map_err(|error| ApplyError::NotUndone { why: chain(&error) })?;
-            journal.finish(ApplyEnd::RolledBack, &why)?;
-            return Ok(ApplyOutcome::Refused(match halt {
-                Halt::Refused(refusal) => refusal,
-                Halt::Failed(_) => Refusal::Undone { why },
-            }));
+        if operation.branch_is_new()? {
+            return Err(ApplyError::Unfinished {
+                commit,
+                why: halt.into_text(),
+            });
         }
-        return Err(ApplyError::Unfinished { commit, why });
+        if let Err(halt) = operation.go_back() {
+            return Err(ApplyError::NotUndone { why: halt.into_text() });
+        }
+        let refusal = match halt {
+            Halt::Refused(refusal) => refusal,
+            Halt::Failed(error) => Refusal::Undone { why: chain(&error) },
+        };
+        journal.finish(ApplyEnd::RolledBack, &refusal.to_string())?;
+        return Ok(ApplyOutcome::Refused(refusal));
     }
     let unfinished = |why| ApplyError::Unfinished {
         commit: commit.clone(),
@@ -124,8 +125,7 @@ pub(super) fn carry_out(order: &ApplyOrder<'_>, journal: ApplyJournal) -> Result
     match operation.go_forward() {
         Ok(None) => {}
         Ok(Some(why)) => return Err(unfinished(why)),
-        Err(Halt::Refused(refusal)) => return Err(unfinished(refusal.to_string())),
-        Err(Halt::Failed(error)) => return Err(unfinished(chain(&error))),
+        Err(halt) => return Err(unfinished(halt.into_text())),
     }
     fault::point("before done").at("finish", &name)?;
     journal.finish(ApplyEnd::Committed, "")?;
