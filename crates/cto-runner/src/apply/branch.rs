@@ -15,6 +15,9 @@ use crate::source::Head;
 /// An empty lock that is older belongs to nobody: git fills it as soon as it has made it.
 const EMPTY_LOCK: Duration = Duration::from_secs(2);
 
+/// Stands for the log of any ref: what is above it must exist.
+const LOG_OF_ANY: &[u8] = b"logs/refs/any";
+
 /// Where a target stands, as far as a plan is concerned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Standing {
@@ -62,6 +65,10 @@ impl Operation<'_> {
             return Err(Refusal::Undone { why }.into());
         }
         let plan = self.plan();
+        if self.stand_in.logs() {
+            // The logs of a bare repository's work trees may have no place yet, and the stand-in only points there.
+            place::make_parent(self.target.common_directory(), LOG_OF_ANY).at("make a log for", self.branch())?;
+        }
         fault::point("before update-ref").at("move", self.branch())?;
         let message = match plan.kind {
             ApplyKind::Apply => format!("cto: run {}", plan.run_id),
@@ -148,6 +155,20 @@ impl Operation<'_> {
             let directory = beneath::open_beneath(root, path, beneath::DIRECTORY)?;
             place::adopt(&directory, place::open_parent(root, path)?)?;
             place::sync(&directory)?;
+            path = beneath::parent(path);
+        }
+        Ok(())
+    }
+
+    /// Removes the places of logs that nothing was logged in.
+    pub(super) fn clear_logs(&self) -> Result<(), ApplyError> {
+        let mut path = beneath::parent(LOG_OF_ANY);
+        while !path.is_empty() {
+            if let Ok(above) = place::open_parent(self.target.common_directory(), path)
+                && !place::remove_empty(&above, place::name(path)).at("remove a log of", self.branch())?
+            {
+                break;
+            }
             path = beneath::parent(path);
         }
         Ok(())

@@ -12,7 +12,7 @@ use rustix::fs::{FileType, Mode};
 use rustix::io::Errno;
 
 use super::error::{ApplyError, At as _};
-use super::{Operation, fault, place};
+use super::{Operation, place};
 use crate::baseline::beneath;
 
 /// One path of a plan, with its bytes.
@@ -154,8 +154,7 @@ impl Operation<'_> {
         if after.kind == EntryKind::Symlink {
             let mut text = Vec::new();
             content.read_to_end(&mut text)?;
-            fault::point("symlink")?;
-            rustix::fs::symlinkat(OsStr::from_bytes(&text), &parent, temporary.as_slice())?;
+            place::link(&parent, &temporary, &text)?;
         } else {
             let mode = if after.kind == EntryKind::Executable {
                 0o777
@@ -163,8 +162,7 @@ impl Operation<'_> {
                 0o666
             };
             let file = place::create(&parent, &temporary, mode)?;
-            fault::point("write")?;
-            io::copy(&mut content, &mut &file)?;
+            place::pour(&mut content, &file)?;
             // Bits that the operator chose stay, as long as they say the same to git.
             let old = step.from.filter(|before| before.kind == after.kind);
             if old.is_some() {

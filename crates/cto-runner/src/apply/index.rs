@@ -134,8 +134,7 @@ impl Operation<'_> {
         let mut source = File::open(index)?;
         let lock = File::from(beneath::open_beneath(self.target.git_directory(), LOCK, WRITE)?);
         lock.set_len(0)?;
-        io::copy(&mut source, &mut &lock)?;
-        fault::point("index written")?;
+        place::pour(&mut source, &lock)?;
         if let Some(mode) = mode {
             rustix::fs::fchmod(&lock, mode)?;
         }

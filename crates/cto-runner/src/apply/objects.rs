@@ -81,8 +81,7 @@ impl Operation<'_> {
     fn write_object(&self, fan: &OwnedFd, id: &str, source: &std::path::Path) -> io::Result<()> {
         let temporary = self.temporary_object();
         let file = place::create(fan, temporary.as_bytes(), 0o444)?;
-        fault::point("object")?;
-        io::copy(&mut File::open(source)?, &mut &file)?;
+        place::pour(&mut File::open(source)?, &file)?;
         if let Some(mark) = self.mark() {
             let times = Timestamps {
                 last_access: mark,

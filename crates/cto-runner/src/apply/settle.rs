@@ -70,6 +70,7 @@ impl<'a> Operation<'a> {
             self.follow_index(Side::Before)?;
         }
         self.remove_objects()?;
+        self.clear_logs()?;
         self.let_go()?;
         Ok(())
     }

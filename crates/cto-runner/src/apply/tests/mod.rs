@@ -2,5 +2,10 @@
 
 mod bench;
 mod child;
+mod faults;
 mod happy;
 mod kill;
+mod places;
+mod races;
+mod refusals;
+mod reverts;
