@@ -4,6 +4,9 @@
 //! `done.json`. It is made under a temporary name and renamed last, so a journal that can be seen is complete. A lock
 //! on the directory itself says that somebody works on it; the kernel releases it on any death.
 
+#[cfg(test)]
+pub(crate) mod tests;
+
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
