@@ -12,7 +12,8 @@ use std::path::Path;
 
 use cto_evidence::{ApplyDraft, Side};
 use cto_schema::{ApplyEntry, ApplyPlan, EntryKind};
-use rustix::fs::FileType;
+use rustix::fs::{FileType, OFlags};
+use rustix::io::Errno;
 
 use super::Expected;
 use super::error::{ApplyError, At as _, Halt, Refusal};
@@ -66,11 +67,18 @@ fn check_locks(target: &SourceRepository, branch: &str) -> Result<(), Halt> {
         }
     }
     // git follows links here, and would write where they lead.
-    for (root, name) in [(own, "logs/HEAD".to_owned()), (common, format!("logs/{branch}"))] {
-        let looked = beneath::look(root, name.as_bytes()).at("look at a log in", target.git_directory_path())?;
-        if looked.is_some_and(|(_, stat)| beneath::kind(&stat) != FileType::RegularFile) {
+    let log = format!("logs/{branch}");
+    for (root, name) in [(own, "logs/HEAD"), (common, &log), (common, branch)] {
+        let kind = match beneath::open_beneath(root, name.as_bytes(), OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC)
+        {
+            Err(Errno::NOENT) => continue,
+            Err(Errno::LOOP | Errno::NOTDIR) => FileType::Symlink,
+            Err(errno) => return Err(errno).at("look at a ref in", target.git_directory_path())?,
+            Ok(fd) => beneath::kind(&rustix::fs::fstat(&fd).at("look at", name)?),
+        };
+        if kind != FileType::RegularFile {
             return Err(Refusal::Unsupported {
-                what: "has a ref's log that is no regular file",
+                what: "has a ref or a log of one that is no regular file",
             }
             .into());
         }

@@ -86,7 +86,10 @@ pub enum Refusal {
     },
 }
 
-/// An apply about which something is not known.
+/// An apply that failed.
+///
+/// Only after [`ApplyError::Unfinished`], [`ApplyError::NotUndone`] and [`ApplyError::Unknown`] is there anything of it
+/// in the target, and a journal that [`crate::recover_applies`] ends; after any other error the target is what it was.
 #[derive(Debug, thiserror::Error)]
 pub enum ApplyError {
     /// The target could not be looked at.
@@ -142,6 +145,14 @@ pub enum ApplyError {
         /// The new commit.
         commit: String,
         /// What is left, with causes.
+        why: String,
+    },
+    /// The branch could not be read after the step that moves it.
+    #[error("tell whether the target has commit {commit}: {why}; mend that and run: cto recover")]
+    Unknown {
+        /// The new commit.
+        commit: String,
+        /// What failed, with causes.
         why: String,
     },
     /// Nothing of the new commit is visible, but what was prepared could not be removed.

@@ -137,7 +137,8 @@ impl Operation<'_> {
         })
     }
 
-    fn commit_is_named(&self) -> Result<bool, ApplyError> {
+    /// Tells whether a log or a ref names the new commit, so that somebody may have seen it.
+    pub(super) fn commit_is_named(&self) -> Result<bool, ApplyError> {
         let commit = &self.plan().new_commit;
         for (directory, name) in [
             (self.target.git_directory(), b"logs/HEAD".to_vec()),

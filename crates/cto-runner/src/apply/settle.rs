@@ -4,6 +4,7 @@ use cto_evidence::{ApplyJournal, Side};
 use cto_schema::ApplyEnd;
 
 use super::branch::Standing;
+use super::check::check_paths;
 use super::commit::MadeCommit;
 use super::error::{ApplyError, At as _, Halt, Refusal, chain};
 use super::stand_in::StandIn;
@@ -31,10 +32,14 @@ impl<'a> Operation<'a> {
 
     /// The steps up to the one that decides.
     fn begin(&self, made: &MadeCommit) -> Result<(), Halt> {
+        fault::point("journal").at("begin", self.name())?;
         self.lock_index()?;
         fault::point("index locked").at("begin", self.name())?;
         self.write_objects(made)?;
         fault::point("objects written").at("begin", self.name())?;
+        // Once more, now that no git can change the index: what was saved or staged meanwhile is seen while it can
+        // still be a refusal.
+        check_paths(self.git, &self.stand_in, self.target, self.plan(), &self.scratch)?;
         self.move_branch(&made.committer)?;
         Ok(fault::point("branch moved").at("begin", self.name())?)
     }
@@ -63,11 +68,14 @@ impl<'a> Operation<'a> {
     /// the steps before it moves; whoever has moved it back by hand left the files, which have their old contents here.
     /// A file of neither side is somebody's work on the old commit, and stays.
     pub(super) fn go_back(&self) -> Result<(), Halt> {
-        if !self.files_behind(Side::Before)?.is_empty() {
-            self.follow_files(Side::Before)?;
-        }
-        if self.index_is_ahead()? {
-            self.follow_index(Side::Before)?;
+        // Without a trace of the commit nobody has seen it, and what looks like its files is somebody's own work.
+        if self.commit_is_named()? {
+            if !self.files_behind(Side::Before)?.is_empty() {
+                self.follow_files(Side::Before)?;
+            }
+            if self.index_is_ahead()? {
+                self.follow_index(Side::Before)?;
+            }
         }
         self.remove_objects()?;
         self.clear_logs()?;
@@ -99,36 +107,43 @@ fn foreign_files(foreign: &[String], behind: &[String]) -> Option<String> {
 
 /// Carries a plan out whose journal is durable.
 pub(super) fn carry_out(order: &ApplyOrder<'_>, journal: ApplyJournal) -> Result<ApplyOutcome, ApplyError> {
-    let operation = Operation::take_up(order.git, order.target, &journal)?;
-    let (commit, name) = (journal.plan().new_commit.clone(), journal.name().to_owned());
-    if let Err(halt) = operation.begin(order.commit) {
-        // What decides is where the branch is, not which step complained.
-        if operation.branch_is_new()? {
-            return Err(ApplyError::Unfinished {
-                commit,
-                why: halt.into_text(),
-            });
-        }
-        if let Err(halt) = operation.go_back() {
-            return Err(ApplyError::NotUndone { why: halt.into_text() });
-        }
-        let refusal = match halt {
-            Halt::Refused(refusal) => refusal,
-            Halt::Failed(error) => Refusal::Undone { why: chain(&error) },
-        };
-        journal.finish(ApplyEnd::RolledBack, &refusal.to_string())?;
-        return Ok(ApplyOutcome::Refused(refusal));
-    }
+    let commit = journal.plan().new_commit.clone();
+    let not_undone = |why| ApplyError::NotUndone { why };
     let unfinished = |why| ApplyError::Unfinished {
         commit: commit.clone(),
         why,
     };
+    let operation = match Operation::take_up(order.git, order.target, &journal) {
+        Ok(operation) => operation,
+        Err(error) => return Err(not_undone(chain(&error))),
+    };
+    if let Err(halt) = operation.begin(order.commit) {
+        // What decides is where the branch is, not which step complained.
+        match operation.branch_is_new() {
+            Ok(false) => {}
+            Ok(true) => return Err(unfinished(halt.into_text())),
+            Err(error) => {
+                let why = format!("{}; {}", halt.into_text(), chain(&error));
+                return Err(ApplyError::Unknown { commit, why });
+            }
+        }
+        operation.go_back().map_err(|halt| not_undone(halt.into_text()))?;
+        let refusal = match halt {
+            Halt::Refused(refusal) => refusal,
+            Halt::Failed(error) => Refusal::Undone { why: chain(&error) },
+        };
+        let finished = journal.finish(ApplyEnd::RolledBack, &refusal.to_string());
+        finished.map_err(|error| not_undone(chain(&error)))?;
+        return Ok(ApplyOutcome::Refused(refusal));
+    }
     match operation.go_forward() {
         Ok(None) => {}
         Ok(Some(why)) => return Err(unfinished(why)),
         Err(halt) => return Err(unfinished(halt.into_text())),
     }
-    fault::point("before done").at("finish", &name)?;
-    journal.finish(ApplyEnd::Committed, "")?;
+    let finished = fault::point("before done").at("finish", operation.name());
+    finished.map_err(|error| unfinished(chain(&error)))?;
+    let finished = journal.finish(ApplyEnd::Committed, "");
+    finished.map_err(|error| unfinished(chain(&error)))?;
     Ok(ApplyOutcome::Applied(Applied { target_commit: commit }))
 }

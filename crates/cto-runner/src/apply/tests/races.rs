@@ -141,6 +141,47 @@ fn a_head_that_is_switched_meanwhile_gets_its_branch_back() {
 }
 
 #[test]
+fn what_is_saved_or_staged_before_the_branch_moves_is_a_refusal() {
+    for stage in [false, true] {
+        let race = Race::new();
+        let edit = move |target: &Path| {
+            write(&target.join("a"), "the operator's\n");
+            if stage {
+                git(target, &["add", "a"]);
+            }
+            Ok(())
+        };
+        let outcome = race.apply("journal", edit).unwrap();
+        assert!(
+            matches!(&outcome, ApplyOutcome::Refused(Refusal::Path { path, .. }) if path == "a"),
+            "{outcome:?}"
+        );
+        let target = &race.site.target;
+        assert_eq!(
+            git(target, &["status", "--porcelain"]).trim_start(),
+            if stage { "M  a\n" } else { "M a\n" }
+        );
+        assert_eq!(git(target, &["rev-parse", "HEAD"]).trim(), race.made.parent);
+        race.site.assert_tidy();
+        assert!(race.recover().is_empty());
+    }
+}
+
+#[test]
+fn work_of_the_operator_that_equals_the_change_is_not_undone_with_it() {
+    let race = Race::new();
+    fault::arm(Some(Box::new(|name, _| match name {
+        "objects written" | "unlink" => Err(io::ErrorKind::Other.into()),
+        _ => Ok(()),
+    })));
+    race.site.apply(&race.made).unwrap_err();
+    fault::arm(None);
+    write(&race.site.target.join("a"), "A\n");
+    assert_eq!(race.recover(), [RecoveredApply::RolledBack]);
+    assert_eq!(git(&race.site.target, &["status", "--porcelain"]), " M a\n");
+}
+
+#[test]
 fn a_file_that_is_edited_meanwhile_is_left_alone_and_named_until_it_is_put_right() {
     let race = Race::new();
     let edit = |target: &Path| {

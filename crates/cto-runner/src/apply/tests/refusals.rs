@@ -175,6 +175,33 @@ fn a_lock_of_git_is_respected() {
 }
 
 #[test]
+fn a_ref_or_log_that_leads_elsewhere_is_not_written_through() {
+    for name in [
+        "logs/HEAD",
+        "logs/refs/heads/main",
+        "logs/refs/heads",
+        "logs/refs",
+        "refs/heads",
+    ] {
+        let refusal = refused(|site| {
+            let place = site.target.join(".git").join(name);
+            let aside = site.bench.place("aside").join("x");
+            fs::rename(&place, &aside).unwrap();
+            symlink(&aside, &place).unwrap();
+            if name == "refs/heads" {
+                let id = fs::read(aside.join("main")).unwrap();
+                let id = String::from_utf8(id).unwrap();
+                write(
+                    &site.target.join(".git/packed-refs"),
+                    format!("{} refs/heads/main\n", id.trim()),
+                );
+            }
+        });
+        assert!(matches!(refusal, Refusal::Unsupported { .. }), "{name}: {refusal}");
+    }
+}
+
+#[test]
 fn another_directory_at_the_same_path_is_refused() {
     let (base, end) = small();
     let site = Site::new(&base);
