@@ -44,6 +44,7 @@ fn child() {
             "keyid={}",
             Keys::open(&home).unwrap().ensure_signing_key().unwrap().keyid()
         ),
+        "apply" => crate::apply_journal::tests::play(&home),
         "fill" => fill(&home),
         other => panic!("{other}"),
     }

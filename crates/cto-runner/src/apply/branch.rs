@@ -3,6 +3,7 @@
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::time::Duration;
 
+use cto_schema::ApplyKind;
 use rustix::io::Errno;
 
 use super::commit::Person;
@@ -13,6 +14,9 @@ use crate::source::Head;
 
 /// An empty lock that is older belongs to nobody: git fills it as soon as it has made it.
 const EMPTY_LOCK: Duration = Duration::from_secs(2);
+
+/// Stands for the log of any ref: what is above it must exist.
+const LOG_OF_ANY: &[u8] = b"logs/refs/any";
 
 /// Where a target stands, as far as a plan is concerned.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,56 +33,97 @@ impl Operation<'_> {
     /// Reads where the target stands.
     pub(super) fn standing(&self) -> Result<Standing, ApplyError> {
         let (branch, plan) = (self.branch(), self.plan());
-        match self.target.head()? {
-            Head::Branch(name) if name == branch => {}
-            other => return Ok(Standing::MovedOn(format!("`HEAD` is {other:?} now, not {branch}"))),
-        }
         Ok(match self.target.branch_commit(branch)? {
-            Some(commit) if commit == plan.new_commit => Standing::New,
             Some(commit) if commit == plan.old_commit => Standing::Old,
-            other => {
-                let found = other.unwrap_or_else(|| "nothing".to_owned());
-                Standing::MovedOn(format!("{branch} is at {found} now"))
-            }
+            Some(commit) if commit == plan.new_commit => match self.other_head()? {
+                None => Standing::New,
+                Some(other) => Standing::MovedOn(format!("{branch} has the commit, and {other}")),
+            },
+            Some(other) => Standing::MovedOn(format!("{branch} is at {other} now")),
+            None => Standing::MovedOn(format!("{branch} is not there any more")),
+        })
+    }
+
+    /// Tells whether the branch is at the new commit, whatever `HEAD` names.
+    pub(super) fn branch_is_new(&self) -> Result<bool, ApplyError> {
+        let found = self.target.branch_commit(self.branch())?;
+        Ok(found.as_ref() == Some(&self.plan().new_commit))
+    }
+
+    /// Says what `HEAD` is if it does not name the branch.
+    fn other_head(&self) -> Result<Option<String>, ApplyError> {
+        Ok(match self.target.head()? {
+            Head::Branch(name) if name == self.branch() => None,
+            Head::Branch(name) | Head::Other(name) => Some(format!("`HEAD` names {name} now")),
+            Head::Detached => Some("`HEAD` is detached now".to_owned()),
         })
     }
 
     /// Moves the branch from the old to the new commit, and nothing if it is elsewhere by now.
     pub(super) fn move_branch(&self, committer: &Person) -> Result<(), Halt> {
-        if let Standing::MovedOn(why) = self.standing()? {
+        if let Some(why) = self.other_head()? {
             return Err(Refusal::Undone { why }.into());
         }
-        fault::point("before update-ref").at("move", self.branch())?;
-        let message = match self.plan().kind {
-            cto_schema::ApplyKind::Apply => format!("cto: run {}", self.plan().run_id),
-            cto_schema::ApplyKind::Revert => format!("cto: revert of run {}", self.plan().run_id),
-        };
-        // The stand-in's settings are the harness's: no hook of the target can be found by it.
-        let call = self
-            .stand_in
-            .call("update-ref")
-            .setting("core.fsync=all")
-            .setting(if self.stand_in.logs() {
-                "core.logAllRefUpdates=true"
-            } else {
-                "core.logAllRefUpdates=false"
-            })
-            .committer(&committer.name, &committer.email, committer.seconds)
-            .args(["--no-deref", "-m", &message, self.branch()])
-            .args([&self.plan().new_commit, &self.plan().old_commit]);
-        let moved = self.git.run(call);
-        fault::point("after update-ref").at("move", self.branch())?;
-        match (self.standing()?, moved) {
-            // It moved, whatever git complained about.
-            (Standing::New, _) => Ok(self.sync_branch()?),
-            (Standing::MovedOn(why), _) => Err(Refusal::Undone { why }.into()),
-            (Standing::Old, Err(source)) => Err(ApplyError::Git {
-                what: "move the branch",
-                source,
-            }
-            .into()),
-            (Standing::Old, Ok(_)) => Err(ApplyError::Answer { what: "the branch" }.into()),
+        let plan = self.plan();
+        if self.stand_in.logs() {
+            // The logs of a bare repository's work trees may have no place yet, and the stand-in only points there.
+            place::make_parent(self.target.common_directory(), LOG_OF_ANY).at("make a log for", self.branch())?;
         }
+        fault::point("before update-ref").at("move", self.branch())?;
+        let message = match plan.kind {
+            ApplyKind::Apply => format!("cto: run {}", plan.run_id),
+            ApplyKind::Revert => format!("cto: revert of run {}", plan.run_id),
+        };
+        let moved = self.update_ref(committer, &message, &plan.new_commit, &plan.old_commit);
+        fault::point("after update-ref").at("move", self.branch())?;
+        if !self.branch_is_new()? {
+            return Err(self.not_moved(moved)?);
+        }
+        // It moved, whatever git complained about. Whether it is still the one that is checked out only the index's
+        // lock guarded, which not everybody who sets `HEAD` takes.
+        if let Some(why) = self.other_head()? {
+            let back = self.update_ref(
+                committer,
+                &format!("{message}, taken back"),
+                &plan.old_commit,
+                &plan.new_commit,
+            );
+            return Err(back.map_or_else(Halt::from, |()| Refusal::Undone { why }.into()));
+        }
+        Ok(self.sync_branch()?)
+    }
+
+    fn not_moved(&self, moved: Result<(), ApplyError>) -> Result<Halt, ApplyError> {
+        let found = self
+            .target
+            .branch_commit(self.branch())?
+            .unwrap_or_else(|| "nothing".to_owned());
+        if found == self.plan().old_commit {
+            return Ok(moved.map_or_else(Halt::from, |()| ApplyError::Answer { what: "the branch" }.into()));
+        }
+        let refusal = Refusal::Moved {
+            branch: self.branch().to_owned(),
+            expected: self.plan().old_commit.clone(),
+            found,
+        };
+        Ok(refusal.into())
+    }
+
+    fn update_ref(&self, committer: &Person, message: &str, new: &str, old: &str) -> Result<(), ApplyError> {
+        // The stand-in's settings are the harness's: no hook of the target can be found by it.
+        let log = if self.stand_in.logs() {
+            "core.logAllRefUpdates=true"
+        } else {
+            "core.logAllRefUpdates=false"
+        };
+        let call = self.stand_in.call("update-ref").setting("core.fsync=all").setting(log);
+        let call = call
+            .committer(&committer.name, &committer.email, committer.seconds)
+            .args(["--no-deref", "-m", message, self.branch(), new, old]);
+        self.git.run(call).map(drop).map_err(|source| ApplyError::Git {
+            what: "move the branch",
+            source,
+        })
     }
 
     /// Makes the moved branch and its log durable: files must never be newer than the ref.
@@ -105,10 +150,26 @@ impl Operation<'_> {
             Err(Errno::NOENT) => return Ok(()),
             Err(errno) => return Err(errno.into()),
         }
-        let mut directory = beneath::parent(path);
-        while !directory.is_empty() {
-            place::sync(beneath::open_beneath(root, directory, beneath::DIRECTORY)?)?;
-            directory = beneath::parent(directory);
+        let mut path = beneath::parent(path);
+        while !path.is_empty() {
+            let directory = beneath::open_beneath(root, path, beneath::DIRECTORY)?;
+            place::adopt(&directory, place::open_parent(root, path)?)?;
+            place::sync(&directory)?;
+            path = beneath::parent(path);
+        }
+        Ok(())
+    }
+
+    /// Removes the places of logs that nothing was logged in.
+    pub(super) fn clear_logs(&self) -> Result<(), ApplyError> {
+        let mut path = beneath::parent(LOG_OF_ANY);
+        while !path.is_empty() {
+            if let Ok(above) = place::open_parent(self.target.common_directory(), path)
+                && !place::remove_empty(&above, place::name(path)).at("remove a log of", self.branch())?
+            {
+                break;
+            }
+            path = beneath::parent(path);
         }
         Ok(())
     }

@@ -12,12 +12,13 @@ use std::path::Path;
 
 use cto_evidence::{ApplyDraft, Side};
 use cto_schema::{ApplyEntry, ApplyPlan, EntryKind};
-use rustix::fs::FileType;
+use rustix::fs::{FileType, OFlags};
+use rustix::io::Errno;
 
 use super::Expected;
 use super::error::{ApplyError, At as _, Halt, Refusal};
 use super::files::{Step, shown, state, steps};
-use super::index::{Entries, entries};
+use super::index::{Entries, entries, is_entry};
 use super::stand_in::StandIn;
 use crate::baseline::beneath;
 use crate::source::{Head, SourceRepository};
@@ -66,11 +67,18 @@ fn check_locks(target: &SourceRepository, branch: &str) -> Result<(), Halt> {
         }
     }
     // git follows links here, and would write where they lead.
-    for (root, name) in [(own, "logs/HEAD".to_owned()), (common, format!("logs/{branch}"))] {
-        let looked = beneath::look(root, name.as_bytes()).at("look at a log in", target.git_directory_path())?;
-        if looked.is_some_and(|(_, stat)| beneath::kind(&stat) != FileType::RegularFile) {
+    let log = format!("logs/{branch}");
+    for (root, name) in [(own, "logs/HEAD"), (common, &log), (common, branch)] {
+        let kind = match beneath::open_beneath(root, name.as_bytes(), OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC)
+        {
+            Err(Errno::NOENT) => continue,
+            Err(Errno::LOOP | Errno::NOTDIR) => FileType::Symlink,
+            Err(errno) => return Err(errno).at("look at a ref in", target.git_directory_path())?,
+            Ok(fd) => beneath::kind(&rustix::fs::fstat(&fd).at("look at", name)?),
+        };
+        if kind != FileType::RegularFile {
             return Err(Refusal::Unsupported {
-                what: "has a ref's log that is no regular file",
+                what: "has a ref or a log of one that is no regular file",
             }
             .into());
         }
@@ -86,10 +94,10 @@ pub(super) fn check_paths(
     plan: &ApplyPlan,
     scratch: &Path,
 ) -> Result<(), Halt> {
-    let steps = steps(plan)?;
+    let steps = steps(plan, Side::After)?;
     let deleted: BTreeSet<&[u8]> = steps
         .iter()
-        .filter(|step| step.after.is_none())
+        .filter(|step| step.to.is_none())
         .map(|step| step.path.as_slice())
         .collect();
     for step in &steps {
@@ -115,7 +123,7 @@ fn refuse(path: &[u8], what: &'static str) -> Halt {
 fn check_file(target: &SourceRepository, step: &Step<'_>, deleted: &BTreeSet<&[u8]>) -> Result<(), Halt> {
     let (root, path) = (target.directory(), step.path.as_slice());
     let at = || target.path().join(OsStr::from_bytes(path));
-    if let Some(before) = step.before {
+    if let Some(before) = step.from {
         if state(root, path).at("read", at())? == Some(before.state()) {
             return Ok(());
         }
@@ -169,16 +177,10 @@ fn makes_room(root: BorrowedFd<'_>, path: &[u8], deleted: &BTreeSet<&[u8]>) -> i
 
 fn check_entry(index: &Entries, step: &Step<'_>, deleted: &BTreeSet<&[u8]>) -> Result<(), Halt> {
     let path = step.path.as_slice();
-    let found = index.get(path);
-    let wanted = |entry: &ApplyEntry| {
-        found.is_some_and(|(mode, object, stage)| {
-            (mode.as_str(), object, stage.as_str()) == (entry.kind.git_mode(), &entry.object, "0")
-        })
-    };
-    if !step.before.map_or(found.is_none(), wanted) {
+    if !is_entry(index.get(path), step.from) {
         return Err(refuse(path, "is staged in another state than the old commit's"));
     }
-    if step.before.is_none() {
+    if step.from.is_none() {
         let below = [path, b"/"].concat();
         let after = index
             .range(below.clone()..)
@@ -210,8 +212,8 @@ pub(super) fn check_clean(
     let (tree, index) = (scratch.join("tree"), scratch.join("checked"));
     fs::create_dir(&tree).at("make", &tree)?;
     let mut names = Vec::new();
-    for step in steps(plan)? {
-        if let Some(after) = step.after {
+    for step in steps(plan, Side::After)? {
+        if let Some(after) = step.to {
             let place = tree.join(OsStr::from_bytes(&step.path));
             lay_out(draft, step.number, after, &place).at("write", &place)?;
             names.extend([step.path.as_slice(), b"\0"].concat());

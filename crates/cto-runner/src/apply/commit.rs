@@ -149,9 +149,11 @@ pub fn make_commit(
     }
     let draft = GitCall::new("rev-parse").args(["--verify", "refs/import/final"]);
     let draft = run(git, draft.git_dir(&import.join("git")).cap(256))?;
-    let mut made = write_commit(git, baseline.format(), &tree, baseline.commit(), text, &git_dir)?;
     // The stream needed a commit of its own.
-    made.objects.retain(|(id, _)| *id != draft);
+    let (fan, name) = draft.split_at_checked(2).unwrap_or_default();
+    let draft = git_dir.join("objects").join(fan).join(name);
+    fs::remove_file(&draft).map_err(io(&draft))?;
+    let made = write_commit(git, baseline.format(), &tree, baseline.commit(), text, &git_dir)?;
     fs::remove_dir_all(&import).map_err(io(&import))?;
     Ok(made)
 }
@@ -250,7 +252,7 @@ fn check_contents(collected: &Collected) -> Result<(), CommitError> {
     Ok(())
 }
 
-fn loose_objects(objects: &Path, format: ObjectFormat) -> io::Result<Vec<(String, PathBuf)>> {
+pub(super) fn loose_objects(objects: &Path, format: ObjectFormat) -> io::Result<Vec<(String, PathBuf)>> {
     let mut found = Vec::new();
     for fan in fs::read_dir(objects)? {
         let fan = fan?;

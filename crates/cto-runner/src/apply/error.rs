@@ -86,7 +86,10 @@ pub enum Refusal {
     },
 }
 
-/// An apply about which something is not known.
+/// An apply that failed.
+///
+/// Only after [`ApplyError::Unfinished`], [`ApplyError::NotUndone`] and [`ApplyError::Unknown`] is there anything of it
+/// in the target, and a journal that [`crate::recover_applies`] ends; after any other error the target is what it was.
 #[derive(Debug, thiserror::Error)]
 pub enum ApplyError {
     /// The target could not be looked at.
@@ -144,6 +147,14 @@ pub enum ApplyError {
         /// What is left, with causes.
         why: String,
     },
+    /// The branch could not be read after the step that moves it.
+    #[error("tell whether the target has commit {commit}: {why}; mend that and run: cto recover")]
+    Unknown {
+        /// The new commit.
+        commit: String,
+        /// What failed, with causes.
+        why: String,
+    },
     /// Nothing of the new commit is visible, but what was prepared could not be removed.
     #[error("undo what was prepared in the target: {why}; mend that and run: cto recover")]
     NotUndone {
@@ -157,6 +168,17 @@ pub enum ApplyError {
 pub(super) enum Halt {
     Refused(Refusal),
     Failed(ApplyError),
+}
+
+impl Halt {
+    /// Returns what happened, with its causes.
+    pub(super) fn into_text(self) -> String {
+        match self {
+            Self::Refused(Refusal::Undone { why }) => why,
+            Self::Refused(refusal) => refusal.to_string(),
+            Self::Failed(error) => chain(&error),
+        }
+    }
 }
 
 impl From<Refusal> for Halt {

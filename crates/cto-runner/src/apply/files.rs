@@ -6,12 +6,13 @@ use std::io::{self, Read as _};
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::os::unix::ffi::OsStrExt as _;
 
-use cto_schema::{ApplyEntry, EntryKind, EntryState, escape};
+use cto_evidence::Side;
+use cto_schema::{ApplyEntry, ApplyPlan, EntryKind, EntryState, escape};
 use rustix::fs::{FileType, Mode};
 use rustix::io::Errno;
 
 use super::error::{ApplyError, At as _};
-use super::{Operation, fault, objects, place};
+use super::{Operation, place};
 use crate::baseline::beneath;
 
 /// One path of a plan, with its bytes.
@@ -19,53 +20,55 @@ use crate::baseline::beneath;
 pub(super) struct Step<'a> {
     pub(super) number: usize,
     pub(super) path: Vec<u8>,
-    pub(super) before: Option<&'a ApplyEntry>,
-    pub(super) after: Option<&'a ApplyEntry>,
+    /// What is there before the step.
+    pub(super) from: Option<&'a ApplyEntry>,
+    /// What is there after it.
+    pub(super) to: Option<&'a ApplyEntry>,
 }
 
 /// What is at a path, as far as its plan is concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Found {
-    Before,
-    After,
+    From,
+    To,
     /// Somebody else's content, or something in the way.
     Foreign,
 }
 
 impl Operation<'_> {
     /// Returns the plan's paths; one whose bytes cannot be read back would make the plan another one.
-    pub(super) fn steps(&self) -> Result<Vec<Step<'_>>, ApplyError> {
-        steps(self.plan())
+    pub(super) fn steps(&self, to: Side) -> Result<Vec<Step<'_>>, ApplyError> {
+        steps(self.plan(), to)
     }
 
-    /// Makes the files follow. Returns the paths that are neither what they were nor what they become, escaped.
-    pub(super) fn follow_files(&self) -> Result<Vec<String>, ApplyError> {
-        let steps = self.steps()?;
+    /// Makes the files those of one side. Returns the paths that are of neither side, escaped; they are left alone.
+    pub(super) fn follow_files(&self, to: Side) -> Result<Vec<String>, ApplyError> {
+        let steps = self.steps(to)?;
         let root = self.target.directory();
-        let kept = directories_of(steps.iter().filter(|step| step.after.is_some()));
+        let kept = directories_of(steps.iter().filter(|step| step.to.is_some()));
         let mut foreign = Vec::new();
         self.sweep_files()?;
         // What is gone makes room first; deepest first, so that directories are empty when they are looked at.
-        for step in steps.iter().rev().filter(|step| step.after.is_none()) {
+        for step in steps.iter().rev().filter(|step| step.to.is_none()) {
             self.delete(root, step, &kept, &mut foreign)
                 .at("remove", shown(&step.path))?;
         }
         for step in &steps {
-            if let Some(after) = step.after {
-                let written = self.write(root, step, after, &mut foreign);
+            if let Some(after) = step.to {
+                let written = self.write(root, step, (to, after), &mut foreign);
                 written.at("write", self.target.path().join(OsStr::from_bytes(&step.path)))?;
             }
         }
         Ok(foreign)
     }
 
-    /// Tells whether every path is what it becomes; returns those that are not, escaped.
-    pub(super) fn files_behind(&self) -> Result<Vec<String>, ApplyError> {
+    /// Returns the paths that are not those of one side, escaped.
+    pub(super) fn files_behind(&self, to: Side) -> Result<Vec<String>, ApplyError> {
         let root = self.target.directory();
         let mut behind = Vec::new();
-        for step in self.steps()? {
+        for step in self.steps(to)? {
             let state = state(root, &step.path).at("read", shown(&step.path))?;
-            if state != step.after.map(ApplyEntry::state) {
+            if state != step.to.map(ApplyEntry::state) {
                 behind.push(shown(&step.path));
             }
         }
@@ -79,11 +82,11 @@ impl Operation<'_> {
     /// Removes what an interrupted apply left beside the files.
     pub(super) fn sweep_files(&self) -> Result<(), ApplyError> {
         let root = self.target.directory();
-        for step in self.steps()?.iter().filter(|step| step.after.is_some()) {
+        for step in self.steps(Side::After)? {
             if let Ok(parent) = place::open_parent(root, &step.path)
-                && beneath::stat_at(&parent, &self.temporary(step)).is_ok()
+                && beneath::stat_at(&parent, &self.temporary(&step)).is_ok()
             {
-                place::remove(&parent, &self.temporary(step)).at("remove a leftover beside", shown(&step.path))?;
+                place::remove(&parent, &self.temporary(&step)).at("remove a leftover beside", shown(&step.path))?;
                 place::sync(&parent).at("remove a leftover beside", shown(&step.path))?;
             }
         }
@@ -102,8 +105,8 @@ impl Operation<'_> {
                 foreign.push(shown(&step.path));
                 return Ok(());
             }
-            Found::After => {}
-            Found::Before => {
+            Found::To => {}
+            Found::From => {
                 let parent = place::open_parent(root, &step.path)?;
                 place::remove(&parent, place::name(&step.path))?;
                 place::sync(&parent)?;
@@ -133,7 +136,7 @@ impl Operation<'_> {
         &self,
         root: BorrowedFd<'_>,
         step: &Step<'_>,
-        after: &ApplyEntry,
+        (to, after): (Side, &ApplyEntry),
         foreign: &mut Vec<String>,
     ) -> io::Result<()> {
         match look(root, step)? {
@@ -142,17 +145,16 @@ impl Operation<'_> {
                 return Ok(());
             }
             // Its name may not be durable yet.
-            Found::After => return place::sync(place::open_parent(root, &step.path)?),
-            Found::Before => {}
+            Found::To => return place::sync(place::open_parent(root, &step.path)?),
+            Found::From => {}
         }
         let parent = place::make_parent(root, &step.path)?;
         let (name, temporary) = (place::name(&step.path), self.temporary(step));
-        let mut content = objects::content(self.journal, step.number)?;
+        let mut content = self.journal.open(to, step.number)?;
         if after.kind == EntryKind::Symlink {
             let mut text = Vec::new();
             content.read_to_end(&mut text)?;
-            fault::point("symlink")?;
-            rustix::fs::symlinkat(OsStr::from_bytes(&text), &parent, temporary.as_slice())?;
+            place::link(&parent, &temporary, &text)?;
         } else {
             let mode = if after.kind == EntryKind::Executable {
                 0o777
@@ -160,10 +162,9 @@ impl Operation<'_> {
                 0o666
             };
             let file = place::create(&parent, &temporary, mode)?;
-            fault::point("write")?;
-            io::copy(&mut content, &mut &file)?;
+            place::pour(&mut content, &file)?;
             // Bits that the operator chose stay, as long as they say the same to git.
-            let old = step.before.filter(|before| before.kind == after.kind);
+            let old = step.from.filter(|before| before.kind == after.kind);
             if old.is_some() {
                 let stat = beneath::stat_at(&parent, name)?;
                 rustix::fs::fchmod(&file, Mode::from_raw_mode(stat.st_mode & 0o777))?;
@@ -171,7 +172,7 @@ impl Operation<'_> {
             place::sync_file(&file)?;
         }
         // The last look is right before the step: an editor may have saved meanwhile.
-        if look(root, step)? != Found::Before {
+        if look(root, step)? != Found::From {
             foreign.push(shown(&step.path));
             return place::remove(&parent, &temporary);
         }
@@ -180,15 +181,20 @@ impl Operation<'_> {
     }
 }
 
-/// Returns the paths of a plan.
-pub(super) fn steps(plan: &cto_schema::ApplyPlan) -> Result<Vec<Step<'_>>, ApplyError> {
+/// Returns the paths of a plan, on their way to one side.
+pub(super) fn steps(plan: &ApplyPlan, to: Side) -> Result<Vec<Step<'_>>, ApplyError> {
     let steps = plan.paths.iter().enumerate().map(|(number, change)| {
         let path = change.path.bytes().filter(|path| is_plain(path));
+        let (before, after) = (change.before.as_ref(), change.after.as_ref());
+        let (from, to) = match to {
+            Side::After => (before, after),
+            Side::Before => (after, before),
+        };
         Ok(Step {
             number,
             path: path.ok_or(ApplyError::Answer { what: "a path" })?,
-            before: change.before.as_ref(),
-            after: change.after.as_ref(),
+            from,
+            to,
         })
     });
     steps.collect()
@@ -219,13 +225,13 @@ pub(super) fn state(root: BorrowedFd<'_>, path: &[u8]) -> io::Result<Option<Entr
 
 fn look(root: BorrowedFd<'_>, step: &Step<'_>) -> io::Result<Found> {
     let state = state(root, &step.path)?;
-    if state == step.after.map(ApplyEntry::state) && !is_special(root, &step.path)? {
-        return Ok(Found::After);
+    if state == step.to.map(ApplyEntry::state) && !is_special(root, &step.path)? {
+        return Ok(Found::To);
     }
-    if state != step.before.map(ApplyEntry::state) || is_special(root, &step.path)? {
+    if state != step.from.map(ApplyEntry::state) || is_special(root, &step.path)? {
         return Ok(Found::Foreign);
     }
-    Ok(Found::Before)
+    Ok(Found::From)
 }
 
 /// Tells whether a socket or the like is there, which has no state.

@@ -5,11 +5,13 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Seek as _};
+use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, FileType, OFlags, Timespec, Timestamps};
+use cto_evidence::Side;
+use cto_schema::ApplyEntry;
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Timespec, Timestamps};
 use rustix::io::Errno;
 
 use super::error::{ApplyError, At as _, Halt, Refusal};
@@ -97,85 +99,113 @@ impl Operation<'_> {
         place::sync(&directory).at("unlock the index in", &at)
     }
 
-    /// Makes the index follow: made anew from the target's own in a place of the harness, then put over it. Entries
-    /// of other paths and their flags stay. Does nothing when that was done.
-    pub(super) fn follow_index(&self) -> Result<(), Halt> {
+    /// Makes the index that of one side: made anew from the target's own in a place of the harness, then put over it.
+    /// Entries of other paths and their flags stay, and so do entries of neither side; the first such is returned.
+    pub(super) fn follow_index(&self, to: Side) -> Result<Option<String>, Halt> {
         let (directory, at) = self.index_directory()?;
         if self.lock_state(&directory).at("look at the index in", &at)? == Lock::Placed {
-            return Ok(self.unlock_index()?);
+            self.unlock_index()?;
         }
         self.lock_index()?;
+        let (lines, foreign) = self.index_lines(to)?;
+        if lines.is_empty() {
+            self.unlock_index()?;
+            return Ok(foreign);
+        }
         let index = self.scratch.join("index");
         let mode = copy_index(self.target, &index).at("copy the index of", self.target.path())?;
         let failed = |what| move |source| ApplyError::Git { what, source };
         let call = self.stand_in.index_call("update-index", &index);
-        let call = call
-            .args(["-z", "--index-info"])
-            .input(Input::Bytes(self.index_lines()));
+        let call = call.args(["-z", "--index-info"]).input(Input::Bytes(lines));
         self.git.run(call).map_err(failed("write the index"))?;
         // What git would otherwise find out at the next look at every file.
         self.git
             .run(self.stand_in.refresh(&index, None))
             .map_err(failed("refresh the index"))?;
         fault::point("index").at("write the index in", &at)?;
-        let mut source = File::open(&index).at("read", &index)?;
-        let lock = beneath::open_beneath(self.target.git_directory(), LOCK, WRITE).at("write the index in", &at)?;
-        let mut lock = File::from(lock);
-        let mut put = |lock: &mut File| -> io::Result<()> {
-            lock.set_len(0)?;
-            lock.rewind()?;
-            io::copy(&mut source, lock)?;
-            fault::point("index written")?;
-            if let Some(mode) = mode {
-                rustix::fs::fchmod(&*lock, mode)?;
-            }
-            place::adopt(&*lock, &directory)?;
-            // An entry that is not older than its index is looked at again; the copy must not look newer than it is.
-            let stat = rustix::fs::fstat(&source)?;
-            let written = Timespec {
-                tv_sec: stat.st_mtime,
-                tv_nsec: i64::try_from(stat.st_mtime_nsec).unwrap_or(0),
-            };
-            let times = Timestamps {
-                last_access: written,
-                last_modification: written,
-            };
-            rustix::fs::futimens(&*lock, &times)?;
-            place::sync_file(lock)
-        };
-        put(&mut lock).at("write the index in", &at)?;
+        self.fill_lock(&index, mode, &directory).at("write the index in", &at)?;
         place::replace(&directory, LOCK, INDEX).at("replace the index in", &at)?;
         place::sync(&directory).at("replace the index in", &at)?;
-        Ok(self.unlock_index()?)
+        self.unlock_index()?;
+        Ok(foreign)
     }
 
-    /// What `update-index --index-info` reads: what is gone first, because a directory may have become a file.
-    fn index_lines(&self) -> Vec<u8> {
-        let nothing = "0".repeat(self.plan().new_commit.len());
-        let paths = || {
-            self.plan()
-                .paths
-                .iter()
-                .filter_map(|path| Some((path, path.path.bytes()?)))
-        };
-        let mut lines = Vec::new();
-        for (_, path) in paths().filter(|(path, _)| path.before.is_some()) {
-            lines.extend([format!("0 {nothing}\t").as_bytes(), &path, b"\0"].concat());
+    fn fill_lock(&self, index: &Path, mode: Option<Mode>, directory: &OwnedFd) -> io::Result<()> {
+        let mut source = File::open(index)?;
+        let lock = File::from(beneath::open_beneath(self.target.git_directory(), LOCK, WRITE)?);
+        lock.set_len(0)?;
+        place::pour(&mut source, &lock)?;
+        if let Some(mode) = mode {
+            rustix::fs::fchmod(&lock, mode)?;
         }
-        for (change, path) in paths() {
-            if let Some(after) = &change.after {
-                let head = format!("{} {}\t", after.kind.git_mode(), after.object);
-                lines.extend([head.as_bytes(), &path, b"\0"].concat());
+        place::adopt(&lock, directory)?;
+        // An entry that is not older than its index is looked at again; the copy must not look newer than it is.
+        set_time(&lock, &rustix::fs::fstat(&source)?)?;
+        place::sync_file(&lock)
+    }
+
+    /// What `update-index --index-info` has to read, and the first path, escaped, whose entry is of neither side.
+    fn index_lines(&self, to: Side) -> Result<(Vec<u8>, Option<String>), ApplyError> {
+        let found = entries(self.git, &self.stand_in, self.target, &self.scratch)?.unwrap_or_default();
+        let nothing = "0".repeat(self.plan().new_commit.len());
+        let (mut gone, mut lines, mut foreign) = (Vec::new(), Vec::new(), None);
+        for step in self.steps(to)? {
+            let entry = found.get(&step.path);
+            if is_entry(entry, step.to) {
+                continue;
+            }
+            if !is_entry(entry, step.from) {
+                foreign.get_or_insert_with(|| super::files::shown(&step.path));
+                continue;
+            }
+            if let Some(to) = step.to {
+                let head = format!("{} {}\t", to.kind.git_mode(), to.object);
+                lines.extend([head.as_bytes(), &step.path, b"\0"].concat());
+            } else {
+                gone.extend([format!("0 {nothing}\t").as_bytes(), &step.path, b"\0"].concat());
             }
         }
-        lines
+        // What is gone comes first: a directory may have become a file.
+        gone.extend(lines);
+        Ok((gone, foreign))
     }
+
+    /// Tells whether the index has an entry that only the new commit can have given it.
+    pub(super) fn index_is_ahead(&self) -> Result<bool, ApplyError> {
+        let found = entries(self.git, &self.stand_in, self.target, &self.scratch)?.unwrap_or_default();
+        let steps = self.steps(Side::After)?;
+        Ok(steps.iter().any(|step| is_entry(found.get(&step.path), step.to)))
+    }
+}
+
+/// Tells whether an entry is what a commit has, merged and whole.
+pub(super) fn is_entry(found: Option<&(String, String, String)>, wanted: Option<&ApplyEntry>) -> bool {
+    match (found, wanted) {
+        (None, None) => true,
+        (Some((mode, object, stage)), Some(entry)) => {
+            (mode.as_str(), object, stage.as_str()) == (entry.kind.git_mode(), &entry.object, "0")
+        }
+        _ => false,
+    }
+}
+
+/// Gives a file the time of another.
+fn set_time(file: &File, of: &rustix::fs::Stat) -> io::Result<()> {
+    let written = Timespec {
+        tv_sec: of.st_mtime,
+        tv_nsec: i64::try_from(of.st_mtime_nsec).unwrap_or(0),
+    };
+    let times = Timestamps {
+        last_access: written,
+        last_modification: written,
+    };
+    Ok(rustix::fs::futimens(file, &times)?)
 }
 
 const WRITE: OFlags = OFlags::WRONLY.union(OFlags::CLOEXEC).union(OFlags::NOFOLLOW);
 
 /// Copies the target's index, which may not be there, and returns its permission bits.
-pub(super) fn copy_index(target: &SourceRepository, to: &Path) -> io::Result<Option<rustix::fs::Mode>> {
+pub(super) fn copy_index(target: &SourceRepository, to: &Path) -> io::Result<Option<Mode>> {
     match std::fs::remove_file(to) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
@@ -192,16 +222,8 @@ pub(super) fn copy_index(target: &SourceRepository, to: &Path) -> io::Result<Opt
     let mut copy = File::create_new(to)?;
     io::copy(&mut File::from(fd), &mut copy)?;
     // Entries that are as new as their index are looked at again; the copy must be as old.
-    let written = Timespec {
-        tv_sec: stat.st_mtime,
-        tv_nsec: i64::try_from(stat.st_mtime_nsec).unwrap_or(0),
-    };
-    let times = Timestamps {
-        last_access: written,
-        last_modification: written,
-    };
-    rustix::fs::futimens(&copy, &times)?;
-    Ok(Some(rustix::fs::Mode::from_raw_mode(stat.st_mode & 0o777)))
+    set_time(&copy, &stat)?;
+    Ok(Some(Mode::from_raw_mode(stat.st_mode & 0o777)))
 }
 
 /// Lists the target's index; `None` when it has none.

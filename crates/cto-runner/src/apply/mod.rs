@@ -87,7 +87,7 @@ pub struct Applied {
 
 /// Puts a commit into the target: all of it, or nothing.
 ///
-/// An error means that something is left to do, which [`recover_applies`] does once its cause is mended.
+/// [`ApplyError`] says after which errors something is left to do.
 pub fn apply(order: &ApplyOrder<'_>) -> Result<ApplyOutcome, ApplyError> {
     put(order, ApplyKind::Apply)
 }
@@ -124,9 +124,7 @@ fn put(order: &ApplyOrder<'_>, kind: ApplyKind) -> Result<ApplyOutcome, ApplyErr
         Err(Halt::Failed(error)) => return Err(error),
     };
     fault::point("before journal").at("make", "the journal")?;
-    let journal = draft.ready(plan)?;
-    fault::point("journal").at("make", "the journal")?;
-    settle::carry_out(order, journal)
+    settle::carry_out(order, draft.ready(plan)?)
 }
 
 /// Makes the plan and checks that it can be carried out; the target is only looked at.

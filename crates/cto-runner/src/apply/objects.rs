@@ -5,7 +5,6 @@ use std::io::{self, Read as _};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::PathBuf;
 
-use cto_evidence::{ApplyJournal, Side};
 use cto_schema::ApplyPlan;
 use rustix::fs::{AtFlags, RenameFlags, Timespec, Timestamps};
 use rustix::io::Errno;
@@ -82,8 +81,7 @@ impl Operation<'_> {
     fn write_object(&self, fan: &OwnedFd, id: &str, source: &std::path::Path) -> io::Result<()> {
         let temporary = self.temporary_object();
         let file = place::create(fan, temporary.as_bytes(), 0o444)?;
-        fault::point("object")?;
-        io::copy(&mut File::open(source)?, &mut &file)?;
+        place::pour(&mut File::open(source)?, &file)?;
         if let Some(mark) = self.mark() {
             let times = Timestamps {
                 last_access: mark,
@@ -139,7 +137,8 @@ impl Operation<'_> {
         })
     }
 
-    fn commit_is_named(&self) -> Result<bool, ApplyError> {
+    /// Tells whether a log or a ref names the new commit, so that somebody may have seen it.
+    pub(super) fn commit_is_named(&self) -> Result<bool, ApplyError> {
         let commit = &self.plan().new_commit;
         for (directory, name) in [
             (self.target.git_directory(), b"logs/HEAD".to_vec()),
@@ -178,11 +177,6 @@ fn open_fan(objects: &OwnedFd, name: &str) -> io::Result<OwnedFd> {
         Err(Errno::NOENT) => place::make_parent(objects.as_fd(), format!("{name}/x").as_bytes()),
         other => Ok(other?),
     }
-}
-
-/// Opens a content of the journal.
-pub(super) fn content(journal: &ApplyJournal, number: usize) -> io::Result<File> {
-    journal.open(Side::After, number)
 }
 
 /// Returns the branch of a plan.

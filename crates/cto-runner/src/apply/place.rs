@@ -58,11 +58,21 @@ pub(super) fn adopt(new: impl AsFd, directory: impl AsFd) -> io::Result<()> {
     }
     let (owner, own) = (rustix::fs::fstat(directory)?, rustix::fs::fstat(&new)?);
     if (owner.st_uid, owner.st_gid) != (own.st_uid, own.st_gid) {
-        rustix::fs::fchown(
-            &new,
-            Some(Uid::from_raw(owner.st_uid)),
-            Some(Gid::from_raw(owner.st_gid)),
-        )?;
+        let (user, group) = (Uid::from_raw(owner.st_uid), Gid::from_raw(owner.st_gid));
+        rustix::fs::fchown(&new, Some(user), Some(group))?;
+    }
+    Ok(())
+}
+
+/// Makes a symbolic link that must not exist.
+pub(super) fn link(directory: impl AsFd, name: &[u8], text: &[u8]) -> io::Result<()> {
+    let directory = directory.as_fd();
+    fault::point("symlink")?;
+    rustix::fs::symlinkat(text, directory, name)?;
+    if rustix::process::geteuid().is_root() {
+        let owner = rustix::fs::fstat(directory)?;
+        let (user, group) = (Uid::from_raw(owner.st_uid), Gid::from_raw(owner.st_gid));
+        rustix::fs::chownat(directory, name, Some(user), Some(group), AtFlags::SYMLINK_NOFOLLOW)?;
     }
     Ok(())
 }
@@ -90,6 +100,23 @@ pub(super) fn remove_empty(directory: impl AsFd, name: &[u8]) -> io::Result<bool
         Ok(()) | Err(Errno::NOENT) => Ok(true),
         Err(Errno::NOTEMPTY | Errno::EXIST | Errno::NOTDIR | Errno::BUSY) => Ok(false),
         Err(errno) => Err(errno.into()),
+    }
+}
+
+/// Writes all that a reader gives.
+pub(super) fn pour(source: &mut impl io::Read, file: &std::fs::File) -> io::Result<()> {
+    let (mut chunk, mut file) = (vec![0; 64 << 10], file);
+    loop {
+        let count = match source.read(&mut chunk) {
+            Ok(0) => return Ok(()),
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        fault::point("write")?;
+        io::Write::write_all(&mut file, &chunk[..count / 2])?;
+        fault::point("half written")?;
+        io::Write::write_all(&mut file, &chunk[count / 2..count])?;
     }
 }
 

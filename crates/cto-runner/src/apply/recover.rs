@@ -70,12 +70,7 @@ fn recover_one(git: &Git, journal: Result<ApplyJournal, ApplyJournalError>) -> A
         .path
         .bytes()
         .map(|path| OsStr::from_bytes(&path).into());
-    let outcome = end(git, journal).unwrap_or_else(|halt| RecoveredApply::Unfinished {
-        why: match halt {
-            Halt::Refused(refusal) => refusal.to_string(),
-            Halt::Failed(error) => chain(&error),
-        },
-    });
+    let outcome = end(git, journal).unwrap_or_else(|halt| RecoveredApply::Unfinished { why: halt.into_text() });
     ApplyRecovery {
         run_id,
         target,

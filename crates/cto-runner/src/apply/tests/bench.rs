@@ -1,7 +1,6 @@
 //! A target repository, a home, and a change that was collected.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
@@ -200,8 +199,15 @@ impl Site {
     pub(super) fn assert_is(&self, commit: &str, tree: &Tree) {
         assert_eq!(git(&self.target, &["rev-parse", "HEAD"]).trim(), commit);
         assert_eq!(git(&self.target, &["status", "--porcelain"]), "");
-        assert_eq!(&read(&self.target), tree);
+        assert_eq!(&self.read(), tree);
         self.assert_tidy();
+    }
+
+    /// Reads the work tree, without what git keeps there.
+    pub(super) fn read(&self) -> Tree {
+        let mut found = read(&self.target);
+        found.remove(&b".git"[..]);
+        found
     }
 
     pub(super) fn assert_tidy(&self) {
@@ -233,8 +239,4 @@ pub(super) fn everything(at: &Path) -> Vec<PathBuf> {
         found.push(path);
     }
     found
-}
-
-pub(super) fn text(path: &[u8]) -> &OsStr {
-    OsStr::from_bytes(path)
 }

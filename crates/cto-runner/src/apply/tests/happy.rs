@@ -55,6 +55,21 @@ pub(super) fn everything_changes() -> (Tree, Tree) {
     (base, end)
 }
 
+/// One of each kind of step, for tests that repeat them often.
+pub(super) fn some_changes() -> (Tree, Tree) {
+    let base = tree([
+        ("modified", file("one\n")),
+        ("old/name", file("moved\n")),
+        ("file-to-directory", file("f\n")),
+    ]);
+    let end = tree([
+        ("modified", file("two\n")),
+        ("new/er/name", file("moved\n")),
+        ("file-to-directory/link", Node::Symlink(b"x".to_vec())),
+    ]);
+    (base, end)
+}
+
 #[test]
 fn a_change_of_every_kind_becomes_exactly_one_clean_commit() {
     for init in [

@@ -1,4 +1,11 @@
 //! Claims about applying, on real repositories with a real git.
 
 mod bench;
+mod child;
+mod faults;
 mod happy;
+mod kill;
+mod places;
+mod races;
+mod refusals;
+mod reverts;

@@ -4,6 +4,9 @@
 //! `done.json`. It is made under a temporary name and renamed last, so a journal that can be seen is complete. A lock
 //! on the directory itself says that somebody works on it; the kernel releases it on any death.
 
+#[cfg(test)]
+pub(crate) mod tests;
+
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
@@ -92,25 +95,31 @@ pub struct ApplyDraft {
 impl ApplyDraft {
     /// Begins a journal under a temporary name.
     pub fn begin(home: &Home) -> Result<Self, ApplyJournalError> {
-        Self::try_begin(home).map_err(|source| ApplyJournalError::Write {
+        let mut last = io::Error::other("never tried");
+        // Another process that tidies up may take the directory before it is locked.
+        for _ in 0..8 {
+            match Self::try_begin(home) {
+                Ok(draft) => return Ok(draft),
+                Err(error) => last = error,
+            }
+            if !matches!(last.kind(), io::ErrorKind::NotFound | io::ErrorKind::WouldBlock) {
+                break;
+            }
+        }
+        Err(ApplyJournalError::Write {
             name: "draft".to_owned(),
-            source,
+            source: last,
         })
     }
 
     fn try_begin(home: &Home) -> io::Result<Self> {
         let applies = home.applies_dir().try_clone_to_owned()?;
         let temporary = durable::make_temporary_dir_at(&applies)?;
-        let directory = File::from(durable::open_dir_at(&applies, &temporary)?);
-        // From here on somebody who tidies up knows that we live.
-        rustix::fs::flock(&directory, FlockOperation::NonBlockingLockExclusive)?;
-        for side in [Side::Before, Side::After] {
-            durable::make_dir_at(&directory, side.directory())?;
+        let begun = Self::open_sides(&applies, &temporary);
+        if begun.is_err() {
+            durable::remove_tree_at(&applies, &temporary).unwrap_or_default();
         }
-        let sides = [
-            durable::open_dir_at(&directory, Side::Before.directory())?,
-            durable::open_dir_at(&directory, Side::After.directory())?,
-        ];
+        let (directory, sides) = begun?;
         Ok(Self {
             applies,
             root: home.applies(),
@@ -119,6 +128,18 @@ impl ApplyDraft {
             sides,
             ready: false,
         })
+    }
+
+    fn open_sides(applies: &OwnedFd, temporary: &str) -> io::Result<(File, [OwnedFd; 2])> {
+        let directory = File::from(durable::open_dir_at(applies, temporary)?);
+        // From here on somebody who tidies up knows that we live.
+        rustix::fs::flock(&directory, FlockOperation::NonBlockingLockExclusive)?;
+        let sides = [Side::Before, Side::After].map(|side| {
+            durable::make_dir_at(&directory, side.directory())?;
+            durable::open_dir_at(&directory, side.directory())
+        });
+        let [before, after] = sides;
+        Ok((directory, [before?, after?]))
     }
 
     /// Keeps one content, and returns its digest and size.
