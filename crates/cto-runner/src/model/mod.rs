@@ -147,8 +147,19 @@ fn model_facts(harness: &Harness, request: &RunRequest, manifest: &EngineManifes
     let admission: RecordFact<ModelAdmission> = read_fact(&place.path);
     let variables = Variables::of(manifest);
     let name = &manifest.name;
+    let named = match (admission.present, place.by) {
+        (false, "environment") => format!("{} names ", variables.record(RecordKind::Model)),
+        (false, "file") => "harness.yaml names ".to_owned(),
+        _ => String::new(),
+    };
+    let named = if named.is_empty() {
+        named
+    } else {
+        let path = escape(place.path.as_os_str().as_encoded_bytes(), 300);
+        format!("{named}{path}, and there is no such file; ")
+    };
     let how_to_request = format!(
-        "request a model with --model PROVIDER/MODEL, or in {} and {}, and admit it with: cto admit model --engine {name}",
+        "{named}request a model with --model PROVIDER/MODEL, or in {} and {}, and admit it with: cto admit model --engine {name}",
         variables.provider(),
         variables.model()
     );
