@@ -31,6 +31,11 @@ fn not_configured(detail: String) -> Unavailable {
     }
 }
 
+/// Refuses an order that names nothing.
+pub(crate) fn nothing_to_serve() -> Unavailable {
+    not_configured("the order has no route or no wire format".to_owned())
+}
+
 /// A route and what may not be written down about it.
 pub(crate) struct Served {
     pub(crate) route: Route,
@@ -105,7 +110,7 @@ impl Gateway {
         records: RecordsOut,
     ) -> Result<Self, Unavailable> {
         if order.routes.is_empty() || order.dialects.is_empty() {
-            return Err(not_configured("the order has no route or no wire format".to_owned()));
+            return Err(nothing_to_serve());
         }
         let mut routes: Vec<Served> = Vec::new();
         for (at, route) in order.routes.iter().enumerate() {

@@ -9,7 +9,7 @@ use serde_json::json;
 use tokio::time::timeout;
 
 use crate::forward::request_to;
-use crate::gateway::{Gateway, Served, Unavailable};
+use crate::gateway::{Gateway, Served, Unavailable, nothing_to_serve};
 use crate::json::Json;
 use crate::order::Dialect;
 use crate::record::CallOutcome;
@@ -30,10 +30,7 @@ fn unavailable(outcome: CallOutcome, detail: impl Into<String>) -> Unavailable {
 /// Asks the first route in the first wire format.
 pub(crate) async fn ask(gateway: &Gateway) -> Result<(), Unavailable> {
     let (Some(served), Some(dialect)) = (gateway.routes.first(), gateway.order.dialects.first()) else {
-        return Err(unavailable(
-            CallOutcome::NotConfigured,
-            "the order has no route or no wire format",
-        ));
+        return Err(nothing_to_serve());
     };
     let asked = Asked {
         gateway,
@@ -57,7 +54,7 @@ impl Asked<'_> {
             Dialect::Messages => "/v1/models",
             Dialect::ChatCompletions | Dialect::Responses => "/models",
         };
-        let (status, body) = self.get(Method::GET, path, Bytes::new(), "the list of models").await?;
+        let (status, body) = self.ask(Method::GET, path, Bytes::new(), "the list of models").await?;
         match status {
             200 => {}
             404 | 405 | 501 => return Ok(()),
@@ -86,7 +83,7 @@ impl Asked<'_> {
         };
         let path = self.dialect.upstream_path();
         let body = Bytes::from(body.to_string());
-        let (status, body) = self.get(Method::POST, path, body, "a first completion").await?;
+        let (status, body) = self.ask(Method::POST, path, body, "a first completion").await?;
         if status != 200 {
             return Err(self.status(status, "a first completion"));
         }
@@ -116,7 +113,7 @@ impl Asked<'_> {
         )
     }
 
-    async fn get(&self, method: Method, path: &str, body: Bytes, what: &str) -> Result<(u16, Bytes), Unavailable> {
+    async fn ask(&self, method: Method, path: &str, body: Bytes, what: &str) -> Result<(u16, Bytes), Unavailable> {
         let request = request_to(self.served, self.dialect, (method, path), &HeaderMap::new(), body);
         let request = request.ok_or_else(|| unavailable(CallOutcome::NotConfigured, "the address cannot be used"))?;
         let limits = &self.gateway.order.limits;

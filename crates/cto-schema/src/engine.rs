@@ -38,6 +38,9 @@ pub struct EngineDocument {
     /// How it speaks to a model; absent when it needs none.
     #[serde(default)]
     pub model: Option<EngineModel>,
+    /// Whether it runs only with a provider decision and a build record, at every stage.
+    #[serde(default)]
+    pub needs_decision: bool,
     /// Task files in the workspace that need more than templates.
     #[serde(default)]
     pub task_files: EngineTaskFiles,
@@ -161,6 +164,9 @@ pub struct EngineModel {
     /// The provider's name inside the engine; the value of `{provider}`.
     #[serde(default)]
     pub runtime_provider: Option<String>,
+    /// Providers whose session the engine is only given over a bridge: `CTO_HARNESS_<NAME>_OPENAI_CODEX_AUTH_BRIDGE=1`.
+    #[serde(default)]
+    pub bridged: Vec<String>,
 }
 
 /// A wire format.

@@ -54,7 +54,32 @@ pub(crate) fn verdict(outcome: &RunOutcome, output: &Output) -> String {
     }
     text.push_str(&rows(outcome));
     let (id, cto) = (&outcome.run_id, called_as());
-    format!("{text}\nNext:\n  {cto} show {id}\n  {cto} verify {id}\n")
+    let chain = match chain_of(outcome) {
+        // Gates are asked in groups: behind a closed one there may be more.
+        Some(engine) => format!("  {cto} status --engine {engine}    (all that is still missing, in order)\n"),
+        None => String::new(),
+    };
+    format!("{text}\nNext:\n{chain}  {cto} show {id}\n  {cto} verify {id}\n")
+}
+
+/// Returns the engine whose chain of gates and records stopped the run.
+fn chain_of(outcome: &RunOutcome) -> Option<String> {
+    use cto_schema::BlockerCode as C;
+    let of_the_chain = |code: C| {
+        [
+            C::GateMissing,
+            C::ModelNotAdmitted,
+            C::SourceNotAdmitted,
+            C::BuildMismatch,
+            C::ProviderUnavailable,
+            C::ProviderAuthUnavailable,
+            C::ProviderLocalConfigUnavailable,
+        ]
+        .contains(&code)
+    };
+    let stopped = outcome.blockers.iter().any(|blocker| of_the_chain(blocker.code));
+    let engine = outcome.report.backend.split(':').next().unwrap_or_default();
+    (stopped && !outcome.engine_started).then(|| escape(engine.as_bytes(), 60))
 }
 
 /// Returns how the program was called, so that the next commands can be pasted before it is on the search path.

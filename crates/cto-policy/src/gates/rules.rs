@@ -112,7 +112,12 @@ pub(super) fn engine_stage(input: &GateInput<'_>) -> Option<Refusal> {
 pub(super) fn engine_program(input: &GateInput<'_>) -> Option<Refusal> {
     let engine = &input.facts.engine;
     let missing = engine.registered && engine.program_found == Some(false);
-    let detail = if engine.program_problem.is_empty() {
+    let detail = if engine.program.is_empty() && engine.program_problem.is_empty() {
+        format!(
+            "engine '{}' runs a program that is named with each run, and none was; name it after '--'",
+            engine.name
+        )
+    } else if engine.program_problem.is_empty() {
         format!(
             "program '{}' is not in the sandbox's view; give an absolute path below /usr, or map its directory with --toolchain",
             engine.program

@@ -78,19 +78,13 @@ pub fn engine_chain(harness: &Harness, engine: &str) -> Option<EngineChain> {
     let (facts, search) = look_at_engine(harness, &request);
     let about = &facts.engine;
     let stage = about.stage_gate_value.as_deref().and_then(|value| value.parse().ok());
-    let mode = match stage.unwrap_or(about.ungated_up_to_stage.max(2)) {
-        1 => MutationMode::None,
-        2 => MutationMode::CopiedFixture,
-        3 => MutationMode::CopiedRepo,
-        4 => MutationMode::SandboxRepo,
-        5 => MutationMode::OwnedNoncriticalRepo,
-        _ => MutationMode::CandidateDefault,
-    };
+    let mode = MutationMode::of_stage(stage.unwrap_or(about.ungated_up_to_stage.max(2)));
+    let mode = mode.unwrap_or(MutationMode::CandidateDefault);
     let mut steps = Vec::new();
     if about.needs_model {
         steps.extend(admissions(&facts.admissions, manifest, mode));
     } else {
-        let detail = if manifest.name == "command" {
+        let detail = if manifest.model_optional {
             "needed only when a model is asked for with --model"
         } else {
             "this engine runs without a model"
@@ -199,11 +193,16 @@ fn provider(facts: &cto_schema::AdmissionFacts, manifest: &EngineManifest) -> Ch
     });
     let local = Variables::of(manifest).local_base_url();
     match (facts.model.providers.first(), lacking) {
-        (None, _) => step("provider", ChainState::Missing, "no model is asked for", ""),
+        (None, _) => step(
+            "provider",
+            ChainState::Missing,
+            "no model is asked for",
+            facts.model.how_to_request.clone(),
+        ),
         (Some(_), Some(why)) if why.contains(&local) => {
             step("provider", ChainState::Missing, why, format!("export {local}=ADDRESS"))
         }
-        (Some(_), Some(why)) => step("provider", ChainState::Missing, why, why),
+        (Some(_), Some(why)) => step("provider", ChainState::Missing, why, mend(why)),
         (Some(first), None) => step(
             "provider",
             ChainState::Holds,
@@ -211,6 +210,13 @@ fn provider(facts: &cto_schema::AdmissionFacts, manifest: &EngineManifest) -> Ch
             "",
         ),
     }
+}
+
+/// Returns the part of a detail that says what to do; where it says nothing, the settings are the place to look.
+fn mend(why: &str) -> &str {
+    let parts = why.rsplit("; ").chain(why.rsplit(": "));
+    let mut mends = parts.filter(|part| ["set ", "say ", "run "].iter().any(|verb| part.starts_with(verb)));
+    mends.next().unwrap_or("cto config show")
 }
 
 fn program(search: &Search) -> ChainStep {
@@ -251,4 +257,26 @@ fn gates(engine: &EngineFacts, stage: Option<u8>) -> [ChainStep; 2] {
         ),
     };
     [allowed, open]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_to_do_is_taken_from_what_was_seen() {
+        for (why, expected) in [
+            ("provider 'x' has no endpoint; set LAB_URL", "set LAB_URL"),
+            (
+                "the credential of provider 'x' is not there: set LAB_KEY",
+                "set LAB_KEY",
+            ),
+            (
+                "the credential of provider 'x' is not there: /k: No such file or directory",
+                "cto config show",
+            ),
+        ] {
+            assert_eq!(mend(why), expected);
+        }
+    }
 }

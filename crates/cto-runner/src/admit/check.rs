@@ -122,8 +122,13 @@ fn build(mut facts: AdmissionFacts) -> Checked {
         let program = Path::new(record.binary_path.as_str());
         facts.binary = binary_facts(Some(program), true, record);
     }
-    let judged = judge_build(&facts, &engine.unwrap_or_default(), MutationMode::CopiedFixture);
-    checked(RecordKind::Build, judged.status.word(), judged.reason, !judged.blocks)
+    let engine = engine.unwrap_or_default();
+    let judged = judge_build(&facts, &engine, MutationMode::CopiedFixture);
+    let reason = match judge_build(&facts, &engine, MutationMode::CopiedRepo) {
+        above if above.blocks && !judged.blocks => format!("up to stage 2 only: {}", above.reason),
+        _ => judged.reason,
+    };
+    checked(RecordKind::Build, judged.status.word(), reason, !judged.blocks)
 }
 
 fn decision(path: &Path, mut facts: AdmissionFacts) -> Checked {

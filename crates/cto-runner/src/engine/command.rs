@@ -31,6 +31,7 @@ impl Command {
                 name: "command".to_owned(),
                 summary: "any program that the operator names after '--'; no gate for copies".to_owned(),
                 ungated_up_to_stage: 3,
+                model_optional: true,
                 parser: "lines".to_owned(),
                 ..EngineManifest::default()
             },

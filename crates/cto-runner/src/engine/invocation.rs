@@ -22,9 +22,8 @@ pub struct Invocation {
     pub path: Vec<PathBuf>,
     /// Files that the harness puts in the workspace for the engine.
     ///
-    /// The run must make them by trusted code before the engine starts (`Change::Remove` of each first component,
-    /// then `Change::File`), so that nothing of the target is taken for them, and must treat their first components
-    /// as scratch paths: recorded with digests in the write set, never part of the patch, never in the clean room.
+    /// They are made before the engine starts, in place of whatever the target has at their first components, which
+    /// count as scratch paths: recorded with digests in the write set, never part of the patch or in the clean room.
     pub inputs: Vec<InputFile>,
     /// Workspace paths that are covered by an empty read-only mount where the baseline has them.
     pub masks: Vec<PathBuf>,

@@ -21,6 +21,10 @@ pub struct EngineManifest {
     pub final_event: Option<String>,
     /// How it speaks to a model; `None` when it needs none.
     pub wire: Option<Wire>,
+    /// Whether it may be asked to run with a model although it needs none.
+    pub model_optional: bool,
+    /// Whether it runs only with a provider decision.
+    pub needs_decision: bool,
     /// Whether it commits by itself; the change is taken from the overlay either way.
     pub commits: bool,
     /// Globs of log files in the workspace that its parser reads.
@@ -40,6 +44,8 @@ pub struct Wire {
     pub dialects: Vec<Dialect>,
     /// The provider's name inside the engine, where it accepts only names that it knows.
     pub runtime_provider: Option<String>,
+    /// Providers whose session it is only given over a bridge.
+    pub bridged: Vec<String>,
 }
 
 /// Limits below which the engine does not work.

@@ -37,7 +37,7 @@ pub struct RequestedModel {
     pub provider: Option<String>,
     /// The model.
     pub model: Option<String>,
-    /// `flag`, `profile`, `environment` or `file`.
+    /// `flag`, `profile`, `environment` or `file`; `record` where nobody asked and the admission names it.
     pub by: &'static str,
 }
 
@@ -80,7 +80,7 @@ pub(crate) fn needs_model(harness: &Harness, request: &RunRequest, manifest: &En
 
 /// Returns whether an engine can be asked to run with a model.
 pub fn may_use_a_model(manifest: &EngineManifest) -> bool {
-    manifest.wire.is_some() || manifest.name == "command"
+    manifest.wire.is_some() || manifest.model_optional
 }
 
 /// Returns the class of a provider and of its credential as they are configured for an engine; empty where they are
@@ -89,7 +89,7 @@ pub fn provider_classes(harness: &Harness, manifest: &EngineManifest, provider: 
     let asker = Asker {
         harness,
         variables: &Variables::of(manifest),
-        is_case: false,
+        bridged: &[],
         dialects: &[],
     };
     let facts = reach(&asker, provider, true).facts;
@@ -112,16 +112,15 @@ pub(crate) fn gather_admissions(
     manifest: &EngineManifest,
     program: Program<'_>,
 ) -> (AdmissionFacts, Option<ModelPlan>) {
-    let is_case = manifest.name == "case";
     let mut facts = AdmissionFacts {
         judged_at_seconds: cto_evidence::wall_now().as_second(),
-        decision_required: is_case,
+        decision_required: manifest.needs_decision,
         model: model_facts(harness, request, manifest),
         source: read_fact(&record_place(harness, manifest, RecordKind::Source).path),
         build: read_fact(&record_place(harness, manifest, RecordKind::Build).path),
         ..AdmissionFacts::default()
     };
-    if is_case {
+    if manifest.needs_decision {
         facts.decision = read_fact(&record_place(harness, manifest, RecordKind::Decision).path);
     }
     if let Some(record) = &facts.build.record {
@@ -132,7 +131,7 @@ pub(crate) fn gather_admissions(
     let asker = Asker {
         harness,
         variables: &variables,
-        is_case,
+        bridged: wire.map(|wire| wire.bridged.as_slice()).unwrap_or_default(),
         dialects: wire.map(|wire| wire.dialects.as_slice()).unwrap_or_default(),
     };
     let reached = reach_all(&asker, &facts.model);
@@ -147,8 +146,19 @@ fn model_facts(harness: &Harness, request: &RunRequest, manifest: &EngineManifes
     let admission: RecordFact<ModelAdmission> = read_fact(&place.path);
     let variables = Variables::of(manifest);
     let name = &manifest.name;
+    let named = match (admission.present, place.by) {
+        (false, "environment") => format!("{} names ", variables.record(RecordKind::Model)),
+        (false, "file") => "harness.yaml names ".to_owned(),
+        _ => String::new(),
+    };
+    let named = if named.is_empty() {
+        named
+    } else {
+        let path = escape(place.path.as_os_str().as_encoded_bytes(), 300);
+        format!("{named}{path}, and there is no such file; ")
+    };
     let how_to_request = format!(
-        "request a model with --model PROVIDER/MODEL, or in {} and {}, and admit it with: cto admit model --engine {name}",
+        "{named}request a model with --model PROVIDER/MODEL, or in {} and {}, and admit it with: cto admit model --engine {name}",
         variables.provider(),
         variables.model()
     );

@@ -48,7 +48,7 @@ impl fmt::Debug for PlannedRoute {
 
 impl ModelPlan {
     /// Returns the routes: the admitted pair first. They hold addresses, so they go to the gateway and nowhere else.
-    pub fn routes(&self) -> Vec<Route> {
+    pub(super) fn routes(&self) -> Vec<Route> {
         self.planned
             .iter()
             .map(|route| Route {

@@ -90,8 +90,8 @@ pub(super) struct Reached {
 pub(super) struct Asker<'a> {
     pub(super) harness: &'a Harness,
     pub(super) variables: &'a Variables,
-    /// The Case engine hands no OAuth session on unless its bridge is enabled.
-    pub(super) is_case: bool,
+    /// Providers whose session the engine is given only over a bridge.
+    pub(super) bridged: &'a [String],
     /// Wire formats of the engine; all when empty.
     pub(super) dialects: &'a [Dialect],
 }
@@ -137,11 +137,11 @@ pub(super) fn reach(asker: &Asker<'_>, name: &str, requested: bool) -> Reached {
         Err(detail) => reached.facts.endpoint_detail = detail,
     }
     let bridge = asker.variables.codex_bridge();
-    if asker.is_case && name == "openai-codex" && asker.harness.environment.get(&bridge).is_none_or(|on| on != "1") {
+    let is_bridged = asker.bridged.iter().any(|bridged| bridged == name);
+    if is_bridged && asker.harness.environment.get(&bridge).is_none_or(|on| on != "1") {
         reached.facts.credential_class = reached.credential.as_ref().map_or("", credential_class).to_owned();
-        reached.facts.credential_detail = format!(
-            "credentials of 'openai-codex' cannot reach the Case engine unless its bridge is enabled; set {bridge}=1"
-        );
+        reached.facts.credential_detail =
+            format!("credentials of '{shown}' cannot reach the engine unless its bridge is enabled; set {bridge}=1");
         return reached;
     }
     match &reached.credential {

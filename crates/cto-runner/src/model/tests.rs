@@ -36,6 +36,7 @@ fn manifest(name: &str) -> EngineManifest {
         wire: Some(Wire {
             dialects: vec![Dialect::ChatCompletions],
             runtime_provider: Some("openai".to_owned()),
+            bridged: vec![],
         }),
         ..EngineManifest::default()
     }
@@ -287,7 +288,10 @@ fn a_provider_of_the_settings_is_reached_as_they_say() {
 fn an_oauth_session_reaches_the_case_engine_only_over_its_bridge() {
     let mut world = World::new();
     world.manifest = manifest("case");
-    world.manifest.wire.as_mut().unwrap().dialects.clear();
+    world.manifest.needs_decision = true;
+    let wire = world.manifest.wire.as_mut().unwrap();
+    wire.dialects.clear();
+    wire.bridged = vec!["openai-codex".to_owned()];
     world.record(RecordKind::Model, &admission("openai-codex", "gpt-5.5"));
     world.settings =
         "providers: {openai-codex: {base_url: 'https://example.org/v1', credential: {environment: CODEX_SESSION}}}"

@@ -43,18 +43,20 @@ impl Journey<'_> {
         let patch = self.make_patch(&workspace, &collected)?;
         let clean = names::without_secrets(&self.dir, &collected.write_set, &patch);
         let renamed = clean.is_some();
-        let shown = clean.unwrap_or_else(|| Shown {
-            write_set: collected.write_set.clone(),
-            patch: patch.clone(),
-            findings: vec![],
-        });
-        self.seen.secrets.extend(shown.findings);
-        let write_set_digest = self.write_json("write-set.json", &shown.write_set)?;
-        self.write_set = Some(shown.write_set.clone());
-        let (patch_digest, findings) = self.dir.write_redacted("patch.diff", &shown.patch)?;
+        let (write_set, bytes) = match &clean {
+            Some(Shown { write_set, patch, .. }) => (write_set, patch),
+            None => (&collected.write_set, &patch),
+        };
+        let write_set_digest = self.write_json("write-set.json", write_set)?;
+        self.write_set = Some(write_set.clone());
+        let (patch_digest, findings) = self.dir.write_redacted("patch.diff", bytes)?;
         let redacted = renamed || !findings.is_empty();
+        let scope = Scope::of(&workspace.contract).map_err(|error| Halt::Ignorant(chain(&error)))?;
         // From here on it is there, also when it cannot be proven.
         self.seen.patch_exists = !patch.is_empty();
+        self.seen
+            .secrets
+            .extend(clean.iter().flat_map(|clean| clean.findings.clone()));
         self.seen.secrets.extend(findings);
         self.dir.event(
             EventType::PatchApplied,
@@ -67,13 +69,14 @@ impl Journey<'_> {
         } else {
             self.dir.read("patch.diff")?.unwrap_or_default()
         };
-        let collection = self.prove_patch(&workspace, &collected, written, &supervised)?;
+        let collection = self.prove_patch(&workspace, &collected, written, &supervised, &scope)?;
         self.patch.clone_from(&collection.patch);
         if redacted {
             self.patch = self.dir.read("patch.diff")?.unwrap_or_default();
         }
         self.seen.roundtrip_error.clone_from(&collection.roundtrip_error);
-        self.check_diff(&workspace, &shown.write_set)?;
+        let shown = clean.map_or(collected.write_set, |clean| clean.write_set);
+        self.check_diff(&workspace, &shown, &scope)?;
         self.dir.journal(JournalEvent::Collected {
             write_set_digest,
             patch_digest,
@@ -155,6 +158,7 @@ impl Journey<'_> {
         collected: &Collected,
         patch: Vec<u8>,
         supervised: &Supervised,
+        scope: &Scope,
     ) -> Result<Collection, Halt> {
         let directory = workspace.scratch.0.join("applied");
         make_directory(&directory)?;
@@ -167,7 +171,6 @@ impl Journey<'_> {
             (tripped.changes, tripped.mismatch)
         };
         let tree = patched_tree(workspace.baseline.files(), &changes);
-        let scope = Scope::of(&workspace.contract).map_err(|error| Halt::Ignorant(chain(&error)))?;
         let changed_paths: Vec<Vec<u8>> = collected
             .write_set
             .changes
@@ -175,7 +178,7 @@ impl Journey<'_> {
             .filter_map(|change| change.path.bytes())
             .collect();
         Ok(Collection {
-            integrity: integrity_facts(workspace, collected, &scope),
+            integrity: integrity_facts(workspace, collected, scope),
             ignored_changes: ignored_changes(&collected.write_set, supervised),
             write_set: collected.write_set.clone(),
             patch,
@@ -186,8 +189,7 @@ impl Journey<'_> {
         })
     }
 
-    fn check_diff(&mut self, workspace: &Workspace, write_set: &WriteSet) -> Result<(), Halt> {
-        let scope = Scope::of(&workspace.contract).map_err(|error| Halt::Ignorant(chain(&error)))?;
+    fn check_diff(&mut self, workspace: &Workspace, write_set: &WriteSet, scope: &Scope) -> Result<(), Halt> {
         let (outside, forbidden) = scope.violations(&write_set.changes);
         let contract = &workspace.contract;
         let proof = cto_schema::AllowedPathsProof {

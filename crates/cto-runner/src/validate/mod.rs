@@ -18,6 +18,7 @@ use crate::cases::{LoadedCase, find};
 use crate::engine::{Engine, EngineError};
 use crate::ground::{Ground, Layout, PROGRAM};
 use crate::matrix::{ACCEPTED, verification_problems};
+use crate::model::may_use_a_model;
 use crate::request::{Harness, RunRequest, Task};
 use crate::run::{Watch, chain, run};
 use crate::watch::{Stop, Unwatched};
@@ -75,7 +76,7 @@ pub fn validate_engine(
         progress,
         checks: vec![],
     };
-    if proof.name() == "fake" {
+    if proof.is_embedded() {
         proof.fake();
     } else {
         proof.gates();
@@ -124,8 +125,13 @@ impl Proof<'_> {
         self.engine.manifest().name.clone()
     }
 
+    /// True for the engine that has no program at all.
+    fn is_embedded(&self) -> bool {
+        self.engine.document().is_none() && !self.engine.manifest().model_optional
+    }
+
     fn has_model(&self) -> bool {
-        self.engine.manifest().wire.is_some() || self.name() == "command"
+        may_use_a_model(self.engine.manifest())
     }
 
     /// The doors: without the gates nothing starts.
@@ -323,9 +329,8 @@ impl Proof<'_> {
     fn run(&self, harness: &Harness, engine: String, brief: bool) -> Result<Ran, String> {
         let mut request = RunRequest::of(Task::Case(Box::new(self.case()?)), engine);
         request.timeout_seconds = brief.then_some(BRIEF_SECONDS);
-        if self.name() == "command" {
-            request.command = vec![PROGRAM.into()];
-        }
+        // Only an engine whose program is named with each run looks at it.
+        request.command = vec![PROGRAM.into()];
         let watch = Watch {
             observer: &Unwatched,
             stop: self.stop,

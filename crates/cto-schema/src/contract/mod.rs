@@ -185,6 +185,19 @@ pub enum MutationMode {
 }
 
 impl MutationMode {
+    /// Returns the mode of a stage.
+    pub fn of_stage(stage: u8) -> Option<Self> {
+        let all = [
+            Self::None,
+            Self::CopiedFixture,
+            Self::CopiedRepo,
+            Self::SandboxRepo,
+            Self::OwnedNoncriticalRepo,
+            Self::CandidateDefault,
+        ];
+        all.into_iter().find(|mode| mode.stage() == stage)
+    }
+
     /// Returns the stage that the mode belongs to, 1 to 6.
     pub fn stage(self) -> u8 {
         match self {
@@ -359,4 +372,17 @@ pub enum LimitName {
     Processes,
     /// Disk, by a size-limited file system.
     Disk,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_stage_has_one_mode() {
+        for stage in 1..=6 {
+            assert_eq!(MutationMode::of_stage(stage).map(MutationMode::stage), Some(stage));
+        }
+        assert_eq!(MutationMode::of_stage(0).or(MutationMode::of_stage(7)), None);
+    }
 }

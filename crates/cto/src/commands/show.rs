@@ -86,10 +86,35 @@ fn events(bundle: &Path, output: &Output) -> Result<(), CommandError> {
             continue;
         };
         let ms = event.mono_ns.parse::<u64>().unwrap_or(0) / 1_000_000;
-        let data = cto_schema::escape(event.data.to_string().as_bytes(), 160);
+        let data = cto_schema::escape(told_first(&event.data).as_bytes(), 160);
         output.print(&format!("{ms:>8} ms  {:<26} {data}\n", event.kind.name()));
     }
     Ok(())
+}
+
+/// What a reader of a call looks for, in this order; digests and the rest follow.
+const FIRST: [&str; 8] = [
+    "model",
+    "served_model",
+    "outcome",
+    "status",
+    "reason",
+    "detail",
+    "usage",
+    "duration_us",
+];
+
+/// Returns an event's data as JSON whose important fields come before the line is cut.
+fn told_first(data: &serde_json::Value) -> String {
+    let Some(fields) = data.as_object() else {
+        return data.to_string();
+    };
+    let pair = |(name, value): (&str, &serde_json::Value)| format!("{}:{value}", serde_json::Value::from(name));
+    let first = FIRST.iter().filter_map(|name| Some((*name, fields.get(*name)?)));
+    let rest = fields.iter().map(|(name, value)| (name.as_str(), value));
+    let rest = rest.filter(|(name, _)| !FIRST.contains(name));
+    let pairs: Vec<String> = first.chain(rest).map(pair).collect();
+    format!("{{{}}}", pairs.join(","))
 }
 
 fn timeline(bundle: &Path, output: &Output) -> Result<(), CommandError> {

@@ -502,6 +502,12 @@ fn a_build_is_recorded_by_path_and_digest_and_asked_what_it_is_in_a_cage() {
     assert_eq!(made["tool_versions"]["sh"], "5");
     let check = || installation.json(&["admission", "check", path.to_str().unwrap()]).0;
     assert_eq!(check(), 0);
+    let (_, said) = installation.json(&["admission", "check", path.to_str().unwrap()]);
+    let reason = said["reasons"][0].as_str().unwrap();
+    assert!(
+        reason.starts_with("up to stage 2 only: ") && reason.contains("pins neither"),
+        "{reason}"
+    );
     program(&binary, "#!/bin/sh\necho my-agent 1.2.4\n");
     assert_eq!(check(), 3, "a changed binary");
 

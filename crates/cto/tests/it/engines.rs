@@ -86,6 +86,31 @@ fn a_manifest_is_denied_until_both_gates_say_otherwise() {
 }
 
 #[test]
+fn a_run_that_a_gate_stops_points_to_the_whole_chain_and_one_that_ran_does_not() {
+    let installation = installation(MANIFEST);
+    let run = |gates: &[(&str, &str)]| {
+        let mut command = installation.command();
+        command.envs(gates.iter().copied());
+        command.args(["run", "r1-string-slugify", "--engine", "my-agent"]);
+        String::from_utf8_lossy(&command.output().unwrap().stdout).into_owned()
+    };
+    let closed = run(&[]);
+    assert!(closed.contains("status --engine my-agent"), "{closed}");
+    let open = run(&GATES);
+    assert!(open.contains("Next:") && !open.contains("status --engine"), "{open}");
+}
+
+#[test]
+fn command_is_told_to_name_a_program_by_decide() {
+    let installation = Installation::new();
+    let repository = installation.scripted("repository");
+    let file = installation.contract(&crate::support::contract("decide", &repository));
+    let output = installation.cto(&["decide", "--engine", "command", file.to_str().unwrap()]);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(text.contains("name it after '--'") && !text.contains("''"), "{text}");
+}
+
+#[test]
 fn a_manifest_with_a_slip_is_a_usage_error_that_names_it() {
     let installation = installation(&MANIFEST.replace("argv:", "args:"));
     let output = installation.cto(&["engines"]);

@@ -187,6 +187,18 @@ fn an_agent_reaches_the_admitted_model_and_every_call_is_an_event() {
         );
         assert!(call["request_digest"].as_str().unwrap().starts_with("sha256:"));
     }
+    let shown = world
+        .installation
+        .cto(&["show", report["run_id"].as_str().unwrap(), "events"]);
+    let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+    let call = shown.lines().find(|line| line.contains("model.request")).unwrap();
+    for part in [
+        "\"served_model\":\"scripted-fix\"",
+        "\"outcome\":\"completed\"",
+        "input_tokens",
+    ] {
+        assert!(call.contains(part), "{part} is cut from: {call}");
+    }
     assert_eq!(report["model"]["completed"], 2);
     assert_ne!(report["model"]["usage"]["input_tokens"], "0");
     world.verifies(&report);
@@ -471,6 +483,29 @@ fn an_admission_of_another_class_of_network_or_credential_admits_nothing() {
         assert_eq!(report["case_model_admission_status"], "mismatch");
         world.verifies(&report);
     }
+}
+
+#[test]
+fn a_named_admission_that_is_not_there_is_named_by_its_path() {
+    let mut world = Modelled::new("command", "scripted-fix");
+    let gone = world.installation.dir.path().join("gone.json");
+    for (name, value) in &mut world.env {
+        if name.ends_with("_MODEL_ADMISSION_FILE") {
+            *value = gone.display().to_string();
+        }
+    }
+    let (exit, report) = world.python("gone", "good()");
+    assert_eq!(
+        (exit, codes(&report)),
+        (3, vec!["model_not_admitted".to_owned()]),
+        "{report:#}"
+    );
+    let detail = report["blockers"][0]["detail"].as_str().unwrap();
+    let named = format!("CTO_HARNESS_COMMAND_MODEL_ADMISSION_FILE names {}, ", gone.display());
+    assert!(
+        detail.starts_with("missing_admission: ") && detail.contains(&named),
+        "{detail}"
+    );
 }
 
 #[test]

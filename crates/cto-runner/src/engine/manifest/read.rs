@@ -271,9 +271,12 @@ fn about(document: &EngineDocument) -> EngineManifest {
         ungated_up_to_stage: 0,
         parser: <&str>::from(document.stream.parser).to_owned(),
         final_event: document.stream.final_event.clone(),
+        model_optional: false,
+        needs_decision: document.needs_decision,
         wire: document.model.as_ref().map(|model| Wire {
             dialects: model.dialects.iter().map(dialect).collect(),
             runtime_provider: model.runtime_provider.clone(),
+            bridged: model.bridged.clone(),
         }),
         commits: document.commits,
         logs: document.stream.logs.clone(),

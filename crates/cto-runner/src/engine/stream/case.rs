@@ -44,32 +44,24 @@ pub(super) fn read(output: &EngineOutput<'_>, quoted: &mut Quoted) -> StreamFact
         };
     };
     let mut pipeline = Pipeline::default();
-    quoted.each_json(
-        &log.bytes,
-        |_| false,
-        |_, line, quoted| {
-            let other = run_id.as_deref().is_some_and(|id| line["runId"] != id);
-            if other {
-                return quoted.unknown();
-            }
-            pipeline.event(line, quoted);
-        },
-    );
+    quoted.each_json(&log.bytes, |_, line, quoted| {
+        let other = run_id.as_deref().is_some_and(|id| line["runId"] != id);
+        if other {
+            return quoted.unknown();
+        }
+        pipeline.event(line, quoted);
+    });
     pipeline.facts()
 }
 
 /// Returns the run's identity from its own log on standard error.
 fn run_id(stderr: &[u8]) -> Option<String> {
     let mut found = None;
-    Quoted::default().each_json(
-        stderr,
-        |_| false,
-        |_, line, _| {
-            if found.is_none() && line["msg"] == "pipeline started" {
-                found = line["runId"].as_str().map(str::to_owned);
-            }
-        },
-    );
+    Quoted::default().each_json(stderr, |_, line, _| {
+        if found.is_none() && line["msg"] == "pipeline started" {
+            found = line["runId"].as_str().map(str::to_owned);
+        }
+    });
     found
 }
 

@@ -11,36 +11,32 @@ pub(super) const FINAL_EVENT: &str = "result";
 /// Reads the stream. A result that is an error stays, whatever follows it.
 pub(super) fn read(output: &EngineOutput<'_>, quoted: &mut Quoted) -> StreamFacts {
     let mut facts = StreamFacts::default();
-    quoted.each_json(
-        output.stdout,
-        |_| false,
-        |name, line, quoted| match name {
-            "system" => system(line, quoted),
-            "assistant" => {
-                // What comes after a result is another round that has to end as well.
-                facts.final_event_seen = false;
-                for part in line["message"]["content"]
-                    .as_array()
-                    .into_iter()
-                    .flatten()
-                    .take(MAX_ENTRIES)
-                {
-                    said(part, quoted);
-                }
+    quoted.each_json(output.stdout, |name, line, quoted| match name {
+        "system" => system(line, quoted),
+        "assistant" => {
+            // What comes after a result is another round that has to end as well.
+            facts.final_event_seen = false;
+            for part in line["message"]["content"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .take(MAX_ENTRIES)
+            {
+                said(part, quoted);
             }
-            "user" => results(line, quoted),
-            FINAL_EVENT => {
-                facts.final_event_seen = true;
-                quoted.push(EventType::EngineUsage, numbers(&line["usage"]));
-                if let Some(failure) = failure(line) {
-                    quoted.push(EventType::EngineError, json!({ "text": failure }));
-                    facts.failure.get_or_insert(failure);
-                }
+        }
+        "user" => results(line, quoted),
+        FINAL_EVENT => {
+            facts.final_event_seen = true;
+            quoted.push(EventType::EngineUsage, numbers(&line["usage"]));
+            if let Some(failure) = failure(line) {
+                quoted.push(EventType::EngineError, json!({ "text": failure }));
+                facts.failure.get_or_insert(failure);
             }
-            "stream_event" | "rate_limit_event" => {}
-            _ => quoted.unknown(),
-        },
-    );
+        }
+        "stream_event" | "rate_limit_event" => {}
+        _ => quoted.unknown(),
+    });
     facts
 }
 

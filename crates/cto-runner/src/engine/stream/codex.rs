@@ -15,40 +15,36 @@ pub(super) fn read(output: &EngineOutput<'_>, quoted: &mut Quoted) -> StreamFact
     let mut facts = StreamFacts::default();
     // Commands that were begun and have not ended: a run that is killed in one shows it.
     let mut open: BTreeMap<String, Value> = BTreeMap::new();
-    quoted.each_json(
-        output.stdout,
-        |_| false,
-        |name, line, quoted| match name {
-            "thread.started" => {}
-            "turn.started" => facts.final_event_seen = false,
-            FINAL_EVENT => {
-                facts.final_event_seen = true;
-                quoted.push(EventType::EngineUsage, numbers(&line["usage"]));
-            }
-            "turn.failed" => {
-                let failure = first_text(&[&line["error"]["message"], &line["error"]], "the turn failed");
-                quoted.push(EventType::EngineError, json!({ "text": failure }));
-                facts.failure.get_or_insert(failure);
-            }
-            // Reconnections come this way as well, so it decides nothing.
-            "error" => quoted.say(EventType::EngineError, &line["message"]),
-            "item.started" | "item.updated" => {
-                let item = &line["item"];
-                match item["type"].as_str() {
-                    Some("command_execution") if open.len() < MAX_ENTRIES => {
-                        open.insert(text(&item["id"]), command(item));
-                    }
-                    Some("todo_list") => plan(item, quoted),
-                    _ => {}
+    quoted.each_json(output.stdout, |name, line, quoted| match name {
+        "thread.started" => {}
+        "turn.started" => facts.final_event_seen = false,
+        FINAL_EVENT => {
+            facts.final_event_seen = true;
+            quoted.push(EventType::EngineUsage, numbers(&line["usage"]));
+        }
+        "turn.failed" => {
+            let failure = first_text(&[&line["error"]["message"], &line["error"]], "the turn failed");
+            quoted.push(EventType::EngineError, json!({ "text": failure }));
+            facts.failure.get_or_insert(failure);
+        }
+        // Reconnections come this way as well, so it decides nothing.
+        "error" => quoted.say(EventType::EngineError, &line["message"]),
+        "item.started" | "item.updated" => {
+            let item = &line["item"];
+            match item["type"].as_str() {
+                Some("command_execution") if open.len() < MAX_ENTRIES => {
+                    open.insert(text(&item["id"]), command(item));
                 }
+                Some("todo_list") => plan(item, quoted),
+                _ => {}
             }
-            "item.completed" => {
-                open.remove(&text(&line["item"]["id"]));
-                item(&line["item"], quoted);
-            }
-            _ => quoted.unknown(),
-        },
-    );
+        }
+        "item.completed" => {
+            open.remove(&text(&line["item"]["id"]));
+            item(&line["item"], quoted);
+        }
+        _ => quoted.unknown(),
+    });
     for call in open.into_values() {
         quoted.push(EventType::EngineToolCall, call);
     }

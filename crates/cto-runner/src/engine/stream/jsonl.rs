@@ -14,23 +14,19 @@ pub(super) fn read(
     quoted: &mut Quoted,
 ) -> StreamFacts {
     let mut facts = StreamFacts::default();
-    quoted.each_json(
-        output.stdout,
-        |_| false,
-        |sniffed, line, quoted| {
-            let name = line.pointer(&meaning.name).and_then(Value::as_str).unwrap_or(sniffed);
-            let Some(event) = meaning.events.iter().find(|event| event.name == name) else {
-                return quoted.unknown();
-            };
-            facts.final_event_seen |= final_event == Some(name);
-            if let Some(failure) = failure(event, line) {
-                facts.failure.get_or_insert(failure);
-            }
-            if let Some(kind) = kind(event.kind) {
-                quoted.push(kind, quote(event, line));
-            }
-        },
-    );
+    quoted.each_json(output.stdout, |sniffed, line, quoted| {
+        let name = line.pointer(&meaning.name).and_then(Value::as_str).unwrap_or(sniffed);
+        let Some(event) = meaning.events.iter().find(|event| event.name == name) else {
+            return quoted.unknown();
+        };
+        facts.final_event_seen |= final_event == Some(name);
+        if let Some(failure) = failure(event, line) {
+            facts.failure.get_or_insert(failure);
+        }
+        if let Some(kind) = kind(event.kind) {
+            quoted.push(kind, quote(event, line));
+        }
+    });
     facts
 }
 

@@ -12,29 +12,25 @@ pub(super) const FINAL_EVENT: &str = "step_finish";
 pub(super) fn read(output: &EngineOutput<'_>, quoted: &mut Quoted) -> StreamFacts {
     let mut facts = StreamFacts::default();
     let mut reason = None;
-    quoted.each_json(
-        output.stdout,
-        |_| false,
-        |name, line, quoted| {
-            let part = &line["part"];
-            match name {
-                "step_start" => reason = None,
-                "text" | "reasoning" => quoted.say(EventType::EngineMessage, &part["text"]),
-                "tool_use" => tool(part, quoted),
-                FINAL_EVENT => {
-                    reason = Some(first_text(&[&part["reason"]], "no reason"));
-                    quoted.push(EventType::EngineUsage, numbers(&part["tokens"]));
-                }
-                "error" => {
-                    let error = &line["error"];
-                    let failure = stated(error);
-                    quoted.push(EventType::EngineError, json!({ "text": failure }));
-                    facts.failure.get_or_insert(failure);
-                }
-                _ => quoted.unknown(),
+    quoted.each_json(output.stdout, |name, line, quoted| {
+        let part = &line["part"];
+        match name {
+            "step_start" => reason = None,
+            "text" | "reasoning" => quoted.say(EventType::EngineMessage, &part["text"]),
+            "tool_use" => tool(part, quoted),
+            FINAL_EVENT => {
+                reason = Some(first_text(&[&part["reason"]], "no reason"));
+                quoted.push(EventType::EngineUsage, numbers(&part["tokens"]));
             }
-        },
-    );
+            "error" => {
+                let error = &line["error"];
+                let failure = stated(error);
+                quoted.push(EventType::EngineError, json!({ "text": failure }));
+                facts.failure.get_or_insert(failure);
+            }
+            _ => quoted.unknown(),
+        }
+    });
     // A step that asks for tools is followed by another one.
     let ended = reason.filter(|reason| reason != "tool-calls");
     facts.final_event_seen = ended.is_some();

@@ -23,7 +23,7 @@ pub(super) fn read(output: &EngineOutput<'_>, quoted: &mut Quoted) -> StreamFact
     let mut facts = StreamFacts::default();
     let mut last = Last::default();
     let dropped = |line: &[u8]| DROPPED.iter().any(|start| line.starts_with(start));
-    quoted.each_json(output.stdout, dropped, |name, line, quoted| match name {
+    quoted.each_json_but(output.stdout, dropped, |name, line, quoted| match name {
         "session"
         | "turn_start"
         | "turn_end"

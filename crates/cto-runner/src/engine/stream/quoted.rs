@@ -57,10 +57,15 @@ impl Quoted {
         self.too_long += 1;
     }
 
-    /// Parses each line of a JSON stream and hands it on with the name of its event. `skip` sees the raw line first.
+    /// Parses each line of a JSON stream and hands it on with the name of its event.
     ///
     /// A line over the limit is handed on as null, under the name that its first bytes give it.
-    pub(super) fn each_json(
+    pub(super) fn each_json(&mut self, bytes: &[u8], event: impl FnMut(&str, &Value, &mut Self)) {
+        self.each_json_but(bytes, |_| false, event);
+    }
+
+    /// The same without the lines that `skip`, which sees them raw, says yes to.
+    pub(super) fn each_json_but(
         &mut self,
         bytes: &[u8],
         skip: impl Fn(&[u8]) -> bool,
