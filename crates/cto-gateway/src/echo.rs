@@ -3,8 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use aho_corasick::AhoCorasick;
+use aho_corasick::{AhoCorasick, MatchKind};
 use data_encoding::{BASE64_NOPAD, BASE64URL_NOPAD, HEXLOWER, HEXUPPER};
+use memchr::memchr;
 use zeroize::Zeroizing;
 
 /// Shorter credentials, and shorter pieces of one, occur in ordinary text.
@@ -59,7 +60,11 @@ impl Forms {
         forms.retain(|form| form.len() >= SHORTEST);
         forms.sort();
         forms.dedup();
-        let whole = AhoCorasick::new(&forms).ok().filter(|_| !forms.is_empty());
+        // Which of the forms it is does not matter, and leftmost matching may skip ahead where none can begin.
+        let whole = AhoCorasick::builder()
+            .match_kind(MatchKind::LeftmostFirst)
+            .build(&forms);
+        let whole = whole.ok().filter(|_| !forms.is_empty());
         Self {
             whole: whole.map(Arc::new),
             patterns: forms.into_iter().map(Pattern::new).collect(),
@@ -133,9 +138,19 @@ impl fmt::Debug for Watch {
 impl Watch {
     pub(crate) fn feed(&mut self, text: &str) {
         for (pattern, matched) in self.patterns.iter().zip(&mut self.matched) {
-            for byte in text.bytes() {
-                *matched = pattern.step(*matched, byte);
+            let mut rest = text.as_bytes();
+            loop {
+                if *matched == 0 {
+                    // Nothing has begun: on to where something may.
+                    let next = pattern.bytes.first().and_then(|first| memchr(*first, rest));
+                    rest = next.and_then(|at| rest.get(at..)).unwrap_or_default();
+                }
+                let Some((byte, behind)) = rest.split_first() else {
+                    break;
+                };
+                *matched = pattern.step(*matched, *byte);
                 self.found |= *matched == pattern.bytes.len();
+                rest = behind;
             }
         }
     }

@@ -24,8 +24,16 @@ pub(crate) enum Json<'a> {
 impl<'a> Json<'a> {
     /// Reads one value and nothing after it; `None` where two readers could disagree about it.
     pub(crate) fn read(bytes: &'a [u8]) -> Option<Self> {
+        Self::from(serde_json::Deserializer::from_slice(bytes))
+    }
+
+    /// Reads one value and nothing after it from what is text already.
+    pub(crate) fn read_text(text: &'a str) -> Option<Self> {
+        Self::from(serde_json::Deserializer::from_str(text))
+    }
+
+    fn from<R: serde_json::de::Read<'a>>(mut reader: serde_json::Deserializer<R>) -> Option<Self> {
         let left = Cell::new(MOST_VALUES);
-        let mut reader = serde_json::Deserializer::from_slice(bytes);
         let value = Seed { left: &left }.deserialize(&mut reader).ok()?;
         reader.end().ok()?;
         Some(value)
@@ -171,38 +179,36 @@ impl<'de> Visitor<'de> for Seed<'_> {
         while let Some(Key(key)) = entries.next_key()? {
             values.push((key, entries.next_value_seed(self)?));
         }
-        let mut names: Vec<&str> = values.iter().map(|(name, _)| name.as_ref()).collect();
-        names.sort_unstable();
-        if names.windows(2).any(|pair| pair[0] == pair[1]) {
-            return Err(A::Error::custom("duplicate key"));
+        match has_twins(&values) {
+            true => Err(A::Error::custom("duplicate key")),
+            false => Ok(Json::Object(values)),
         }
-        Ok(Json::Object(values))
     }
 }
 
-struct Key<'a>(Cow<'a, str>);
+/// As many keys are compared each with each: that needs no memory, and objects of events have no more.
+const FEW_KEYS: usize = 16;
 
-impl<'de> serde::Deserialize<'de> for Key<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Name;
-        impl<'de> Visitor<'de> for Name {
-            type Value = Key<'de>;
-
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("a key")
+/// Whether a key occurs twice.
+fn has_twins(entries: &[(Cow<'_, str>, Json<'_>)]) -> bool {
+    if entries.len() <= FEW_KEYS {
+        let mut rest = entries;
+        while let Some(((name, _), others)) = rest.split_first() {
+            if others.iter().any(|(other, _)| other == name) {
+                return true;
             }
-
-            fn visit_borrowed_str<E>(self, value: &'de str) -> Result<Self::Value, E> {
-                Ok(Key(Cow::Borrowed(value)))
-            }
-
-            fn visit_str<E>(self, value: &str) -> Result<Self::Value, E> {
-                Ok(Key(Cow::Owned(value.to_owned())))
-            }
+            rest = others;
         }
-        deserializer.deserialize_str(Name)
+        return false;
     }
+    let mut names: Vec<&str> = entries.iter().map(|(name, _)| name.as_ref()).collect();
+    names.sort_unstable();
+    names.windows(2).any(|pair| pair[0] == pair[1])
 }
+
+/// A key, borrowed where it can be: serde's own reading of a `Cow` copies.
+#[derive(serde::Deserialize)]
+struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
 
 #[cfg(test)]
 mod tests {
@@ -224,6 +230,23 @@ mod tests {
         ];
         for bytes in bad {
             assert_eq!(Json::read(bytes), None, "{}", String::from_utf8_lossy(bytes));
+        }
+    }
+
+    #[test]
+    fn a_key_may_occur_once_among_few_and_among_many() {
+        for count in [1, 2, 15, 16, 17, 100] {
+            let keys = (0..count)
+                .map(|key| format!("\"k{key}\":0"))
+                .collect::<Vec<_>>()
+                .join(",");
+            assert!(Json::read(format!("{{{keys}}}").as_bytes()).is_some(), "{count}");
+            assert!(
+                Json::read(format!("{{{keys},\"k0\":1}}").as_bytes()).is_none(),
+                "{count}"
+            );
+            let escaped = format!("{{{keys},\"\\u006b{}\":1}}", count - 1);
+            assert!(Json::read(escaped.as_bytes()).is_none(), "{count}");
         }
     }
 

@@ -69,7 +69,10 @@ pub(crate) struct Relay {
 #[derive(Debug)]
 struct Clock {
     timer: Pin<Box<Sleep>>,
+    until: Instant,
     has_come: bool,
+    /// Something went on since the last wait.
+    has_passed: bool,
     idle: Duration,
     progress: Duration,
     /// The last event with data.
@@ -78,14 +81,29 @@ struct Clock {
 }
 
 impl Clock {
+    /// Something went on since the last wait.
     fn passed(&mut self, events: u64) {
         let now = Instant::now();
         if events > self.events {
             (self.events, self.event_at) = (events, now);
         }
         // Keep-alives show that somebody is there, not that anything goes on.
-        let until = (now + self.idle).min(self.event_at + self.progress);
-        self.timer.as_mut().reset(until);
+        self.until = (now + self.idle).min(self.event_at + self.progress);
+        // A timer that is early is set again when it has run out: most of them never are.
+        if self.until < self.timer.deadline() {
+            self.timer.as_mut().reset(self.until);
+        }
+    }
+
+    /// Waits for the end of patience.
+    fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        while self.timer.as_mut().poll(context).is_ready() {
+            if self.timer.deadline() >= self.until {
+                return Poll::Ready(());
+            }
+            self.timer.as_mut().reset(self.until);
+        }
+        Poll::Pending
     }
 }
 
@@ -116,7 +134,9 @@ impl Relay {
             left_bytes: limits.response_bytes,
             clock: Clock {
                 timer: Box::pin(sleep_until(sent_at + first_byte)),
+                until: sent_at + first_byte,
                 has_come: false,
+                has_passed: false,
                 idle,
                 progress: first_byte.max(idle),
                 event_at: Instant::now(),
@@ -160,6 +180,9 @@ impl Relay {
                 return Poll::Pending;
             }
             self.had_turn = false;
+            if frame.is_pending() && std::mem::take(&mut self.clock.has_passed) {
+                self.clock.passed(self.judge.events());
+            }
             let step = match frame {
                 Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
                     Ok(piece) => self.came(&piece),
@@ -167,7 +190,7 @@ impl Relay {
                 },
                 Poll::Ready(Some(Err(_))) => Err(Fault::Cut.into()),
                 Poll::Ready(None) => self.end(),
-                Poll::Pending => match self.clock.timer.as_mut().poll(context) {
+                Poll::Pending => match self.clock.poll_end(context) {
                     Poll::Pending => return Poll::Pending,
                     // Some servers keep the connection open after the last event.
                     Poll::Ready(()) if self.judge.is_ended() => self.end(),
@@ -196,8 +219,7 @@ impl Relay {
         let length = piece.len() as u64;
         self.left_bytes = self.left_bytes.checked_sub(length).ok_or(Fault::TooLarge)?;
         if !self.clock.has_come {
-            self.clock.has_come = true;
-            self.clock.passed(0);
+            (self.clock.has_come, self.clock.has_passed) = (true, true);
         }
         match self.decoder.as_mut().map(|decoder| decoder.feed(piece)) {
             None => self.judged(piece),
@@ -210,9 +232,7 @@ impl Relay {
             call.came(piece);
         }
         self.judge.feed(piece)?;
-        if self.judge.has_ready() {
-            self.clock.passed(self.judge.events());
-        }
+        self.clock.has_passed |= self.judge.has_ready();
         Ok(())
     }
 

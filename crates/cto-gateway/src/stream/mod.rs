@@ -9,7 +9,7 @@ mod tests;
 
 use std::borrow::Cow;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use crate::call::Ending;
 use crate::echo::{Forms, Watch};
@@ -231,14 +231,20 @@ impl Reader {
 #[derive(Debug)]
 pub(crate) struct Judge {
     scanner: sse::Scanner,
+    rules: Rules,
+    /// Of what the scanner holds: judged, and free to go on.
+    ready: usize,
+    /// Behind that: judged, and held back for what may follow.
+    waiting: usize,
+    limit: usize,
+}
+
+/// What an event is judged by.
+#[derive(Debug)]
+struct Rules {
     reader: Reader,
     forms: Forms,
     seen: Seen,
-    /// Judged, and held back for what may follow. It joins what is ready without a copy: both lie side by side where
-    /// the scanner had them.
-    waiting: BytesMut,
-    ready: BytesMut,
-    limit: usize,
     /// Events with data that came by.
     events: u64,
 }
@@ -248,56 +254,65 @@ impl Judge {
         let limit = usize::try_from(event_bytes).unwrap_or(usize::MAX);
         Self {
             scanner: sse::Scanner::new(limit),
-            reader: match admitted.dialect {
-                Dialect::ChatCompletions => Reader::Chat(chat::Chat::default()),
-                Dialect::Responses => Reader::Responses(responses::Responses::default()),
-                Dialect::Messages => Reader::Messages(messages::Messages::default()),
+            rules: Rules {
+                reader: match admitted.dialect {
+                    Dialect::ChatCompletions => Reader::Chat(chat::Chat::default()),
+                    Dialect::Responses => Reader::Responses(responses::Responses::default()),
+                    Dialect::Messages => Reader::Messages(messages::Messages::default()),
+                },
+                forms: admitted.forms.clone(),
+                seen: Seen::new(admitted),
+                events: 0,
             },
-            forms: admitted.forms.clone(),
-            seen: Seen::new(admitted),
-            waiting: BytesMut::new(),
-            ready: BytesMut::new(),
+            ready: 0,
+            waiting: 0,
             limit,
-            events: 0,
         }
     }
 
     pub(crate) fn seen(&self) -> &Seen {
-        &self.seen
+        &self.rules.seen
     }
 
     pub(crate) fn events(&self) -> u64 {
-        self.events
+        self.rules.events
     }
 
     /// Whether the event after which none may follow was let through.
     pub(crate) fn is_ended(&self) -> bool {
-        self.seen.ended && self.waiting.is_empty()
+        self.rules.seen.ended && self.waiting == 0
     }
 
     /// How a stream that was passed on to its end counts.
     pub(crate) fn ending(&self) -> Ending {
-        self.seen.ending()
+        self.rules.seen.ending()
     }
 
     pub(crate) fn has_ready(&self) -> bool {
-        !self.ready.is_empty()
+        self.ready > 0
     }
 
     pub(crate) fn ready_bytes(&self) -> usize {
-        self.ready.len()
+        self.ready
     }
 
-    /// All bytes that may go on.
+    /// All bytes that may go on, where the scanner had them: nothing is copied.
     pub(crate) fn take(&mut self) -> Option<Bytes> {
-        self.has_ready().then(|| self.ready.split().freeze())
+        let ready = std::mem::take(&mut self.ready);
+        (ready > 0).then(|| self.scanner.take(ready))
     }
 
     /// Takes in what came from the upstream.
     pub(crate) fn feed(&mut self, bytes: &[u8]) -> Result<(), Fault> {
         self.scanner.feed(bytes);
         while let Some(event) = self.scanner.next().map_err(|_| Fault::TooLarge)? {
-            self.judge(event)?;
+            let is_free = self.rules.judge(event, self.waiting > 0)?;
+            self.waiting += event.len();
+            if is_free {
+                self.ready += std::mem::take(&mut self.waiting);
+            } else if self.waiting > self.limit {
+                return Err(Fault::TooLarge);
+            }
         }
         Ok(())
     }
@@ -305,30 +320,31 @@ impl Judge {
     /// The upstream's body has ended where its framing says so.
     pub(crate) fn end(&mut self) -> Result<(), Fault> {
         let rest = self.scanner.rest();
-        let is_last_word = matches!(self.reader, Reader::Chat(_)) && rest.trim_ascii() == b"data: [DONE]";
+        let is_last_word = matches!(self.rules.reader, Reader::Chat(_)) && rest.trim_ascii() == b"data: [DONE]";
         if is_last_word {
-            self.judge(rest)?;
+            self.rules.judge(rest, self.waiting > 0)?;
         } else if !rest.trim_ascii().is_empty() {
             return Err(Fault::Cut);
-        } else if !rest.is_empty() {
-            self.waiting.unsplit(rest);
         }
-        let is_finished = match &self.reader {
+        let is_finished = match &self.rules.reader {
             Reader::Chat(chat) => chat.is_finished(),
             Reader::Responses(_) | Reader::Messages(_) => false,
         };
-        if !self.seen.ended && !is_finished {
+        if !self.rules.seen.ended && !is_finished {
             return Err(Fault::Cut);
         }
-        self.ready.unsplit(self.waiting.split());
+        (self.ready, self.waiting) = (self.scanner.len(), 0);
         Ok(())
     }
+}
 
-    fn judge(&mut self, event: BytesMut) -> Result<(), Fault> {
-        if self.forms.occur_in(&event) {
+impl Rules {
+    /// Judges an event; says whether it may go on, with all that was held back before it.
+    fn judge(&mut self, event: &[u8], is_one_waiting: bool) -> Result<bool, Fault> {
+        if self.forms.occur_in(event) {
             return Err(Fault::CredentialEchoed);
         }
-        let message = sse::read(&event).ok_or(Fault::Malformed("an event that is no event"))?;
+        let message = sse::read(event).ok_or(Fault::Malformed("an event that is no event"))?;
         let mut is_free = true;
         if let Some(data) = message.data.as_deref().filter(|data| !data.is_empty()) {
             self.events += 1;
@@ -337,19 +353,13 @@ impl Judge {
                 return Err(Fault::Malformed("more tool calls than any response has"));
             }
             is_free = self.seen.served_model.is_some() || self.seen.failed;
-        } else if !self.waiting.is_empty() {
+        } else if is_one_waiting {
             is_free = self.seen.served_model.is_some();
         }
         if self.seen.watch.found() {
             return Err(Fault::CredentialEchoed);
         }
-        self.waiting.unsplit(event);
-        if is_free && !self.seen.watch.is_suspicious() {
-            self.ready.unsplit(self.waiting.split());
-        } else if self.waiting.len() > self.limit {
-            return Err(Fault::TooLarge);
-        }
-        Ok(())
+        Ok(is_free && !self.seen.watch.is_suspicious())
     }
 
     fn data(&mut self, name: Option<&str>, data: &str) -> Result<(), Fault> {
@@ -364,8 +374,8 @@ impl Judge {
         if seen.ended {
             return Err(Fault::Malformed("an event after the last one"));
         }
-        let json = Json::read(data.as_bytes()).ok_or(Fault::Malformed("an event whose data is no JSON"))?;
-        if is_escaped_in(&json, &self.forms) {
+        let json = Json::read_text(data).ok_or(Fault::Malformed("an event whose data is no JSON"))?;
+        if data.contains('\\') && is_escaped_in(&json, &self.forms) {
             return Err(Fault::CredentialEchoed);
         }
         match &mut self.reader {

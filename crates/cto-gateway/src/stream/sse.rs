@@ -2,12 +2,15 @@
 
 use std::borrow::Cow;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
+use memchr::memchr;
 
-/// Collects bytes until an event is whole.
+/// Collects bytes until an event is whole, and keeps them until they may go on.
 #[derive(Debug)]
 pub(crate) struct Scanner {
     held: BytesMut,
+    /// Where the event starts that is not whole.
+    start: usize,
     /// Up to where `held` was looked at.
     seen: usize,
     /// Where the line at `seen` starts.
@@ -23,6 +26,7 @@ impl Scanner {
     pub(crate) fn new(limit: usize) -> Self {
         Self {
             held: BytesMut::new(),
+            start: 0,
             seen: 0,
             line: 0,
             limit,
@@ -34,30 +38,42 @@ impl Scanner {
     }
 
     /// The next whole event with the empty line that ends it, byte for byte.
-    pub(crate) fn next(&mut self) -> Result<Option<BytesMut>, TooLarge> {
-        while let Some(offset) = self.held[self.seen..].iter().position(|byte| *byte == b'\n') {
+    pub(crate) fn next(&mut self) -> Result<Option<&[u8]>, TooLarge> {
+        while let Some(offset) = memchr(b'\n', &self.held[self.seen..]) {
             let end = self.seen + offset;
             let is_empty = matches!(&self.held[self.line..end], b"" | b"\r");
             (self.seen, self.line) = (end + 1, end + 1);
             if is_empty {
-                (self.seen, self.line) = (0, 0);
-                if end >= self.limit {
+                let start = std::mem::replace(&mut self.start, end + 1);
+                if end - start >= self.limit {
                     return Err(TooLarge);
                 }
-                return Ok(Some(self.held.split_to(end + 1)));
+                return Ok(Some(&self.held[start..=end]));
             }
         }
         self.seen = self.held.len();
-        if self.seen > self.limit {
+        if self.seen - self.start > self.limit {
             return Err(TooLarge);
         }
         Ok(None)
     }
 
     /// What is left without an empty line after it.
-    pub(crate) fn rest(&mut self) -> BytesMut {
-        (self.seen, self.line) = (0, 0);
-        self.held.split()
+    pub(crate) fn rest(&self) -> &[u8] {
+        &self.held[self.start..]
+    }
+
+    /// How much is held.
+    pub(crate) fn len(&self) -> usize {
+        self.held.len()
+    }
+
+    /// Gives bytes away from the beginning; never more than whole events, but all of it at the end.
+    pub(crate) fn take(&mut self, count: usize) -> Bytes {
+        for at in [&mut self.start, &mut self.seen, &mut self.line] {
+            *at = at.saturating_sub(count);
+        }
+        self.held.split_to(count).freeze()
     }
 }
 
@@ -84,14 +100,23 @@ fn hides_a_field(line: &str) -> bool {
     line.split(SOFT_ENDS).skip(1).any(field)
 }
 
+/// Tells whether there is a byte with which something begins that needs a closer look: a control character besides the line
+/// feed, or one of [`SOFT_ENDS`]. One pass without branches over what is nearly always plain.
+fn needs_a_look(raw: &[u8]) -> bool {
+    raw.iter().fold(false, |needs, byte| {
+        needs | ((*byte < b' ') & (*byte != b'\n')) | (*byte == 0xc2) | (*byte == 0xe2)
+    })
+}
+
 /// Reads an event; `None` when readers could disagree about it: no UTF-8, a lone carriage return, an unknown field,
 /// another field behind what only some take for the end of a line.
 pub(crate) fn read(raw: &[u8]) -> Option<Message<'_>> {
     let text = std::str::from_utf8(raw).ok()?;
+    let needs_a_look = needs_a_look(raw);
     let mut message = Message { name: None, data: None };
     for line in text.split('\n') {
         let line = line.strip_suffix('\r').unwrap_or(line);
-        if line.contains('\r') || line.contains('\0') || hides_a_field(line) {
+        if needs_a_look && (line.contains('\r') || line.contains('\0') || hides_a_field(line)) {
             return None;
         }
         if line.is_empty() || line.starts_with(':') {
@@ -119,7 +144,7 @@ pub(crate) fn read(raw: &[u8]) -> Option<Message<'_>> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{Scanner, TooLarge, read};
+    use super::{SOFT_ENDS, Scanner, TooLarge, needs_a_look, read};
 
     fn cut(text: &[u8], sizes: &[usize]) -> (Vec<Vec<u8>>, Vec<u8>) {
         let (mut scanner, mut events, mut at) = (Scanner::new(1 << 20), Vec::new(), 0);
@@ -130,6 +155,8 @@ mod tests {
             at = end;
             while let Some(event) = scanner.next().unwrap() {
                 events.push(event.to_vec());
+                let count = events.last().map_or(0, Vec::len);
+                assert_eq!(scanner.take(count), events.last().unwrap());
             }
         }
         (events, scanner.rest().to_vec())
@@ -161,6 +188,17 @@ mod tests {
             read("data: {\"a\":\"one\u{2028}two\"}\n\n".as_bytes()).is_some(),
             "text may hold them"
         );
+    }
+
+    #[test]
+    fn every_end_that_only_some_readers_know_is_looked_at() {
+        for end in SOFT_ENDS {
+            assert!(needs_a_look(end.to_string().as_bytes()), "{end:?}");
+        }
+        for byte in [b"\r", b"\0", b"\x1f"] {
+            assert!(needs_a_look(byte));
+        }
+        assert!(!needs_a_look("data: {\"a\": \"gr\u{fc}n\"}\n\n".as_bytes()));
     }
 
     #[test]
