@@ -2,7 +2,7 @@
 //!
 //! `cargo bench -p cto-gateway`, or `scripts/bench` with everything else (`--quick`: fewer rounds, `--json`: numbers
 //! instead of the table); goals: at most 1 ms more to the first byte, at most 3 % at the median of 64 streams
-//! that come at the pace of a model, at most 30 MiB of memory.
+//! that come at the pace of a model, at most 30 MiB of memory. `profile` repeats the unpaced load alone.
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -28,6 +28,8 @@ use crate::load::{Times, first_byte, streams};
 use crate::upstream::MODEL;
 
 const WARM_UP: usize = 50;
+/// Rounds of `profile`.
+const PROFILED: usize = 50;
 
 fn order(port: u16) -> GatewayOrder {
     GatewayOrder {
@@ -81,6 +83,44 @@ fn drain(gateway: &mut GatewayProcess) -> usize {
         assert!(is_good, "{record:?}");
     }
     records.len()
+}
+
+/// Nothing but the unpaced load through the gateway, again and again: for a profiler.
+fn profile() {
+    let mut upstream = Command::new(std::env::current_exe().unwrap())
+        .arg("upstream")
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let port = upstream::port_of(&mut upstream);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let through = listener.local_addr().unwrap().port();
+    let environment = vec![("MODEL_SECRET".into(), "sk-benchmark-0123456789abcdef".into())];
+    let program = std::env::current_exe().unwrap();
+    let mut gateway = GatewayProcess::start(&program, &order(port), OwnedFd::from(listener), environment).unwrap();
+    let mut load = [Times::default(), Times::default()];
+    for _ in 0..PROFILED {
+        load[0].extend(streams(port, Duration::ZERO));
+        load[1].extend(streams(through, Duration::ZERO));
+        drain(&mut gateway);
+    }
+    println!(
+        "{:.1} ms direct, {:.1} ms through; the gateway, process {}: {}",
+        load[0].median_ms(),
+        load[1].median_ms(),
+        gateway.id(),
+        processor_time(gateway.id())
+    );
+    gateway.finish().unwrap();
+    upstream.kill().unwrap();
+    upstream.wait().unwrap();
+}
+
+/// Ticks of a process in its own code and in the kernel.
+fn processor_time(id: u32) -> String {
+    let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap();
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+    format!("{} ticks of its own, {} of the kernel", fields[11], fields[12])
 }
 
 struct Options {
@@ -161,6 +201,7 @@ fn main() -> ExitCode {
     match words.next() {
         Some(word) if word == GATEWAY_ARGUMENT => return gateway_main(words),
         Some(word) if word == "upstream" => upstream::serve(),
+        Some(word) if word == "profile" => profile(),
         first => {
             let words: Vec<_> = first.into_iter().chain(words).collect();
             let is_quick = words.iter().any(|word| word == "--quick");
