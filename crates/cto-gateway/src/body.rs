@@ -6,7 +6,6 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use hyper::HeaderMap;
 use hyper::body::{Body, Incoming};
-use hyper::header::CONTENT_ENCODING;
 use tokio::time::timeout;
 
 use crate::admit::Refusal;
@@ -35,13 +34,7 @@ pub(crate) async fn read(
             format!("a body of more than {most_bytes} bytes"),
         )
     };
-    let mut encodings = headers.get_all(CONTENT_ENCODING).iter();
-    let encoding = match (encodings.next(), encodings.next()) {
-        (None, _) => Some(Encoding::Identity),
-        (Some(value), None) => value.to_str().ok().and_then(Encoding::of),
-        _ => None,
-    };
-    let encoding = encoding.ok_or_else(|| unreadable("an unknown compression, or several"))?;
+    let encoding = Encoding::of(headers).ok_or_else(|| unreadable("an unknown compression, or several"))?;
     if body.size_hint().lower() > most_bytes {
         return Err(too_large());
     }
@@ -62,19 +55,14 @@ pub(crate) async fn read(
         if came > most_bytes {
             return Err(too_large());
         }
-        let piece = match encoding {
-            Encoding::Identity => piece,
-            _ => decoder.feed(&piece).map_err(fault)?.into(),
-        };
+        let piece = decoder.feed(piece).map_err(fault)?;
         if !place.hold(&piece) {
             let detail = "all calls together hold more than allowed";
             return Err(Refusal::new(RefusalReason::TooMany, detail));
         }
         whole.extend_from_slice(&piece);
     }
-    if encoding != Encoding::Identity {
-        whole.extend_from_slice(&decoder.end().map_err(fault)?);
-    }
+    whole.extend_from_slice(&decoder.end().map_err(fault)?);
     Ok(whole.freeze())
 }
 

@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 use crate::accounts::Digest;
 use crate::admit::Refusal;
 use crate::gateway::Gateway;
-use crate::order::Dialect;
+use crate::order::{Dialect, Price};
 use crate::record::{CallOutcome, CallRecord, CallSide, Record};
 use crate::request::Judged;
 use crate::stream::Seen;
@@ -100,6 +100,7 @@ impl Ending {
 pub(crate) struct Call {
     place: Place,
     record: CallRecord,
+    price: Option<Price>,
     body: Digest,
     response: Sha256,
     came_at: Instant,
@@ -151,6 +152,7 @@ impl Call {
         Ok(Self {
             place,
             record,
+            price: judged.served.route.price,
             body: digest,
             response: Sha256::new(),
             came_at,
@@ -209,21 +211,24 @@ impl Call {
         if ending.side == CallSide::Upstream {
             gateway.accounts.failed(self.body);
         }
-        let price = gateway.routes.iter().find(|served| served.route.model == record.model);
-        let price = price.and_then(|served| served.route.price);
-        record.cost_micro_usd = record.usage.zip(price).map(|(usage, price)| usage::cost(usage, price));
+        let price = self.price;
+        let cost = |usage| price.map(|price| usage::cost(usage, price));
+        record.cost_micro_usd = record.usage.and_then(cost);
         // An upstream that refused has not worked, nor has one that was never asked; one that does not say what it did
         // is set against the budget all the same, else leaving out the usage would be a way around it.
         let has_worked = match record.status {
             Some(status) => status < 300,
             None => !matches!(ending.outcome, CallOutcome::Unreachable | CallOutcome::NotConfigured),
         };
-        let spent = match record.usage {
-            None if has_worked => usage::estimate(record.request_bytes, record.response_bytes),
-            usage => usage.unwrap_or_default(),
+        let (spent, its_cost) = match record.usage {
+            None if has_worked => {
+                let estimate = usage::estimate(record.request_bytes, record.response_bytes);
+                (estimate, cost(estimate))
+            }
+            usage => (usage.unwrap_or_default(), record.cost_micro_usd),
         };
-        let cost = price.map_or(0, |price| usage::cost(spent, price));
-        let is_over = gateway.accounts.spend(spent.input.saturating_add(spent.output), cost);
+        let tokens = spent.input.saturating_add(spent.output);
+        let is_over = gateway.accounts.spend(tokens, its_cost.unwrap_or(0));
         if is_over && ending.outcome == CallOutcome::Completed {
             (record.outcome, record.side) = (CallOutcome::BudgetExhausted, CallSide::Gateway);
             "this call went beyond the budget".clone_into(&mut record.detail);

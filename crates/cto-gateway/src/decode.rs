@@ -3,7 +3,10 @@
 use std::fmt;
 use std::io::{self, Write};
 
+use bytes::Bytes;
 use flate2::{Decompress, FlushDecompress, Status};
+use hyper::HeaderMap;
+use hyper::header::CONTENT_ENCODING;
 
 /// No window of a zstd frame is larger (RFC 8878 asks decoders for 8 MiB); more would be memory for nothing.
 const ZSTD_WINDOW_LOG: u32 = 23;
@@ -20,8 +23,17 @@ pub(crate) enum Encoding {
 }
 
 impl Encoding {
-    /// Reads the header; `None` for one that is not known or for several at once.
-    pub(crate) fn of(header: &str) -> Option<Self> {
+    /// Reads the headers of a message; `None` for a compression that is not known or for several at once.
+    pub(crate) fn of(headers: &HeaderMap) -> Option<Self> {
+        let mut values = headers.get_all(CONTENT_ENCODING).iter();
+        match (values.next(), values.next()) {
+            (None, _) => Some(Self::Identity),
+            (Some(value), None) => value.to_str().ok().and_then(Self::of_word),
+            _ => None,
+        }
+    }
+
+    fn of_word(header: &str) -> Option<Self> {
         Some(match header.trim().to_ascii_lowercase().as_str() {
             "" | "identity" => Self::Identity,
             "gzip" | "x-gzip" => Self::Gzip,
@@ -47,6 +59,17 @@ struct Sink {
     bytes: Vec<u8>,
     left: u64,
     is_full: bool,
+}
+
+impl Sink {
+    /// What was written since the last time, or what is wrong.
+    fn given(&mut self, done: &io::Result<()>) -> Result<Bytes, DecodeFault> {
+        match done {
+            Ok(()) => Ok(std::mem::take(&mut self.bytes).into()),
+            Err(_) if self.is_full => Err(DecodeFault::TooLarge),
+            Err(_) => Err(DecodeFault::Lies),
+        }
+    }
 }
 
 impl Write for Sink {
@@ -99,7 +122,8 @@ impl Zlib {
 }
 
 enum Inner {
-    Identity(Sink),
+    /// How much may still come; the bytes themselves go through.
+    Identity(u64),
     Gzip(flate2::write::GzDecoder<Sink>),
     Deflate(Zlib),
     Brotli(Box<brotli_decompressor::DecompressorWriter<Sink>>),
@@ -124,7 +148,7 @@ impl Decoder {
             is_full: false,
         };
         Ok(Self(match encoding {
-            Encoding::Identity => Inner::Identity(sink),
+            Encoding::Identity => Inner::Identity(most_bytes),
             Encoding::Gzip => Inner::Gzip(flate2::write::GzDecoder::new(sink)),
             Encoding::Deflate => Inner::Deflate(Zlib {
                 state: Decompress::new(true),
@@ -144,54 +168,53 @@ impl Decoder {
         }))
     }
 
-    fn sink(&mut self) -> &mut Sink {
-        match &mut self.0 {
-            Inner::Identity(sink) => sink,
-            Inner::Gzip(decoder) => decoder.get_mut(),
-            Inner::Deflate(decoder) => &mut decoder.sink,
-            Inner::Brotli(decoder) => decoder.get_mut(),
-            Inner::Zstd(decoder) => decoder.get_mut(),
-        }
-    }
-
-    fn given(&mut self, done: &io::Result<()>) -> Result<Vec<u8>, DecodeFault> {
-        let sink = self.sink();
-        match done {
-            Ok(()) => Ok(std::mem::take(&mut sink.bytes)),
-            Err(_) if sink.is_full => Err(DecodeFault::TooLarge),
-            Err(_) => Err(DecodeFault::Lies),
-        }
-    }
-
-    /// Takes in a piece, gives what it holds.
-    pub(crate) fn feed(&mut self, piece: &[u8]) -> Result<Vec<u8>, DecodeFault> {
-        let done = match &mut self.0 {
-            Inner::Identity(sink) => sink.write_all(piece),
-            Inner::Gzip(decoder) => decoder.write_all(piece).and_then(|()| decoder.flush()),
-            Inner::Deflate(decoder) => decoder.feed(piece),
-            Inner::Brotli(decoder) => decoder.write_all(piece),
-            Inner::Zstd(decoder) => decoder.write_all(piece).and_then(|()| decoder.flush()),
+    /// Takes in a piece, gives what it holds: the piece itself where nothing is compressed.
+    pub(crate) fn feed(&mut self, piece: Bytes) -> Result<Bytes, DecodeFault> {
+        let (done, sink) = match &mut self.0 {
+            Inner::Identity(left) => {
+                *left = left.checked_sub(piece.len() as u64).ok_or(DecodeFault::TooLarge)?;
+                return Ok(piece);
+            }
+            Inner::Gzip(decoder) => (
+                decoder.write_all(&piece).and_then(|()| decoder.flush()),
+                decoder.get_mut(),
+            ),
+            Inner::Deflate(decoder) => (decoder.feed(&piece), &mut decoder.sink),
+            Inner::Brotli(decoder) => (decoder.write_all(&piece), decoder.get_mut()),
+            Inner::Zstd(decoder) => (
+                decoder.write_all(&piece).and_then(|()| decoder.flush()),
+                decoder.get_mut(),
+            ),
         };
-        self.given(&done)
+        sink.given(&done)
     }
 
     /// The body is over: gives the rest, or says that it is not whole.
-    pub(crate) fn end(&mut self) -> Result<Vec<u8>, DecodeFault> {
-        let done = match &mut self.0 {
-            Inner::Identity(_) => Ok(()),
-            Inner::Gzip(decoder) => decoder.try_finish(),
-            Inner::Deflate(decoder) if decoder.is_done => Ok(()),
-            Inner::Deflate(_) => Err(io::ErrorKind::UnexpectedEof.into()),
-            Inner::Brotli(decoder) => decoder.close(),
-            Inner::Zstd(decoder) => decoder.do_finish(),
+    pub(crate) fn end(&mut self) -> Result<Bytes, DecodeFault> {
+        let (done, sink) = match &mut self.0 {
+            Inner::Identity(_) => return Ok(Bytes::new()),
+            Inner::Gzip(decoder) => (decoder.try_finish(), decoder.get_mut()),
+            Inner::Deflate(decoder) => {
+                let done = match decoder.is_done {
+                    true => Ok(()),
+                    false => Err(io::ErrorKind::UnexpectedEof.into()),
+                };
+                (done, &mut decoder.sink)
+            }
+            Inner::Brotli(decoder) => (decoder.close(), decoder.get_mut()),
+            Inner::Zstd(decoder) => (decoder.do_finish(), decoder.get_mut()),
         };
-        self.given(&done)
+        sink.given(&done)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::io::Write;
+
+    use bytes::Bytes;
+    use hyper::HeaderMap;
+    use hyper::header::HeaderValue;
 
     use super::{DecodeFault, Decoder, Encoding};
 
@@ -225,13 +248,25 @@ mod tests {
         let mut decoder = Decoder::new(encoding, most)?;
         let mut bytes = Vec::new();
         for piece in packed.chunks(piece) {
-            bytes.extend(decoder.feed(piece)?);
+            bytes.extend(decoder.feed(Bytes::copy_from_slice(piece))?);
         }
         bytes.extend(decoder.end()?);
         Ok(bytes)
     }
 
     const ALL: [Encoding; 4] = [Encoding::Gzip, Encoding::Deflate, Encoding::Brotli, Encoding::Zstd];
+
+    #[test]
+    fn what_is_not_compressed_goes_through_up_to_the_bound() {
+        for piece in [1, 7, 4096] {
+            assert_eq!(unpacked(Encoding::Identity, &body(), piece, 1000), Ok(body()));
+            let most = body().len() as u64 - 1;
+            assert_eq!(
+                unpacked(Encoding::Identity, &body(), piece, most),
+                Err(DecodeFault::TooLarge)
+            );
+        }
+    }
 
     #[test]
     fn every_encoding_gives_the_body_back_whatever_the_pieces() {
@@ -288,8 +323,22 @@ mod tests {
 
     #[test]
     fn headers_that_name_nothing_known_or_several_are_refused() {
-        assert_eq!(Encoding::of("GZIP"), Some(Encoding::Gzip));
-        assert_eq!(Encoding::of("gzip, gzip"), None);
-        assert_eq!(Encoding::of("compress"), None);
+        let of = |values: &[&'static str]| {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append("content-encoding", HeaderValue::from_static(value));
+            }
+            Encoding::of(&headers)
+        };
+        assert_eq!(of(&[]), Some(Encoding::Identity));
+        assert_eq!(of(&["GZIP"]), Some(Encoding::Gzip));
+        for bad in [
+            &["gzip, gzip"][..],
+            &["compress"],
+            &["identity", "gzip"],
+            &["gzip", "gzip"],
+        ] {
+            assert_eq!(of(bad), None, "{bad:?}");
+        }
     }
 }

@@ -6,9 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt, Either, Full};
 use hyper::body::Incoming;
-use hyper::header::{
-    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue, USER_AGENT,
-};
+use hyper::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue, USER_AGENT};
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method, Request, Response, Uri};
 use tokio::time::timeout_at;
@@ -232,11 +230,7 @@ impl Sending<'_> {
                 return Err(Fault::ModelMismatch);
             }
         }
-        let encoding = match headers.get(CONTENT_ENCODING) {
-            None => Some(Encoding::Identity),
-            Some(value) => value.to_str().ok().and_then(Encoding::of),
-        };
-        let encoding = encoding.ok_or(Fault::Malformed("an unknown compression, or several"))?;
+        let encoding = Encoding::of(headers).ok_or(Fault::Malformed("an unknown compression, or several"))?;
         let kind = headers
             .get(CONTENT_TYPE)
             .and_then(|value| value.to_str().ok())
@@ -347,7 +341,7 @@ impl Sending<'_> {
             if came > most_bytes {
                 return Err(Fault::TooLarge.into());
             }
-            let decoded = decoder.feed(&piece)?;
+            let decoded = decoder.feed(piece)?;
             call.came(&decoded);
             if !call.hold(&decoded) {
                 let detail = "all calls together hold more than the gateway allows";

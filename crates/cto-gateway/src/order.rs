@@ -97,9 +97,11 @@ pub struct GatewayLimits {
     pub calls: u32,
     /// How often a call with the same body may be repeated after the upstream failed it.
     pub retries: u32,
-    /// From the request's end to the upstream's first byte of body.
+    /// From the moment at which a judged request is handed on, connecting and sending included, to the first byte of the
+    /// response's body; a response that is one document has as long again for its end.
     pub first_byte_ms: u64,
-    /// Between two pieces of a response.
+    /// Between two events or keep-alives of a stream, and between two pieces that move through a tunnel in either direction.
+    /// Keep-alives alone go on no longer than the larger of this and `first_byte_ms`.
     pub idle_ms: u64,
     /// To connect to the upstream, TLS included.
     pub connect_ms: u64,

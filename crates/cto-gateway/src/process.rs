@@ -61,6 +61,8 @@ pub struct GatewayProcess {
     child: Child,
     control: UnixStream,
     stdout: OwnedFd,
+    /// What is read at once.
+    buffer: Box<[u8]>,
     /// Bytes of a line that has not ended.
     line: Vec<u8>,
     records: Vec<Record>,
@@ -126,6 +128,7 @@ impl GatewayProcess {
             child,
             control,
             stdout,
+            buffer: vec![0; MOST_LINE_BYTES].into(),
             line: Vec::new(),
             records: Vec::new(),
             is_closed: false,
@@ -206,11 +209,10 @@ impl GatewayProcess {
 
     /// Takes in what there is.
     fn read(&mut self) -> Result<(), GatewayError> {
-        let mut bytes = vec![0; MOST_LINE_BYTES];
         while !self.is_over {
-            match rustix::io::read(&self.stdout, &mut bytes[..]) {
+            match rustix::io::read(&self.stdout, &mut self.buffer[..]) {
                 Ok(0) => self.end()?,
-                Ok(read) => self.split(&bytes[..read])?,
+                Ok(read) => self.split(read)?,
                 Err(rustix::io::Errno::AGAIN) => break,
                 Err(rustix::io::Errno::INTR) => {}
                 Err(errno) => return Err(GatewayError::Read(errno.into())),
@@ -228,8 +230,9 @@ impl GatewayProcess {
         }
     }
 
-    fn split(&mut self, bytes: &[u8]) -> Result<(), GatewayError> {
-        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
+    /// Takes in what was read into the buffer.
+    fn split(&mut self, read: usize) -> Result<(), GatewayError> {
+        for piece in self.buffer[..read].split_inclusive(|byte| *byte == b'\n') {
             if self.line.len() + piece.len() > MOST_LINE_BYTES {
                 return Err(GatewayError::Record("a line that is too long".to_owned()));
             }

@@ -76,9 +76,10 @@ pub struct CallRecord {
     pub usage: Option<TokenUsage>,
     /// Cost in millionths of a US dollar; null without prices or usage.
     pub cost_micro_usd: Option<u64>,
-    /// From the request's last byte to the response's first byte of body, in microseconds.
+    /// From the moment at which the judged request is handed on, connecting and sending included, to the first byte of the
+    /// response's body, in microseconds.
     pub first_byte_us: Option<u64>,
-    /// From the request's first byte to the end, in microseconds.
+    /// From the request's head to the end, in microseconds.
     pub duration_us: u64,
 }
 

@@ -51,7 +51,7 @@ impl From<DecodeFault> for Ending {
 #[derive(Debug)]
 pub(crate) struct Relay {
     upstream: Incoming,
-    decoder: Option<Decoder>,
+    decoder: Decoder,
     judge: Judge,
     /// Gone when the record is written.
     call: Option<Call>,
@@ -118,13 +118,9 @@ impl Relay {
         let first_byte = Duration::from_millis(limits.first_byte_ms);
         let idle = Duration::from_millis(limits.idle_ms);
         let sent_at = Instant::from_std(call.sent_at());
-        let decoder = match encoding {
-            Encoding::Identity => None,
-            encoding => Some(Decoder::new(encoding, limits.response_bytes)?),
-        };
         Ok(Self {
             upstream,
-            decoder,
+            decoder: Decoder::new(encoding, limits.response_bytes)?,
             judge: Judge::new(admitted, limits.event_bytes),
             call: Some(call),
             wire,
@@ -185,7 +181,7 @@ impl Relay {
             }
             let step = match frame {
                 Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
-                    Ok(piece) => self.came(&piece),
+                    Ok(piece) => self.came(piece),
                     Err(_) => Ok(()),
                 },
                 Poll::Ready(Some(Err(_))) => Err(Fault::Cut.into()),
@@ -215,16 +211,14 @@ impl Relay {
         }
     }
 
-    fn came(&mut self, piece: &[u8]) -> Result<(), Ending> {
+    fn came(&mut self, piece: Bytes) -> Result<(), Ending> {
         let length = piece.len() as u64;
         self.left_bytes = self.left_bytes.checked_sub(length).ok_or(Fault::TooLarge)?;
         if !self.clock.has_come {
             (self.clock.has_come, self.clock.has_passed) = (true, true);
         }
-        match self.decoder.as_mut().map(|decoder| decoder.feed(piece)) {
-            None => self.judged(piece),
-            Some(decoded) => self.judged(&decoded?),
-        }
+        let decoded = self.decoder.feed(piece)?;
+        self.judged(&decoded)
     }
 
     fn judged(&mut self, piece: &[u8]) -> Result<(), Ending> {
@@ -237,9 +231,8 @@ impl Relay {
     }
 
     fn end(&mut self) -> Result<(), Ending> {
-        if let Some(rest) = self.decoder.as_mut().map(Decoder::end) {
-            self.judged(&rest?)?;
-        }
+        let rest = self.decoder.end()?;
+        self.judged(&rest)?;
         self.judge.end()?;
         self.is_over = true;
         Ok(())
