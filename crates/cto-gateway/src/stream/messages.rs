@@ -35,7 +35,8 @@ impl Messages {
             }
         }
         let position = json.whole("index").unwrap_or(0);
-        if self.has_reason && kind.starts_with("content_block") {
+        // The end of a block of text may come late; a call was whole before the reason, or there would be none.
+        if self.has_reason && matches!(kind, "content_block_start" | "content_block_delta") {
             return Err(Fault::Malformed("content after the reason to stop"));
         }
         match kind {
