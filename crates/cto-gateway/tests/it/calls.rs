@@ -6,7 +6,7 @@ use std::time::Duration;
 use cto_gateway::{CallOutcome, CallSide, TokenUsage};
 
 use crate::streams::CHAT;
-use crate::upstream::{Upstream, chunk, events, json, say};
+use crate::upstream::{EVENTS, Upstream, chunk, document, events, json, say};
 use crate::wire::request;
 use crate::world::{KEY, MODEL, World};
 
@@ -78,18 +78,39 @@ fn another_model_goes_nowhere() {
 }
 
 #[test]
-fn the_first_byte_is_a_byte_of_the_response() {
+fn without_a_byte_there_is_no_first_one() {
+    // Of the second a decoder makes nothing before the connection ends.
     let packed = zstd::encode_all(CHAT.as_bytes(), 3).unwrap();
+    let headers = "Content-Type: text/event-stream\r\nContent-Encoding: zstd\r\n";
+    for bytes in [document("500 X", "", b""), document("200 OK", headers, &packed[..3])] {
+        let world = World::new(Upstream::saying(bytes));
+        assert!(
+            world
+                .post("/v1/chat/completions", &crate::world::question(true))
+                .has_failed()
+        );
+        let call = world.call();
+        assert_eq!((call.first_byte_us, call.response_bytes), (None, 0), "{call:?}");
+    }
+}
+
+#[test]
+fn a_stream_that_goes_on_may_last_longer_than_any_silence() {
+    let events: Vec<&str> = CHAT.split_inclusive("\n\n").collect();
     let upstream = Upstream::start(move |_, _, stream| {
-        let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Encoding: zstd\r\nTransfer-Encoding: chunked\r\n\r\n";
-        say(stream, head.as_bytes());
-        // A beginning from which no decoder gives anything yet.
-        say(stream, &chunk(&packed[..3]));
-        thread::park_timeout(Duration::from_millis(300));
-        say(stream, &[&chunk(&packed[3..])[..], b"0\r\n\r\n"].concat());
+        say(stream, EVENTS);
+        for event in &events {
+            say(stream, &chunk(event.as_bytes()));
+            thread::park_timeout(Duration::from_millis(200));
+        }
+        say(stream, b"0\r\n\r\n");
     });
-    let world = World::new(upstream);
+    let world = World::with(upstream, |order| {
+        (order.limits.first_byte_ms, order.limits.idle_ms) = (600, 600);
+    });
     let got = world.post("/v1/chat/completions", &crate::world::question(true));
     assert_eq!((got.is_whole, got.text().as_str()), (true, CHAT));
-    assert!(world.call().first_byte_us.unwrap() >= 250_000);
+    let call = world.call();
+    assert_eq!(call.outcome, CallOutcome::Completed);
+    assert!(call.duration_us > 1_000_000, "{call:?}");
 }
