@@ -9,15 +9,16 @@ use crate::gates::{GATES, GateInput, Phase};
 
 /// Asks every gate and reports every reason at once.
 ///
-/// Gates about the target are asked only when the environment's gates have passed: until then no repository fact may
+/// The approval is asked for only when the environment's gates have passed, and the target only after that: until then no repository fact may
 /// be gathered, and a fact that is not there must not read as a reason. `contract` carries why it cannot be read.
 pub fn decide(contract: Result<&TaskContract, &str>, facts: &Facts) -> EligibilityDecision {
     let input = GateInput { contract, facts };
-    let mut gates = ask(&input, Phase::Environment);
-    let environment_holds = gates.iter().all(|gate| gate.refusal.is_none());
-    // A fixture's facts, like a repository's, count only once somebody looked: `kind` says so.
-    if environment_holds {
-        gates.extend(ask(&input, Phase::Target));
+    let mut gates = Vec::new();
+    for phase in [Phase::Environment, Phase::Approval, Phase::Target] {
+        // A fixture's facts, like a repository's, count only once somebody looked: `kind` says so.
+        if gates.iter().all(|gate: &GateOutcome| gate.refusal.is_none()) {
+            gates.extend(ask(&input, phase));
+        }
     }
     let refusals: Vec<Blocker> = gates.iter().filter_map(|gate| gate.refusal.clone()).collect();
     let admitted = refusals.is_empty();
@@ -130,6 +131,7 @@ pub(crate) mod tests {
         facts.engine.name = "fake".to_owned();
         facts.engine.registered = true;
         facts.engine.ungated_up_to_stage = 3;
+        facts.engine.ladder.validated = true;
         facts.runs_root.writable = true;
         facts.sandbox.provider = "native".to_owned();
         facts.sandbox.self_test_passed = true;

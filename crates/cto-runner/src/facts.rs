@@ -7,8 +7,8 @@ use std::sync::Arc;
 use cto_policy::{GATES, Phase, decide, needs_approval, shown_path};
 use cto_sandbox::Provider;
 use cto_schema::{
-    EligibilityDecision, EngineFacts, Facts, MutationMode, RecordFact, RecordKind, RepositoryAdmission, RunsRootFacts,
-    TargetFacts, TaskContract, VerificationFacts, escape,
+    EligibilityDecision, EngineFacts, Facts, LadderFacts, MutationMode, RecordFact, RecordKind, RepositoryAdmission,
+    RunsRootFacts, TargetFacts, TaskContract, VerificationFacts, escape,
 };
 
 use crate::approval::{bound_target, gather_approval, judged_at};
@@ -130,6 +130,7 @@ pub(crate) fn gather(
     };
     gathering.facts.engine = engine_facts(harness, request, contract.ok(), &gathering);
     gathering.gather_admissions(harness, request);
+    gathering.gather_ladder(harness, contract.ok());
     gathering.facts.verification = verification_facts(harness, request, contract.ok());
     // Asked once; without it neither a target nor a patch can be read, and it is no matter of the contract.
     gathering.facts.git_problem = match git.version() {
@@ -152,15 +153,15 @@ pub(crate) fn gather(
         gathering.gather_approval(harness, request, contract);
     }
     let early = decide(contract, &gathering.facts);
-    let environment_refuses = early.gates.iter().any(|outcome| {
-        let environment = GATES
+    let refuses_before_the_target = early.gates.iter().any(|outcome| {
+        let before = GATES
             .iter()
-            .any(|gate| gate.name == outcome.gate && gate.phase == Phase::Environment);
+            .any(|gate| gate.name == outcome.gate && gate.phase < Phase::Target);
         // Whoever asks for an approval has none yet, and it is bound to the target.
         let awaited = purpose == Purpose::Packet && outcome.gate == "approval";
-        environment && outcome.refusal.is_some() && !awaited
+        before && outcome.refusal.is_some() && !awaited
     });
-    if let (false, Ok(contract)) = (environment_refuses, contract) {
+    if let (false, Ok(contract)) = (refuses_before_the_target, contract) {
         gathering.gather_target(harness, git, request, contract);
     }
     gathering
@@ -283,11 +284,23 @@ fn engine_facts(
             Search::NotNeeded | Search::Found(_) => String::new(),
         },
         program_digest: None,
+        climbs_as: climbs_as(manifest, request),
+        ladder: LadderFacts::default(),
         ungated_up_to_stage: manifest.ungated_up_to_stage,
         needs_model: needs_model(harness, request, manifest),
         minimum_memory_mib: manifest.minimum.memory_mib,
         minimum_processes: manifest.minimum.processes,
     }
+}
+
+/// The engine `command` is whatever program it is given, so the program is what climbs.
+fn climbs_as(manifest: &crate::engine::EngineManifest, request: &RunRequest) -> Option<String> {
+    let program = request.command.first().filter(|_| manifest.name == "command")?;
+    let digest = std::fs::File::open(program).and_then(crate::baseline::beneath::digest_reader);
+    Some(match digest {
+        Ok((digest, _)) => digest.to_string(),
+        Err(_) => format!("not a file here: {}", escape(program.as_encoded_bytes(), 200)),
+    })
 }
 
 fn verification_facts(harness: &Harness, request: &RunRequest, contract: Option<&TaskContract>) -> VerificationFacts {
@@ -428,6 +441,26 @@ impl Gathering {
             let path = contract.target_repository.as_deref();
             let identity = self.source.as_ref().map(SourceRepository::identity);
             self.facts.approval.target_now = bound_target(&self.facts.target, path, identity);
+        }
+    }
+
+    /// Gathers whether the stage below is validated, where the gate may ask.
+    fn gather_ladder(&mut self, harness: &Harness, contract: Option<&TaskContract>) {
+        let stage = contract.map_or(0, |contract| contract.mutation_mode.stage());
+        let engine = &mut self.facts.engine;
+        engine.ladder.proving = harness.validator.is_some();
+        let asked = (3..=5).contains(&stage) && (engine.gated || stage > engine.ungated_up_to_stage);
+        if engine.ladder.proving || !asked {
+            return;
+        }
+        let admissions = crate::ladder::admissions_of(&self.facts);
+        let engine = &mut self.facts.engine;
+        match crate::ladder::one_rung(harness, &engine.name, stage - 1, &admissions) {
+            Ok(rung) => {
+                engine.ladder.validated = rung.validated();
+                engine.ladder.missing = rung.missing.iter().map(|name| (*name).to_owned()).collect();
+            }
+            Err(error) => engine.ladder.missing = vec![chain(&error)],
         }
     }
 

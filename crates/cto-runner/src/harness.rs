@@ -56,6 +56,24 @@ impl Harness {
         Ok(harness)
     }
 
+    /// Returns the same installation with other gates: the same settings, git, secrets and endpoints.
+    pub(crate) fn beside(&self, home: Home, environment: BTreeMap<String, String>) -> Result<Self, EngineError> {
+        let mut own = Self::new(
+            home,
+            self.settings.clone(),
+            self.git.clone(),
+            environment,
+            self.secrets.clone(),
+        )?;
+        own.present.clone_from(&self.present);
+        own.endpoints.extend(
+            self.endpoints
+                .iter()
+                .map(|(name, text)| (name.clone(), EndpointText(text.0.clone()))),
+        );
+        Ok(own)
+    }
+
     /// Adds what else is known of the environment: which variables are set, and the values of those that
     /// [`Settings::endpoint_variables`] names.
     #[must_use]

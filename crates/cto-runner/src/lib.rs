@@ -23,6 +23,7 @@ mod harness;
 mod keep;
 #[cfg(test)]
 mod lacks;
+mod ladder;
 mod layers;
 mod leftovers;
 mod matrix;
@@ -77,6 +78,7 @@ pub use engine::{
 };
 pub use facts::decide_only;
 pub use fixture::{FixtureBaseline, FixtureError, FixtureFile, FixtureSource};
+pub use ladder::{EngineLadder, LadderError, StageCheck, StageValidation, Who, engine_ladder, validate_stage};
 pub use layers::{
     FreezeRequest, Frozen, LayerError, StoredLayer, check as check_layer, freeze as freeze_layer, list as list_layers,
 };

@@ -46,6 +46,8 @@ pub struct ApprovalPacket {
     pub contract_digest: Sha256Digest,
     /// The engine.
     pub engine: String,
+    /// Program and arguments of the engine `command`; empty for others.
+    pub engine_command: Vec<String>,
     /// Stage of the mutation mode.
     pub stage: u8,
     /// The mutation mode.

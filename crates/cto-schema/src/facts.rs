@@ -57,6 +57,12 @@ pub struct EngineFacts {
     pub program_problem: String,
     /// Digest of the program's bytes, when it is a file.
     pub program_digest: Option<Sha256Digest>,
+    /// What stands for the program of the engine `command` on the ladder: its digest, or where it is; null for others.
+    #[serde(default)]
+    pub climbs_as: Option<String>,
+    /// Whether the stage below is validated for this engine.
+    #[serde(default)]
+    pub ladder: LadderFacts,
     /// Stages that the engine may run without records of its own.
     pub ungated_up_to_stage: u8,
     /// Whether it runs with a model, so that admissions are asked for.
@@ -68,6 +74,17 @@ pub struct EngineFacts {
     /// The processes and threads below which it does not work; 0 when its manifest states none.
     #[serde(default)]
     pub minimum_processes: u32,
+}
+
+/// Facts about the rung below the one that is asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LadderFacts {
+    /// Whether the harness is proving itself, which puts the rungs on record one after the other.
+    pub proving: bool,
+    /// Whether the stage below is validated by bundles that verify.
+    pub validated: bool,
+    /// What is missing on record for it.
+    pub missing: Vec<String>,
 }
 
 /// Facts about the runs root.

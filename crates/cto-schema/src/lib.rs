@@ -63,7 +63,9 @@ pub use engine::{
     EngineNpm, EngineParser, EnginePypi, EngineStream, EngineTaskFiles,
 };
 pub use event::{Event, EventType};
-pub use facts::{EngineFacts, Facts, RepositoryState, RunsRootFacts, SandboxFacts, TargetFacts, VerificationFacts};
+pub use facts::{
+    EngineFacts, Facts, LadderFacts, RepositoryState, RunsRootFacts, SandboxFacts, TargetFacts, VerificationFacts,
+};
 pub use ids::{InvalidId, RunId};
 pub use journal::{JournalEvent, JournalRecord};
 pub use model::{ModelEnd, ModelObservation, ModelOutcome, ModelRefusal, ModelUsage, RefusedCalls};

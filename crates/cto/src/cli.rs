@@ -65,6 +65,17 @@ pub(crate) enum Command {
     Approve(ApproveArgs),
     /// Deny a packet, signed with your SSH key.
     Deny(DenyArgs),
+    /// Show how far each engine has climbed, on which evidence, and what is missing.
+    Ladder {
+        /// Only this engine.
+        #[arg(long)]
+        engine: Option<String>,
+    },
+    /// Validate stages of the ladder.
+    Stage {
+        #[command(subcommand)]
+        action: StageAction,
+    },
     /// Accept or reject what a run put into an owned repository, signed with your SSH key.
     Outcome(OutcomeArgs),
     /// Take the one commit of a run back, if its repository has not moved on.
@@ -393,6 +404,25 @@ pub(crate) enum CasesAction {
         /// Case directories.
         #[arg(required = true)]
         dirs: Vec<PathBuf>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum StageAction {
+    /// Play a stage's accepted run and every failure that it must show, on ground that cto makes itself.
+    ///
+    /// The stage below is validated first. The bundles go on record: they are what cto ladder and the gates count.
+    /// Stages 4 and 5 count only with an operator's approval, which no validator gives.
+    Validate {
+        /// The stage, 1 to 5.
+        #[arg(value_parser = clap::value_parser!(u8).range(1..=5))]
+        stage: u8,
+        /// The engine.
+        #[arg(long, default_value = "fake")]
+        engine: String,
+        /// The agent of engine command: program and arguments.
+        #[arg(last = true, value_name = "COMMAND")]
+        command: Vec<OsString>,
     },
 }
 

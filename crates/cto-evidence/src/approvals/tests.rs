@@ -94,6 +94,7 @@ pub(crate) fn packet(packet_id: &str) -> ApprovalPacket {
         contract_digest: contract.digest(),
         contract,
         engine: "fake".to_owned(),
+        engine_command: vec![],
         stage: 2,
         mutation_mode: MutationMode::CopiedFixture,
         allowed_mutation_scope: String::new(),

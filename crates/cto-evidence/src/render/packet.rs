@@ -19,6 +19,9 @@ pub fn packet_text(packet: &ApprovalPacket) -> String {
     page.field("title", &contract.title);
     page.field("brief", &contract.brief);
     page.field("engine", &packet.engine);
+    if !packet.engine_command.is_empty() {
+        page.list("its command", &packet.engine_command);
+    }
     page.field("stage", &format!("{} ({})", packet.stage, packet.mutation_mode.word()));
     page.field("may change", &packet.allowed_mutation_scope);
     page.field("reaches", &packet.execution_scope);

@@ -21,6 +21,8 @@ pub struct GateInput<'a> {
 pub enum Phase {
     /// Contract, engine, evidence and sandbox.
     Environment,
+    /// The operator's approval, which nobody can ask for while anything of the environment refuses.
+    Approval,
     /// The target.
     Target,
 }
@@ -73,6 +75,11 @@ pub const GATES: &[Gate] = &[
         judge: rules::engine_stage,
     },
     Gate {
+        name: "engine-ladder",
+        phase: Phase::Environment,
+        judge: rules::engine_ladder,
+    },
+    Gate {
         name: "engine-program",
         phase: Phase::Environment,
         judge: rules::engine_program,
@@ -113,11 +120,6 @@ pub const GATES: &[Gate] = &[
         judge: rules::repository_admission,
     },
     Gate {
-        name: "approval",
-        phase: Phase::Environment,
-        judge: rules::approval,
-    },
-    Gate {
         name: "verification",
         phase: Phase::Environment,
         judge: rules::verification,
@@ -156,6 +158,11 @@ pub const GATES: &[Gate] = &[
         name: "engine-minimum",
         phase: Phase::Environment,
         judge: rules::engine_minimum,
+    },
+    Gate {
+        name: "approval",
+        phase: Phase::Approval,
+        judge: rules::approval,
     },
     Gate {
         name: "target",

@@ -109,6 +109,31 @@ pub(super) fn engine_stage(input: &GateInput<'_>) -> Option<Refusal> {
     ))
 }
 
+/// The lowest stage whose rung below is asked for: what runs on copies of a fixture of ours proves itself there.
+const FIRST_PROVEN_STAGE: u8 = 3;
+
+pub(super) fn engine_ladder(input: &GateInput<'_>) -> Option<Refusal> {
+    let stage = input.contract.ok()?.mutation_mode.stage();
+    let engine = &input.facts.engine;
+    let asked = (FIRST_PROVEN_STAGE..=HIGHEST_STAGE).contains(&stage);
+    if !engine.registered || !asked || ungated(input) || engine.ladder.proving || engine.ladder.validated {
+        return None;
+    }
+    // Without its gates the engine may not run whatever is proven.
+    if engine_allow(input).is_some() || engine_stage(input).is_some() {
+        return None;
+    }
+    let below = stage - 1;
+    Some((
+        BlockerCode::GateMissing,
+        format!(
+            "stage {below} of engine '{}' is not validated ({} missing); see cto ladder, and run: cto stage validate {below} --engine {0}",
+            engine.name,
+            engine.ladder.missing.join(", ")
+        ),
+    ))
+}
+
 pub(super) fn engine_program(input: &GateInput<'_>) -> Option<Refusal> {
     let engine = &input.facts.engine;
     let missing = engine.registered && engine.program_found == Some(false);
@@ -132,10 +157,6 @@ pub(super) fn engine_program(input: &GateInput<'_>) -> Option<Refusal> {
 }
 
 pub(super) fn approval(input: &GateInput<'_>) -> Option<Refusal> {
-    // What may not be changed at all cannot be approved; that is the cause.
-    if repository_admission(input).is_some() {
-        return None;
-    }
     judge_approval(input.contract.ok()?, &input.facts.approval)
 }
 

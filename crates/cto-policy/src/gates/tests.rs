@@ -132,10 +132,7 @@ fn every_reason_is_reported_at_once() {
     contract.approval_required = true;
     let mut facts = facts();
     facts.sandbox.self_test_passed = false;
-    assert_eq!(
-        decide(Ok(&contract), &facts).missing_gates,
-        ["approval", "verification", "sandbox"]
-    );
+    assert_eq!(decide(Ok(&contract), &facts).missing_gates, ["verification", "sandbox"]);
 }
 
 #[test]
@@ -252,4 +249,29 @@ fn a_repository_is_changed_only_with_an_admission_of_its_own_and_an_approval() {
     assert_eq!(missing(&contract, &none), ["approval"], "a disposable copy is made");
     contract.mutation_mode = MutationMode::OwnedNoncriticalRepo;
     assert_eq!(missing(&contract, &facts), ["mutation-mode", "repository-admission"]);
+}
+
+#[test]
+fn a_stage_is_open_only_on_the_one_below_unless_the_harness_proves_itself() {
+    let (mut contract, mut facts) = (contract(), facts());
+    facts.engine.gated = true;
+    facts.engine.allow_gate_set = true;
+    facts.engine.ladder.validated = false;
+    let mut missing = |mode: MutationMode, facts: &mut Facts| {
+        contract.mutation_mode = mode;
+        contract.target_repository = (mode != MutationMode::CopiedFixture).then(|| "/x".to_owned());
+        facts.engine.stage_gate_value = Some(mode.stage().to_string());
+        decide(Ok(&contract), facts).missing_gates
+    };
+    assert_eq!(missing(MutationMode::CopiedFixture, &mut facts), Vec::<String>::new());
+    assert_eq!(missing(MutationMode::CopiedRepo, &mut facts), ["engine-ladder"]);
+    facts.engine.ladder.proving = true;
+    assert_eq!(missing(MutationMode::CopiedRepo, &mut facts), Vec::<String>::new());
+    facts.engine.ladder.proving = false;
+    facts.engine.allow_gate_set = false;
+    assert_eq!(
+        missing(MutationMode::CopiedRepo, &mut facts),
+        ["engine-allow"],
+        "the gate is the cause"
+    );
 }

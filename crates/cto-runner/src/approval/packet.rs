@@ -108,6 +108,11 @@ pub fn make_packet(
         sentence: sentence(request, &contract),
         contract_digest: contract.digest(),
         engine: escape(request.engine.as_bytes(), 80),
+        engine_command: request
+            .command
+            .iter()
+            .map(|word| escape(word.as_encoded_bytes(), 4000))
+            .collect(),
         stage: contract.mutation_mode.stage(),
         mutation_mode: contract.mutation_mode,
         allowed_mutation_scope: contract.mutation_mode.scope().to_owned(),

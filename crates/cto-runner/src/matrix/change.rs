@@ -24,7 +24,7 @@ pub(super) enum ContractChange {
 
 /// A changed target.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum TargetChange {
+pub(crate) enum TargetChange {
     Uncommitted,
     Held,
 }
@@ -37,7 +37,7 @@ pub(super) enum RequestChange {
 
 /// Somebody who meddles while the run goes on.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Interference {
+pub(crate) enum Interference {
     ObstructPatch,
     CorruptPatch,
     CommitInTarget,
@@ -53,7 +53,16 @@ pub(crate) struct Throwaway {
 
 impl Throwaway {
     /// Makes a repository with two commits from a case's fixture with its reference edit.
-    pub(super) fn new(harness: &Harness, case: &LoadedCase) -> Result<Self, String> {
+    pub(crate) fn new(harness: &Harness, case: &LoadedCase) -> Result<Self, String> {
+        Self::make(harness, case, true)
+    }
+
+    /// Makes a repository with two commits from a case's fixture as it is.
+    pub(crate) fn unfixed(harness: &Harness, case: &LoadedCase) -> Result<Self, String> {
+        Self::make(harness, case, false)
+    }
+
+    fn make(harness: &Harness, case: &LoadedCase, fixed: bool) -> Result<Self, String> {
         let place = tempfile::tempdir_in(harness.home.work()).map_err(|error| error.to_string())?;
         let repository = place.path().join("repository");
         fs::create_dir(&repository).map_err(|error| error.to_string())?;
@@ -71,14 +80,14 @@ impl Throwaway {
         }
         git(&["add", "--all"])?;
         git(&["commit", "--quiet", "--message=fixture"])?;
-        for (path, content) in &case.case.reference_edit {
+        for (path, content) in case.case.reference_edit.iter().filter(|_| fixed) {
             write(&repository.join(path), content.as_bytes()).map_err(|error| error.to_string())?;
         }
-        git(&["commit", "--quiet", "--all", "--message=accepted"])?;
+        git(&["commit", "--quiet", "--all", "--allow-empty", "--message=second"])?;
         Ok(Self { place, lock: None })
     }
 
-    pub(super) fn path(&self) -> PathBuf {
+    pub(crate) fn path(&self) -> PathBuf {
         self.place.path().join("repository")
     }
 
@@ -90,7 +99,7 @@ impl Throwaway {
     }
 
     /// Leaves an uncommitted change, or holds the repository as another run would.
-    pub(super) fn change(&mut self, change: TargetChange) -> io::Result<()> {
+    pub(crate) fn change(&mut self, change: TargetChange) -> io::Result<()> {
         match change {
             TargetChange::Uncommitted => append(&self.path().join("strings.py"), b"# uncommitted\n"),
             TargetChange::Held => {
@@ -121,7 +130,7 @@ pub(super) fn change_case(case: &mut LoadedCase, change: ContractChange) {
 }
 
 /// Returns the bytes of a contract file with the change in it.
-pub(super) fn contract_bytes(contract: &TaskContract, unknown_field: bool) -> Vec<u8> {
+pub(crate) fn contract_bytes(contract: &TaskContract, unknown_field: bool) -> Vec<u8> {
     let mut value = serde_json::to_value(contract).unwrap_or_default();
     if unknown_field {
         value["allow_everything"] = serde_json::Value::Bool(true);
@@ -131,12 +140,24 @@ pub(super) fn contract_bytes(contract: &TaskContract, unknown_field: bool) -> Ve
 
 /// An observer that meddles at the right moment, by ordinary means that anyone with the same rights has.
 #[derive(Debug)]
-pub(super) struct Meddler<'a> {
+pub(crate) struct Meddler<'a> {
     pub(super) way: Option<Interference>,
     pub(super) repository: Option<PathBuf>,
     pub(super) stop: &'a Stop,
     /// The bytes of the patch before it was corrupted.
     pub(super) kept: Mutex<Option<Vec<u8>>>,
+}
+
+impl<'a> Meddler<'a> {
+    /// Meddles in one way, or not at all.
+    pub(crate) fn new(way: Option<Interference>, stop: &'a Stop) -> Self {
+        Self {
+            way,
+            repository: None,
+            stop,
+            kept: Mutex::new(None),
+        }
+    }
 }
 
 impl RunObserver for Meddler<'_> {

@@ -9,7 +9,8 @@ use std::path::PathBuf;
 
 use cto_schema::{BlockerCode, EventType, ExitClass, RunId, Status};
 
-pub(crate) use owned::OwnedChange;
+pub(crate) use change::{Interference, Meddler, TargetChange, Throwaway, contract_bytes};
+pub(crate) use owned::{Lay, OwnedChange, OwnedGround};
 pub use play::play;
 pub(crate) use play::{ACCEPTED, verification_problems};
 
@@ -96,7 +97,7 @@ const fn row(
 use BlockerCode as C;
 use EventType as E;
 use Status::{Blocked, Fail};
-use change::{ContractChange, Interference, RequestChange, TargetChange};
+use change::{ContractChange, RequestChange};
 use model::ModelChange;
 
 /// Every row, in the order of spec 06.

@@ -9,7 +9,7 @@ use cto_schema::{
 };
 use serde_json::{Value, json};
 
-use super::change::{Throwaway, contract_bytes};
+use super::change::{TargetChange, Throwaway, contract_bytes};
 use crate::approval::{PacketOptions, Saying, Signing, ephemeral, make_packet, say};
 use crate::cases::LoadedCase;
 use crate::ground::write;
@@ -32,62 +32,96 @@ pub(crate) enum OwnedChange {
     TargetMoved,
 }
 
+/// How the ground is laid.
+#[derive(Clone, Debug)]
+pub(crate) struct Lay<'a> {
+    pub(crate) engine: &'a str,
+    pub(crate) stage: u8,
+    pub(crate) change: OwnedChange,
+    /// Whether the repository still has what the task is about.
+    pub(crate) unfixed: bool,
+    /// A command that verification runs besides; the run is then on a repository of its own at stage 4, too.
+    pub(crate) verify_also: Option<Vec<String>>,
+}
+
+impl<'a> Lay<'a> {
+    pub(crate) fn of(engine: &'a str, stage: u8, change: OwnedChange) -> Self {
+        Self {
+            engine,
+            stage,
+            change,
+            unfixed: false,
+            verify_also: None,
+        }
+    }
+}
+
 /// A repository that may be changed, the record that says so, and a validator who may approve.
 pub(crate) struct OwnedGround {
     pub(crate) harness: Harness,
-    pub(crate) target: Throwaway,
     pub(crate) request: RunRequest,
+    /// `None` at stage 4, where a disposable repository is made.
+    target: Option<Throwaway>,
     signing: Signing,
     #[expect(dead_code, reason = "the records serve as long as it lives")]
     place: tempfile::TempDir,
 }
 
 impl OwnedGround {
-    /// Lays it for an engine: gates of stage 5, records, a key that lives as long as this.
-    pub(crate) fn lay(harness: &Harness, case: &LoadedCase, engine: &str, change: OwnedChange) -> Result<Self, String> {
+    /// Lays it for an engine: gates of its stage, records, a key that lives as long as this.
+    pub(crate) fn lay(harness: &Harness, case: &LoadedCase, lay: &Lay<'_>) -> Result<Self, String> {
         let failed = |error: std::io::Error| error.to_string();
         let place = tempfile::tempdir_in(harness.home.work()).map_err(failed)?;
-        let target = Throwaway::new(harness, case)?;
-        let contract = owned_contract(case, &target.path());
-        let (found, _) = harness.engines.find(engine).map_err(|error| chain(&error))?;
+        let (found, _) = harness.engines.find(lay.engine).map_err(|error| chain(&error))?;
         let manifest = found.manifest();
-        let record = place.path().join("repository.json");
-        write(&record, &admission(&target.path(), &contract.allowed_paths, change)).map_err(failed)?;
         let mut environment = harness.environment.clone();
-        environment.extend([
-            (manifest.allow_gate(), "1".to_owned()),
-            (manifest.stage_gate(), "5".to_owned()),
-            (
-                Variables::of(manifest).record(RecordKind::Repository),
-                record.display().to_string(),
-            ),
-        ]);
+        environment.insert(manifest.allow_gate(), "1".to_owned());
+        environment.insert(manifest.stage_gate(), lay.stage.to_string());
+        let on_target = lay.stage == 5 || lay.verify_also.is_some();
+        let mut request = RunRequest::of(Task::Case(Box::new(case.clone())), lay.engine.to_owned());
+        request.mode = Some(MutationMode::SandboxRepo);
+        let mut target = None;
+        if on_target {
+            let made = if lay.unfixed {
+                Throwaway::unfixed(harness, case)?
+            } else {
+                Throwaway::new(harness, case)?
+            };
+            let contract = contract(case, &made.path(), lay);
+            let record = place.path().join("repository.json");
+            write(&record, &admission(&made.path(), &contract.allowed_paths, lay.change)).map_err(failed)?;
+            let variable = Variables::of(manifest).record(RecordKind::Repository);
+            environment.insert(variable, record.display().to_string());
+            request = of_contract(&contract, lay.engine);
+            target = Some(made);
+        }
         let home = Home::open(harness.home.root()).map_err(|error| chain(&error))?;
-        let mut own = Harness::new(
-            home,
-            harness.settings.clone(),
-            harness.git.clone(),
-            environment,
-            harness.secrets.clone(),
-        )
-        .map_err(|error| chain(&error))?;
+        let mut own = harness.beside(home, environment).map_err(|error| chain(&error))?;
         let signing = ephemeral(place.path()).map_err(|error| chain(&error))?;
         let key = signing.public_key().map_err(|error| chain(&error))?;
         let line = format!("{VALIDATOR} namespaces=\"{}\" {key}", cto_schema::APPROVAL_NAMESPACE);
         own.validator = Some(AllowedSigners::read(&line).map_err(|error| error.to_string())?);
-        let request = request(&contract, engine);
         Ok(Self {
             harness: own,
-            target,
             request,
+            target,
             signing,
             place,
         })
     }
 
+    /// Leaves an uncommitted change in the repository.
+    pub(crate) fn dirty(&mut self) -> Result<(), String> {
+        let target = self.target.as_mut().ok_or("there is no repository to make dirty")?;
+        target
+            .change(TargetChange::Uncommitted)
+            .map_err(|error| error.to_string())
+    }
+
     /// Asks for an approval of the run as it stands, and says yes or no to it.
     pub(crate) fn settle(&mut self, change: OwnedChange) -> Result<(), String> {
-        if matches!(change, OwnedChange::Unowned | OwnedChange::Critical) {
+        let missing = self.request.engine.ends_with(":provider-unavailable");
+        if missing || matches!(change, OwnedChange::Unowned | OwnedChange::Critical) {
             // There is nothing to approve.
             return Ok(());
         }
@@ -97,7 +131,10 @@ impl OwnedGround {
         self.request.approval = Some(packet.packet_id);
         match change {
             OwnedChange::OtherContract => self.change_contract(),
-            OwnedChange::TargetMoved => self.target.commit_more(&self.harness),
+            OwnedChange::TargetMoved => {
+                let target = self.target.as_ref().ok_or("there is no repository to move on")?;
+                target.commit_more(&self.harness)
+            }
             _ => Ok(()),
         }
     }
@@ -134,7 +171,7 @@ impl OwnedGround {
     }
 }
 
-fn request(contract: &TaskContract, engine: &str) -> RunRequest {
+fn of_contract(contract: &TaskContract, engine: &str) -> RunRequest {
     let task = Task::Contract {
         path: "contract.json".into(),
         bytes: contract_bytes(contract, false),
@@ -143,11 +180,20 @@ fn request(contract: &TaskContract, engine: &str) -> RunRequest {
 }
 
 /// The contract of a case on a repository of its own.
-fn owned_contract(case: &LoadedCase, target: &Path) -> TaskContract {
+fn contract(case: &LoadedCase, target: &Path, lay: &Lay<'_>) -> TaskContract {
     let mut contract = crate::choice::contract_in_view(case, &[]);
-    contract.mutation_mode = MutationMode::OwnedNoncriticalRepo;
+    contract.mutation_mode = if lay.stage == 5 {
+        MutationMode::OwnedNoncriticalRepo
+    } else {
+        MutationMode::SandboxRepo
+    };
     contract.target_repository = Some(target.display().to_string());
-    contract.baseline_expectation = BaselineExpectation::Green;
+    contract.baseline_expectation = if lay.unfixed {
+        BaselineExpectation::Red
+    } else {
+        BaselineExpectation::Green
+    };
+    contract.verification_commands.extend(lay.verify_also.clone());
     contract
 }
 

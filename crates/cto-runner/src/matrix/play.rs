@@ -2,7 +2,6 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::sync::Mutex;
 use std::time::Duration;
 
 use cto_evidence::{Bundle, Keys, KnownKey, TrustedKeys, verify_bundle};
@@ -11,7 +10,7 @@ use rustix::event::{Timespec, poll};
 
 use super::change::{ContractChange, Interference, Meddler, RequestChange, Throwaway, change_case, contract_bytes};
 use super::model::{AGENT, lay};
-use super::owned::OwnedGround;
+use super::owned::{Lay, OwnedGround};
 use super::{Played, Row, Way};
 use crate::cases::{LoadedCase, find};
 use crate::recover::recover;
@@ -50,12 +49,7 @@ pub fn play(harness: &Harness, row: &'static Row) -> Played {
 fn perform(harness: &Harness, row: &Row) -> Result<RunId, String> {
     let stop = Stop::new().map_err(|error| error.to_string())?;
     let mut case = find(ACCEPTED, &[]).map_err(|error| chain(&error))?;
-    let mut meddler = Meddler {
-        way: None,
-        repository: None,
-        stop: &stop,
-        kept: Mutex::new(None),
-    };
+    let mut meddler = Meddler::new(None, &stop);
     let mut throwaway = None;
     let mut ground = None;
     let mut request = RunRequest::of(Task::Case(Box::new(case.clone())), "fake".to_owned());
@@ -130,7 +124,7 @@ fn perform(harness: &Harness, row: &Row) -> Result<RunId, String> {
             ground = Some(lay(harness, &case, change)?);
         }
         Way::Owned(change) => {
-            let mut owned = OwnedGround::lay(harness, &case, "fake", change)?;
+            let mut owned = OwnedGround::lay(harness, &case, &Lay::of("fake", 5, change))?;
             owned.settle(change)?;
             let watch = Watch {
                 observer: &meddler,

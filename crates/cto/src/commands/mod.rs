@@ -16,6 +16,7 @@ mod export;
 mod fixtures;
 mod gc;
 mod key;
+mod ladder;
 mod outcome;
 mod recover;
 mod run;
@@ -36,6 +37,8 @@ pub(crate) fn dispatch(cli: &Cli, output: &Output) -> Result<Exit, CommandError>
         Command::Request(args) => approvals::request(global, args, output),
         Command::Approve(args) => approvals::approve(global, args, output),
         Command::Deny(args) => approvals::deny(global, args, output),
+        Command::Ladder { engine } => ladder::ladder(global, engine.as_deref(), output),
+        Command::Stage { action } => ladder::stage(global, action, output),
         Command::Outcome(args) => outcome::outcome(global, args, output),
         Command::Rollback { run } => outcome::rollback(global, run, output),
         Command::Approvals { packet } => approvals::approvals(global, packet.as_deref(), output),

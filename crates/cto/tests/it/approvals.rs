@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::operator::{Operator, approve, gated, say};
+use crate::operator::{Operator, approve, climbed, gated, say};
 use crate::support::{Installation, codes, write};
 
 const MODE: [&str; 3] = ["r1-string-slugify", "--mode", "sandbox-repo"];
@@ -56,7 +56,7 @@ fn denied(installation: &Installation, id: &str, code: &str, why: &str) {
 
 #[test]
 fn a_packet_says_everything_and_allows_nothing() {
-    let installation = Installation::new();
+    let (installation, _) = climbed();
     let packet = request(&installation);
     for flag in ["approval_granted", "execution_allowed", "executable"] {
         assert_eq!(packet[flag], false);
@@ -91,8 +91,7 @@ fn a_packet_says_everything_and_allows_nothing() {
 
 #[test]
 fn only_the_exact_sentence_signed_by_an_allowed_key_counts_and_refusals_are_on_record() {
-    let installation = Installation::new();
-    let operator = Operator::of(&installation);
+    let (installation, operator) = climbed();
     let stranger = Operator::stranger(&installation, "stranger");
     let packet = request(&installation);
     let sentence = packet["sentence"].as_str().unwrap();
@@ -126,14 +125,23 @@ fn only_the_exact_sentence_signed_by_an_allowed_key_counts_and_refusals_are_on_r
     assert_eq!(approve(&installation, &operator, &packet).0, 0);
     let (code, again) = approve(&installation, &operator, &packet);
     assert_eq!(code, 3, "the first word stays: {again}");
+    let (_, one) = installation.json(&["approvals", id(&packet)]);
+    assert_eq!(one["state"], "approved");
     let (_, all) = installation.json(&["approvals"]);
-    assert_eq!(all["approvals"][0]["state"], "approved");
+    assert_eq!(
+        all["approvals"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|row| row["state"] == "approved")
+            .count(),
+        1
+    );
 }
 
 #[test]
 fn a_strangers_tools_agree_with_the_signature_in_the_bundle() {
-    let installation = Installation::new();
-    let operator = Operator::of(&installation);
+    let (installation, operator) = climbed();
     let packet = request(&installation);
     approve(&installation, &operator, &packet);
     let (code, report) = run_with(&installation, id(&packet));
@@ -170,8 +178,7 @@ fn a_strangers_tools_agree_with_the_signature_in_the_bundle() {
 
 #[test]
 fn a_denied_an_expired_and_a_consumed_approval_never_work() {
-    let installation = Installation::new();
-    let operator = Operator::of(&installation);
+    let (installation, operator) = climbed();
     let packet = request(&installation);
     let (code, said) = say(
         &installation,
@@ -189,8 +196,7 @@ fn a_denied_an_expired_and_a_consumed_approval_never_work() {
 
 #[test]
 fn whatever_is_not_as_it_was_approved_is_stale() {
-    let installation = Installation::new();
-    let operator = Operator::of(&installation);
+    let (installation, operator) = climbed();
     let packet = request(&installation);
     approve(&installation, &operator, &packet);
     let stale = |words: &[&str], why: &str| {
@@ -240,8 +246,11 @@ fn whatever_is_not_as_it_was_approved_is_stale() {
 
 #[test]
 fn an_approval_of_another_installation_or_another_stage_is_none() {
-    let (installation, other) = (Installation::new(), Installation::new());
-    let operator = Operator::of(&installation);
+    let ((installation, operator), (other, _)) = (climbed(), climbed());
+    let id_file = other.home().join("installation-id");
+    fs::write(&id_file, format!("{}\n", "0".repeat(32))).unwrap();
+    fs::remove_file(other.home().join("allowed_signers")).unwrap();
+    fs::remove_file(other.dir.path().join("operator")).unwrap();
     Operator::of(&other);
     let packet = request(&installation);
     approve(&installation, &operator, &packet);
@@ -283,8 +292,7 @@ fn an_approval_of_another_installation_or_another_stage_is_none() {
 
 #[test]
 fn of_two_runs_that_race_for_one_approval_exactly_one_runs() {
-    let installation = Installation::new();
-    let operator = Operator::of(&installation);
+    let (installation, operator) = climbed();
     let rounds = if crate::support::all() { 200 } else { 4 };
     for round in 0..rounds {
         let packet = request(&installation);
@@ -310,8 +318,7 @@ fn of_two_runs_that_race_for_one_approval_exactly_one_runs() {
 
 #[test]
 fn a_forged_decision_and_a_widened_packet_are_found() {
-    let installation = Installation::new();
-    let operator = Operator::of(&installation);
+    let (installation, operator) = climbed();
     let packet = request(&installation);
     approve(&installation, &operator, &packet);
     let place = installation.home().join("approvals").join(id(&packet));

@@ -19,6 +19,7 @@ mod faults;
 mod hostile;
 #[path = "../../../cto-runner/src/lacks.rs"]
 mod lacks;
+mod ladder;
 mod layers;
 mod lifecycle;
 mod matrix;

@@ -124,3 +124,63 @@ pub fn owned_contract(task: &str, repository: &Path) -> Value {
     contract["mutation_mode"] = json!("owned-noncritical-repo");
     contract
 }
+
+/// What makes the accepted change of `r1-string-slugify`.
+const FIX: &str = r#"sed -i 's/return .*/return "-".join(text.lower().split())/' strings.py"#;
+
+/// Returns a copy of an installation in which `fake` stands on stage 3 and `/bin/sh`, as engine `command`, on stage 4; and
+/// the operator who approved that. The climb is made once for a program, and each test gets its own copy.
+pub fn climbed() -> (Installation, Operator) {
+    let installation = Installation::new();
+    let program = std::fs::metadata(crate::support::program()).unwrap();
+    let stamp = program
+        .modified()
+        .unwrap()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap();
+    let name = format!("climbed-{}-{}", program.len(), stamp.as_nanos());
+    let shared = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    std::fs::create_dir_all(shared).unwrap();
+    let lock = std::fs::File::create(shared.join("climbed.lock")).unwrap();
+    lock.lock().unwrap();
+    let top = shared.join(&name);
+    if top.exists() {
+        copy(&top, installation.dir.path());
+    } else {
+        let old = std::fs::read_dir(shared).unwrap().filter_map(Result::ok);
+        for entry in old.filter(|entry| entry.file_name().to_string_lossy().starts_with("climbed-")) {
+            std::fs::remove_dir_all(entry.path()).unwrap();
+        }
+        climb(&installation);
+        copy(installation.dir.path(), &top);
+    }
+    drop(lock);
+    let key = installation.dir.path().join("operator");
+    let name = "operator@cto.invalid";
+    (installation, Operator { key, name })
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    let copied = Command::new("cp").arg("-a").arg(from.join(".")).arg(to).status();
+    assert!(copied.unwrap().success());
+}
+
+fn climb(installation: &Installation) {
+    let operator = Operator::of(installation);
+    let agent = ["--", "/bin/sh", "-c", FIX];
+    let validate = |words: &[&str]| {
+        let (code, found) = installation.json(&[&["stage", "validate"][..], words].concat());
+        assert_eq!(code, 0, "{found:#}");
+    };
+    validate(&["3"]);
+    validate(&[&["4", "--engine", "command"][..], &agent].concat());
+    let mode = ["r1-string-slugify", "--mode", "sandbox-repo", "--engine", "command"];
+    let (code, packet) = gated(installation, "command", 4, &[&["request"][..], &mode, &agent].concat());
+    assert_eq!(code, 0, "{packet:#}");
+    assert_eq!(approve(installation, &operator, &packet).0, 0);
+    let id = packet["packet_id"].as_str().unwrap();
+    let run = [&["run", "--approval", id][..], &mode, &agent].concat();
+    let (code, report) = gated(installation, "command", 4, &run);
+    assert_eq!(code, 0, "{report:#}");
+}

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::operator::{Operator, admit, approve, gated, owned_contract, say};
+use crate::operator::{Operator, admit, approve, climbed, gated, owned_contract, say};
 use crate::support::{GOOD, Installation, codes, git, snapshot, write};
 
 const SCRIPT: [&str; 4] = ["--", "/bin/sh", "-c", GOOD];
@@ -19,8 +19,7 @@ fn verified(installation: &Installation, report: &Value) -> Value {
 
 /// A repository with two commits whose value is bad, admitted for the engine `command`.
 fn world() -> (Installation, Operator, std::path::PathBuf) {
-    let installation = Installation::new();
-    let operator = Operator::of(&installation);
+    let (installation, operator) = climbed();
     let repository = installation.scripted("target");
     write(&repository.join("other.txt"), b"y\n");
     git(&repository, &["commit", "--quiet", "--all", "--message=second"]);
@@ -67,8 +66,7 @@ fn head(repository: &Path) -> String {
 
 #[test]
 fn a_disposable_repository_is_made_changed_by_one_commit_and_thrown_away() {
-    let installation = Installation::new();
-    let operator = Operator::of(&installation);
+    let (installation, operator) = climbed();
     let mode = ["r1-string-slugify", "--mode", "sandbox-repo"];
     let (code, packet) = gated(&installation, "fake", 4, &[&["request"][..], &mode].concat());
     assert_eq!(code, 0, "{packet:#}");
@@ -215,8 +213,9 @@ fn an_outcome_that_is_said_while_the_run_is_held_open_is_sealed_in() {
         let held = scope.spawn(|| run(&installation, &asked, &["--await-outcome", "120"], &SCRIPT));
         let runs = installation.home().join("runs");
         let applied = |path: &Path| {
-            fs::read_to_string(path.join("journal.jsonl"))
-                .is_ok_and(|text| text.contains("\"applied\",") || text.contains("\"type\":\"applied\""))
+            let ours = path.to_string_lossy().contains("-own-3-");
+            ours && fs::read_to_string(path.join("journal.jsonl"))
+                .is_ok_and(|text| text.contains("\"type\":\"applied\""))
         };
         let found = (0..6000).find_map(|_| {
             std::thread::sleep(std::time::Duration::from_millis(10));
