@@ -6,6 +6,7 @@ mod faults;
 mod happy;
 mod kill;
 mod places;
+mod property;
 mod races;
 mod refusals;
 mod reverts;
