@@ -31,7 +31,7 @@ use cto_schema::{ApplyKind, ApplyPlan, ApplyRef, ApplyTarget, PathText, RunId, S
 use crate::source::{SourceLock, SourceRepository};
 use crate::tool::Git;
 
-#[expect(unused_imports, reason = "the journey is not wired to it yet")]
+#[cfg_attr(not(test), expect(unused_imports, reason = "the journey is not wired to it yet"))]
 pub(crate) use commit::verified;
 pub use commit::{CommitError, CommitText, MadeCommit, Person, make_commit};
 pub use error::{ApplyError, Refusal};

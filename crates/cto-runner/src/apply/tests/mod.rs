@@ -2,6 +2,7 @@
 
 mod bench;
 mod child;
+mod commits;
 mod faults;
 mod happy;
 mod kill;

@@ -106,6 +106,23 @@ fn flags_and_extensions_of_the_index_are_no_obstacle() {
 }
 
 #[test]
+fn the_path_of_the_target_may_hold_any_byte() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let (base, end) = small();
+    let seed = Site::new(&base);
+    let odd = seed
+        .bench
+        .directory
+        .path()
+        .join(std::ffi::OsStr::from_bytes(b"a:b \"c\"\n\\\xff -x"));
+    fs::rename(&seed.target, &odd).unwrap();
+    let site = Site::of(Bench::new(), odd);
+    apply_well(&site, &base, &end);
+    let (plan, _) = cto_evidence::apply_record(&site.home, &site.run_id).unwrap().unwrap();
+    assert_eq!(plan.target.path.bytes().unwrap(), site.target.as_os_str().as_bytes());
+}
+
+#[test]
 fn who_keeps_no_log_of_refs_gets_none() {
     let (base, end) = small();
     let site = Site::new(&base);
