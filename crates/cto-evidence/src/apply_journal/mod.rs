@@ -298,6 +298,16 @@ impl ApplyJournal {
     }
 }
 
+impl Drop for ApplyJournal {
+    fn drop(&mut self) {
+        // Closing alone is too late while another thread is just starting a process: until its exec, that has the
+        // descriptor too.
+        if rustix::fs::flock(&self.directory, FlockOperation::Unlock).is_err() {
+            // Then closing has to do.
+        }
+    }
+}
+
 /// Returns the applies whose process is dead and that are not finished, each locked by us until it is dropped.
 ///
 /// What dead processes left of drafts, and of finished applies, is removed.
