@@ -6,6 +6,7 @@ mod commits;
 mod faults;
 mod happy;
 mod kill;
+mod order;
 mod places;
 mod property;
 mod races;
