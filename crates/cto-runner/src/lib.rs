@@ -20,6 +20,7 @@ mod facts;
 mod fixture;
 mod ground;
 mod harness;
+mod health;
 mod keep;
 #[cfg(test)]
 mod lacks;
@@ -78,6 +79,7 @@ pub use engine::{
 };
 pub use facts::decide_only;
 pub use fixture::{FixtureBaseline, FixtureError, FixtureFile, FixtureSource};
+pub use health::{Health, HealthLine, HealthState, health};
 pub use ladder::{EngineLadder, LadderError, StageCheck, StageValidation, Who, engine_ladder, validate_stage};
 pub use layers::{
     FreezeRequest, Frozen, LayerError, StoredLayer, check as check_layer, freeze as freeze_layer, list as list_layers,

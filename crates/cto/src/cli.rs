@@ -65,6 +65,8 @@ pub(crate) enum Command {
     Approve(ApproveArgs),
     /// Deny a packet, signed with your SSH key.
     Deny(DenyArgs),
+    /// Prove everything that needs no human: failure matrix, stages, engine adapters, store. Takes a minute or two.
+    Health,
     /// Show how far each engine has climbed, on which evidence, and what is missing.
     Ladder {
         /// Only this engine.

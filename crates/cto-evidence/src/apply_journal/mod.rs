@@ -256,6 +256,12 @@ impl ApplyJournal {
         &self.plan
     }
 
+    /// Returns a handle that shares the lock: as long as a process has it that we start with it, the apply counts as
+    /// alive, also when we are dead.
+    pub fn lock_handle(&self) -> io::Result<File> {
+        self.directory.try_clone()
+    }
+
     /// Opens a content; `number` is the path's position in the plan.
     pub fn open(&self, side: Side, number: usize) -> io::Result<File> {
         let directory = durable::open_dir_at(&self.directory, side.directory())?;
@@ -289,6 +295,16 @@ impl ApplyJournal {
             source,
         })?;
         Ok(done)
+    }
+}
+
+impl Drop for ApplyJournal {
+    fn drop(&mut self) {
+        // Closing alone is too late while another thread is just starting a process: until its exec, that has the
+        // descriptor too.
+        if rustix::fs::flock(&self.directory, FlockOperation::Unlock).is_err() {
+            // Then closing has to do.
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use super::error::{ApplyError, At as _, Halt, Refusal};
 use super::{Operation, fault, place};
 use crate::baseline::beneath;
 use crate::source::Head;
+use crate::tool::Input;
 
 /// An empty lock that is older belongs to nobody: git fills it as soon as it has made it.
 const EMPTY_LOCK: Duration = Duration::from_secs(2);
@@ -117,7 +118,11 @@ impl Operation<'_> {
             "core.logAllRefUpdates=false"
         };
         let call = self.stand_in.call("update-ref").setting("core.fsync=all").setting(log);
+        // It reads nothing, but with this as its input it shares the journal's lock: who recovers must not take for
+        // dead what may still move the branch.
+        let alive = self.journal.lock_handle().at("share the lock of", self.name())?;
         let call = call
+            .input(Input::File(alive))
             .committer(&committer.name, &committer.email, committer.seconds)
             .args(["--no-deref", "-m", message, self.branch(), new, old]);
         self.git.run(call).map(drop).map_err(|source| ApplyError::Git {

@@ -19,6 +19,7 @@ use super::Expected;
 use super::error::{ApplyError, At as _, Halt, Refusal};
 use super::files::{Step, shown, state, steps};
 use super::index::{Entries, entries, is_entry};
+use super::room::check_room;
 use super::stand_in::StandIn;
 use crate::baseline::beneath;
 use crate::source::{Head, SourceRepository};
@@ -103,6 +104,7 @@ pub(super) fn check_paths(
     for step in &steps {
         check_file(target, step, &deleted)?;
     }
+    check_room(target, &steps)?;
     let Some(index) = entries(git, stand_in, target, scratch)? else {
         return Err(Refusal::Unsupported { what: "has no index" }.into());
     };

@@ -16,6 +16,7 @@ mod objects;
 mod place;
 mod recover;
 mod revert;
+mod room;
 mod settle;
 mod stand_in;
 

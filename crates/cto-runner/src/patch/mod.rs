@@ -6,7 +6,7 @@ mod round_trip;
 mod tree_id;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::io;
 use std::path::PathBuf;

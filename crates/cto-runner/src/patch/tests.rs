@@ -165,7 +165,8 @@ fn apply(tree: &mut Tree, edit: Edit) {
     }
 }
 
-fn trees() -> impl Strategy<Value = (Tree, Tree)> {
+/// A tree, and what some edits make of it.
+pub(crate) fn trees() -> impl Strategy<Value = (Tree, Tree)> {
     let base = prop::collection::vec((path(), node()), 0..12).prop_map(|entries| {
         let mut tree = Tree::new();
         entries

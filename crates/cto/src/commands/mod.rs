@@ -15,6 +15,7 @@ mod engines;
 mod export;
 mod fixtures;
 mod gc;
+mod health;
 mod key;
 mod ladder;
 mod outcome;
@@ -37,6 +38,7 @@ pub(crate) fn dispatch(cli: &Cli, output: &Output) -> Result<Exit, CommandError>
         Command::Request(args) => approvals::request(global, args, output),
         Command::Approve(args) => approvals::approve(global, args, output),
         Command::Deny(args) => approvals::deny(global, args, output),
+        Command::Health => health::health(global, output),
         Command::Ladder { engine } => ladder::ladder(global, engine.as_deref(), output),
         Command::Stage { action } => ladder::stage(global, action, output),
         Command::Outcome(args) => outcome::outcome(global, args, output),

@@ -1,6 +1,7 @@
 //! A target repository, a home, and a change that was collected.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
@@ -11,7 +12,7 @@ use cto_schema::{
 };
 
 use crate::apply::{
-    ApplyError, ApplyOrder, ApplyOutcome, CommitText, Expected, MadeCommit, Person, apply, make_commit,
+    ApplyError, ApplyOrder, ApplyOutcome, CommitText, Expected, MadeCommit, Person, apply, make_commit, verified,
 };
 use crate::baseline::sample::{Bench, Node, Tree, put, read, write};
 use crate::source::{Head, SourceRepository};
@@ -128,6 +129,21 @@ impl Site {
             message: b"Change it\n\nBecause.\n",
         };
         let collected = self.collected(base, end);
+        // As the run has it after its clean room: the write set, and the steps that were verified.
+        let steps = collected.contents.iter().map(|(path, content)| {
+            let path = PathBuf::from(OsStr::from_bytes(path));
+            match content {
+                FinalContent::File { source, executable } => {
+                    let (source, mode) = (source.clone(), if *executable { 0o755 } else { 0o644 });
+                    cto_sandbox::Change::File { path, mode, source }
+                }
+                FinalContent::Symlink { target } => {
+                    let target = PathBuf::from(OsStr::from_bytes(target));
+                    cto_sandbox::Change::Symlink { path, target }
+                }
+            }
+        });
+        let collected = verified(&collected.write_set, &steps.collect::<Vec<_>>());
         let directory = self.bench.place("commit");
         make_commit(&self.bench.git, &baseline, &collected, text, &directory).unwrap()
     }

@@ -6,7 +6,7 @@ use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use cto_evidence::Home;
 
@@ -40,7 +40,12 @@ fn child() {
         }
         Ok(())
     })));
-    let git = Git::find().unwrap();
+    let slow = home.root().with_file_name("slow-git");
+    let git = if slow.exists() {
+        Git::at(slow)
+    } else {
+        Git::find().unwrap()
+    };
     if parts[0] == "recover" {
         recover_applies(&home, &git).unwrap();
         return;
@@ -81,9 +86,9 @@ fn put(home: &Home, git: &Git, target: &SourceRepository, commit: &MadeCommit) {
     apply(&order).unwrap();
 }
 
-/// Runs the child; true when it finished, false when it was killed at a point.
+/// Starts the child, which is killed at a point if it reaches that.
 #[expect(clippy::disallowed_methods, reason = "these tests are about real processes")]
-pub(super) fn run(action: &str, point: u32, home: &Path, target: &Path, commit: &MadeCommit) -> bool {
+pub(super) fn start(action: &str, point: u32, home: &Path, target: &Path, commit: &MadeCommit) -> Child {
     let order = [
         action,
         &point.to_string(),
@@ -95,12 +100,19 @@ pub(super) fn run(action: &str, point: u32, home: &Path, target: &Path, commit: 
         commit.git_dir.to_str().unwrap(),
     ]
     .join("|");
-    let output = Command::new(std::env::current_exe().unwrap())
+    Command::new(std::env::current_exe().unwrap())
         .args([CHILD, "--exact", "--nocapture", "--test-threads=1"])
         .env(ORDER, order)
         .stdin(Stdio::null())
-        .output()
-        .unwrap();
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+/// Waits for the child; true when it finished, false when it was killed.
+pub(super) fn finish(child: Child) -> bool {
+    let output = child.wait_with_output().unwrap();
     let killed = output.status.signal() == Some(9);
     assert!(
         output.status.success() || killed,

@@ -2,10 +2,13 @@
 
 mod bench;
 mod child;
+mod commits;
 mod faults;
 mod happy;
 mod kill;
+mod order;
 mod places;
+mod property;
 mod races;
 mod refusals;
 mod reverts;

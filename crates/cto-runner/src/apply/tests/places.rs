@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::bench::{Site, everything, git};
 use super::happy::everything_changes;
-use crate::apply::ApplyOutcome;
+use crate::apply::{ApplyError, ApplyOutcome, RecoveredApply, Refusal, fault, recover_applies};
 use crate::baseline::sample::{Bench, Tree, file, read, tree, write};
 
 fn small() -> (Tree, Tree) {
@@ -106,6 +106,23 @@ fn flags_and_extensions_of_the_index_are_no_obstacle() {
 }
 
 #[test]
+fn the_path_of_the_target_may_hold_any_byte() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let (base, end) = small();
+    let seed = Site::new(&base);
+    let odd = seed
+        .bench
+        .directory
+        .path()
+        .join(std::ffi::OsStr::from_bytes(b"a:b \"c\"\n\\\xff -x"));
+    fs::rename(&seed.target, &odd).unwrap();
+    let site = Site::of(Bench::new(), odd);
+    apply_well(&site, &base, &end);
+    let (plan, _) = cto_evidence::apply_record(&site.home, &site.run_id).unwrap().unwrap();
+    assert_eq!(plan.target.path.bytes().unwrap(), site.target.as_os_str().as_bytes());
+}
+
+#[test]
 fn who_keeps_no_log_of_refs_gets_none() {
     let (base, end) = small();
     let site = Site::new(&base);
@@ -113,6 +130,101 @@ fn who_keeps_no_log_of_refs_gets_none() {
     fs::remove_dir_all(site.target.join(".git/logs")).unwrap();
     apply_well(&site, &base, &end);
     assert!(!site.target.join(".git/logs").exists());
+}
+
+#[test]
+fn a_full_disk_after_the_branch_moved_is_mended_by_recovery() {
+    if crate::lacks::lacks("root", rustix::process::geteuid().is_root()) {
+        return;
+    }
+    let (base, mut end) = small();
+    end.insert(
+        b"large".to_vec(),
+        crate::baseline::sample::Node::File(vec![b'x'; 700_000]),
+    );
+    let seed = Site::new(&base);
+    let mounted = seed.bench.place("disk");
+    let mount = |size: &str| {
+        let options = std::ffi::CString::new(size).unwrap();
+        let flags = rustix::mount::MountFlags::empty();
+        rustix::mount::mount("tmpfs", &mounted, "tmpfs", flags, Some(options.as_c_str())).unwrap();
+    };
+    mount("size=8m,mode=700");
+    let target = mounted.join("target");
+    super::child::copy(&seed.target, &target);
+    let site = Site::of(Bench::new(), target);
+    let made = site.commit(&base, &end);
+    let filler = mounted.join("filler");
+    // Full before: a refusal.
+    let fill = |leave: u64| {
+        let free = || {
+            let disk = rustix::fs::statvfs(&mounted).unwrap();
+            disk.f_bavail * disk.f_frsize
+        };
+        write(&filler, "");
+        while free() > leave {
+            let mut file = fs::File::options().append(true).open(&filler).unwrap();
+            std::io::Write::write_all(&mut file, &[0; 4096]).unwrap();
+        }
+    };
+    fill(1 << 20);
+    let outcome = site.apply(&made).unwrap();
+    assert!(
+        matches!(&outcome, ApplyOutcome::Refused(refusal) if refusal.to_string().contains("room")),
+        "{outcome:?}"
+    );
+    fs::remove_file(&filler).unwrap();
+    let (place, done) = (filler.clone(), std::cell::Cell::new(false));
+    let disk = mounted.clone();
+    fault::arm(Some(Box::new(move |name, _| {
+        if name == "branch moved" && !done.replace(true) {
+            let free = rustix::fs::statvfs(&disk).unwrap();
+            let leave = 300_000;
+            let size = (free.f_bavail * free.f_frsize).saturating_sub(leave);
+            write(&place, vec![0; usize::try_from(size).unwrap()]);
+        }
+        Ok(())
+    })));
+    let error = site.apply(&made).unwrap_err();
+    fault::arm(None);
+    let said = crate::apply::error::chain(&error);
+    assert!(
+        matches!(error, ApplyError::Unfinished { .. }) && said.contains("No space"),
+        "{said}"
+    );
+    let recover = || recover_applies(&site.home, &site.bench.git).unwrap().remove(0).outcome;
+    assert!(matches!(recover(), RecoveredApply::Unfinished { .. }));
+    fs::remove_file(&filler).unwrap();
+    assert!(matches!(recover(), RecoveredApply::Committed { .. }));
+    site.assert_is(&made.commit, &end);
+    rustix::mount::unmount(&mounted, rustix::mount::UnmountFlags::DETACH).unwrap();
+}
+
+#[test]
+fn a_directory_that_must_not_be_written_in_is_refused_beforehand() {
+    if crate::lacks::lacks("root", rustix::process::geteuid().is_root()) {
+        return;
+    }
+    // Root may write where it likes, but for a mount that nobody may write to.
+    let (base, end) = small();
+    let site = Site::new(&base);
+    let made = site.commit(&base, &end);
+    let place = site.target.join("b");
+    let bind = rustix::mount::mount_bind(&place, &place);
+    bind.unwrap();
+    rustix::mount::mount_remount(
+        &place,
+        rustix::mount::MountFlags::BIND | rustix::mount::MountFlags::RDONLY,
+        "",
+    )
+    .unwrap();
+    let outcome = site.apply(&made).unwrap();
+    rustix::mount::unmount(&place, rustix::mount::UnmountFlags::DETACH).unwrap();
+    assert!(
+        matches!(&outcome, ApplyOutcome::Refused(Refusal::Path { path, .. }) if path == "b"),
+        "{outcome:?}"
+    );
+    assert!(matches!(site.apply(&made).unwrap(), ApplyOutcome::Applied(_)));
 }
 
 /// Makes programs that leave a mark, wherever git looks for one, and returns where the mark would be.

@@ -17,7 +17,8 @@ fn applied() -> (Site, Tree, Tree, MadeCommit, Expected) {
     (site, base, end, made, expected)
 }
 
-fn take_back(site: &Site, made: &MadeCommit, expected: &Expected) -> ApplyOutcome {
+/// Takes the commit back.
+pub(super) fn take_back(site: &Site, made: &MadeCommit, expected: &Expected) -> ApplyOutcome {
     let target = site.open();
     let lock = target.lock().unwrap();
     let who = person();

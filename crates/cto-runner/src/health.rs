@@ -1,0 +1,175 @@
+//! Health: everything that can be proven without a human, proven by running it.
+
+use cto_evidence::{Ledger, LedgerError, is_live, unfinished_applies};
+use serde::Serialize;
+
+use crate::ladder::{Who, validate_stage};
+use crate::matrix::{ROWS, play};
+use crate::request::Harness;
+use crate::run::chain;
+use crate::validate::validate_engine;
+use crate::watch::Stop;
+
+/// How a part of the system is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HealthState {
+    /// It was proven.
+    Pass,
+    /// It fell short.
+    Fail,
+    /// This version cannot prove it; why is in its detail.
+    NotProven,
+}
+
+/// One part.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct HealthLine {
+    /// Its name.
+    pub part: String,
+    /// How it is.
+    pub state: HealthState,
+    /// What was seen.
+    pub detail: String,
+    /// The command that shows it again.
+    pub replay: String,
+}
+
+/// The whole.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Health {
+    /// `pass` when nothing fell short.
+    pub status: HealthState,
+    /// When it was looked at, RFC 3339 UTC.
+    pub checked_at: String,
+    /// Version of the harness.
+    pub harness_version: String,
+    /// Every part, in order.
+    pub lines: Vec<HealthLine>,
+}
+
+/// Looks at everything; `progress` is told what comes next.
+pub fn health(harness: &Harness, stop: &Stop, progress: &dyn Fn(&str, &str)) -> Health {
+    let mut lines = vec![];
+    store(harness, &mut lines);
+    matrix(harness, stop, progress, &mut lines);
+    for stage in 1..=5 {
+        if stop.asked() {
+            break;
+        }
+        stage_line(harness, stage, progress, &mut lines);
+    }
+    let none = "bundles are not compared by this version";
+    not_proven("stage6", none, &mut lines);
+    not_proven("case_stage6_real_governed_refresh", none, &mut lines);
+    engines(harness, stop, progress, &mut lines);
+    not_proven("control_summary", "this version serves no control summary", &mut lines);
+    if stop.asked() {
+        lines.push(line("complete", Err("stopped before everything was looked at".to_owned()), "cto health"));
+    }
+    let failed = lines.iter().any(|line| line.state == HealthState::Fail);
+    Health {
+        status: if failed { HealthState::Fail } else { HealthState::Pass },
+        checked_at: cto_evidence::rfc3339(cto_evidence::wall_now()),
+        harness_version: env!("CARGO_PKG_VERSION").to_owned(),
+        lines,
+    }
+}
+
+fn line(part: &str, held: Result<String, String>, replay: &str) -> HealthLine {
+    let (state, detail) = match held {
+        Ok(detail) => (HealthState::Pass, detail),
+        Err(detail) => (HealthState::Fail, detail),
+    };
+    HealthLine {
+        part: part.to_owned(),
+        state,
+        detail,
+        replay: replay.to_owned(),
+    }
+}
+
+fn not_proven(part: &str, why: &str, lines: &mut Vec<HealthLine>) {
+    lines.push(HealthLine {
+        part: part.to_owned(),
+        state: HealthState::NotProven,
+        detail: why.to_owned(),
+        replay: String::new(),
+    });
+}
+
+/// The ledger's chain, and what dead processes left.
+fn store(harness: &Harness, lines: &mut Vec<HealthLine>) {
+    let checked = Ledger::open(&harness.home).and_then(|ledger| ledger.check());
+    let held = checked
+        .map(|count| format!("{count} entries in one chain"))
+        .map_err(|error: LedgerError| chain(&error));
+    lines.push(line("ledger", held, "cto verify --all"));
+    let left = unfinished_applies(&harness.home);
+    let held = match left {
+        Ok(left) if left.is_empty() => Ok("no change of a repository is unfinished".to_owned()),
+        Ok(left) => Err(format!("{} changes of repositories are unfinished", left.len())),
+        Err(error) => Err(chain(&error)),
+    };
+    lines.push(line("applies", held, "cto recover"));
+}
+
+/// Every row of the failure matrix.
+fn matrix(harness: &Harness, stop: &Stop, progress: &dyn Fn(&str, &str), lines: &mut Vec<HealthLine>) {
+    let mut wrong = Vec::new();
+    let mut played = 0;
+    for row in ROWS.iter().take_while(|_| !stop.asked()) {
+        progress("failure matrix", row.name);
+        played += 1;
+        let result = play(harness, row);
+        let left_live = result.run_id.as_ref().is_some_and(|run_id| is_live(&harness.home, run_id).unwrap_or(true));
+        if !result.problems.is_empty() || left_live {
+            wrong.push(format!("{}: {}", row.name, result.problems.join("; ")));
+        }
+    }
+    let held = if wrong.is_empty() {
+        Ok(format!("{played} rows hold, each with its own blocker alone"))
+    } else {
+        Err(wrong.join(" · "))
+    };
+    lines.push(line("failure_matrix", held, "cto fixtures run --all"));
+}
+
+/// One stage of the embedded engine.
+fn stage_line(harness: &Harness, stage: u8, progress: &dyn Fn(&str, &str), lines: &mut Vec<HealthLine>) {
+    let who = Who {
+        engine: "fake",
+        command: &[],
+    };
+    let part = format!("stage{stage}");
+    let found = validate_stage(harness, who, stage, &|name| progress(&part, name));
+    let held = match found {
+        Ok(found) if found.ok => Ok(format!("{} checks hold", found.checked.len())),
+        Ok(found) => Err(found.errors.join(" · ")),
+        Err(error) => Err(chain(&error)),
+    };
+    lines.push(line(&part, held, &format!("cto stage validate {stage} --engine fake")));
+}
+
+/// The adapter of each embedded engine, against a stub that plays its stream.
+fn engines(harness: &Harness, stop: &Stop, progress: &dyn Fn(&str, &str), lines: &mut Vec<HealthLine>) {
+    let names: Vec<String> = harness.engines.all().map(|engine| engine.manifest().name.clone()).collect();
+    for name in names.iter().take_while(|_| !stop.asked()) {
+        let part = if name == "case" {
+            "case_provider_adapter".to_owned()
+        } else {
+            format!("engine_{name}")
+        };
+        let found = validate_engine(harness, name, stop, &mut |check| progress(&part, check));
+        let held = match found {
+            Ok(found) if found.holds() => Ok(format!("{} checks hold", found.checks.len())),
+            Ok(found) => {
+                let wrong = found.checks.iter().filter(|check| !check.problems.is_empty());
+                let told: Vec<String> = wrong.map(|check| format!("{}: {}", check.name, check.problems.join("; "))).collect();
+                Err(told.join(" · "))
+            }
+            Err(error) => Err(chain(&error)),
+        };
+        lines.push(line(&part, held, &format!("cto engine validate {name}")));
+    }
+}
