@@ -2,6 +2,7 @@
 
 mod cli;
 mod cli_admissions;
+mod cli_engines;
 mod commands;
 mod error;
 mod find;

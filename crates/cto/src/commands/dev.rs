@@ -14,7 +14,7 @@ use cto_runner::scripted::{
 use cto_schema::{ExitClass, escape};
 use serde_json::{Map, json};
 
-use crate::cli::{DevAction, ScriptedModelArgs};
+use crate::cli_engines::{DevAction, ScriptedModelArgs};
 use crate::error::CommandError;
 use crate::output::{Exit, Output};
 

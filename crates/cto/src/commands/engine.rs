@@ -4,7 +4,8 @@ use cto_runner::{EngineCheck, Stop, Validation, validate_engine};
 use cto_schema::ExitClass;
 use serde_json::{Value, json};
 
-use crate::cli::{EngineAction, Global};
+use crate::cli::Global;
+use crate::cli_engines::EngineAction;
 use crate::error::CommandError;
 use crate::installation;
 use crate::output::{Exit, Output};
