@@ -65,7 +65,11 @@ pub fn health(harness: &Harness, stop: &Stop, progress: &dyn Fn(&str, &str)) -> 
     engines(harness, stop, progress, &mut lines);
     not_proven("control_summary", "this version serves no control summary", &mut lines);
     if stop.asked() {
-        lines.push(line("complete", Err("stopped before everything was looked at".to_owned()), "cto health"));
+        lines.push(line(
+            "complete",
+            Err("stopped before everything was looked at".to_owned()),
+            "cto health",
+        ));
     }
     let failed = lines.iter().any(|line| line.state == HealthState::Fail);
     Health {
@@ -122,7 +126,10 @@ fn matrix(harness: &Harness, stop: &Stop, progress: &dyn Fn(&str, &str), lines: 
         progress("failure matrix", row.name);
         played += 1;
         let result = play(harness, row);
-        let left_live = result.run_id.as_ref().is_some_and(|run_id| is_live(&harness.home, run_id).unwrap_or(true));
+        let left_live = result
+            .run_id
+            .as_ref()
+            .is_some_and(|run_id| is_live(&harness.home, run_id).unwrap_or(true));
         if !result.problems.is_empty() || left_live {
             wrong.push(format!("{}: {}", row.name, result.problems.join("; ")));
         }
@@ -153,7 +160,11 @@ fn stage_line(harness: &Harness, stage: u8, progress: &dyn Fn(&str, &str), lines
 
 /// The adapter of each embedded engine, against a stub that plays its stream.
 fn engines(harness: &Harness, stop: &Stop, progress: &dyn Fn(&str, &str), lines: &mut Vec<HealthLine>) {
-    let names: Vec<String> = harness.engines.all().map(|engine| engine.manifest().name.clone()).collect();
+    let names: Vec<String> = harness
+        .engines
+        .all()
+        .map(|engine| engine.manifest().name.clone())
+        .collect();
     for name in names.iter().take_while(|_| !stop.asked()) {
         let part = if name == "case" {
             "case_provider_adapter".to_owned()
@@ -165,7 +176,9 @@ fn engines(harness: &Harness, stop: &Stop, progress: &dyn Fn(&str, &str), lines:
             Ok(found) if found.holds() => Ok(format!("{} checks hold", found.checks.len())),
             Ok(found) => {
                 let wrong = found.checks.iter().filter(|check| !check.problems.is_empty());
-                let told: Vec<String> = wrong.map(|check| format!("{}: {}", check.name, check.problems.join("; "))).collect();
+                let told: Vec<String> = wrong
+                    .map(|check| format!("{}: {}", check.name, check.problems.join("; ")))
+                    .collect();
                 Err(told.join(" · "))
             }
             Err(error) => Err(chain(&error)),

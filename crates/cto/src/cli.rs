@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::cli_admissions::{AdmissionAction, AdmitAction, Pair, parse_pair};
 use crate::cli_engines::{DevAction, EngineAction};
+use crate::cli_governed::{ApproveArgs, DenyArgs, OutcomeArgs, RequestArgs, StageAction};
 
 /// Hand code-change work to AI coding agents without losing authority over your repositories.
 ///
@@ -255,74 +256,6 @@ fn parse_mode(text: &str) -> Result<cto_schema::MutationMode, String> {
 }
 
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Give it what the run will get: the packet is bound to it.\n\nExamples:\n  \
-cto request r1-string-slugify --mode sandbox-repo\n  cto request --contract task.yaml --engine pi"
-)]
-pub(crate) struct RequestArgs {
-    /// How long the packet lives, in hours.
-    #[arg(long, value_name = "HOURS", default_value_t = 24, value_parser = clap::value_parser!(i64).range(1..=720))]
-    pub(crate) expires_in: i64,
-    #[command(flatten)]
-    pub(crate) task: TaskArgs,
-}
-
-/// Who signs.
-#[derive(Debug, Args)]
-pub(crate) struct SignerArgs {
-    /// Your SSH key: the private key's file, or the public one's when an agent holds the private half [default: approvals: key: in harness.yaml].
-    #[arg(long, value_name = "FILE")]
-    pub(crate) key: Option<PathBuf>,
-    /// Your name among the allowed signers [default: the first that the key has].
-    #[arg(long = "as", value_name = "PRINCIPAL")]
-    pub(crate) actor: Option<String>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct ApproveArgs {
-    /// The packet.
-    pub(crate) packet: String,
-    /// The sentence, to the byte; asked for on the terminal when absent.
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) sentence: Option<String>,
-    #[command(flatten)]
-    pub(crate) signer: SignerArgs,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct OutcomeArgs {
-    /// The run's id, a unique part of it, or 'last'.
-    pub(crate) run: String,
-    /// What became of it.
-    #[arg(value_enum)]
-    pub(crate) outcome: OutcomeChoice,
-    /// Why.
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) reason: String,
-    #[command(flatten)]
-    pub(crate) signer: SignerArgs,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum OutcomeChoice {
-    /// The commit stays.
-    Accept,
-    /// It goes: cto rollback takes it back.
-    Reject,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct DenyArgs {
-    /// The packet.
-    pub(crate) packet: String,
-    /// Why.
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) reason: String,
-    #[command(flatten)]
-    pub(crate) signer: SignerArgs,
-}
-
-#[derive(Debug, Args)]
 pub(crate) struct VerifyArgs {
     /// Bundles: directories, .tar.zst files, or ids of runs of this installation.
     #[arg(required_unless_present = "all")]
@@ -407,25 +340,6 @@ pub(crate) enum CasesAction {
         /// Case directories.
         #[arg(required = true)]
         dirs: Vec<PathBuf>,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum StageAction {
-    /// Play a stage's accepted run and every failure that it must show, on ground that cto makes itself.
-    ///
-    /// The stage below is validated first. The bundles go on record: they are what cto ladder and the gates count.
-    /// Stages 4 and 5 count only with an operator's approval, which no validator gives.
-    Validate {
-        /// The stage, 1 to 5.
-        #[arg(value_parser = clap::value_parser!(u8).range(1..=5))]
-        stage: u8,
-        /// The engine.
-        #[arg(long, default_value = "fake")]
-        engine: String,
-        /// The agent of engine command: program and arguments.
-        #[arg(last = true, value_name = "COMMAND")]
-        command: Vec<OsString>,
     },
 }
 

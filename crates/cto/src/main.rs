@@ -3,6 +3,7 @@
 mod cli;
 mod cli_admissions;
 mod cli_engines;
+mod cli_governed;
 mod commands;
 mod error;
 mod find;

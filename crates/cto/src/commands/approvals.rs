@@ -10,7 +10,8 @@ use cto_runner::{
 use cto_schema::{ApprovalDecision, ApprovalSource, ApprovalStatement, ExitClass};
 use serde_json::json;
 
-use crate::cli::{ApproveArgs, DenyArgs, Global, RequestArgs, SignerArgs, TaskArgs};
+use crate::cli::{Global, TaskArgs};
+use crate::cli_governed::{ApproveArgs, DenyArgs, RequestArgs, SignerArgs};
 use crate::error::{CommandError, chain};
 use crate::installation;
 use crate::output::{Exit, Output};

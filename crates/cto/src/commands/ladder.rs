@@ -4,7 +4,8 @@ use cto_runner::{EngineLadder, StageValidation, Who, engine_ladder, validate_sta
 use cto_schema::ExitClass;
 use serde_json::json;
 
-use crate::cli::{Global, StageAction};
+use crate::cli::Global;
+use crate::cli_governed::StageAction;
 use crate::error::CommandError;
 use crate::installation;
 use crate::output::{Exit, Output};

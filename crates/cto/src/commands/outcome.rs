@@ -8,7 +8,8 @@ use cto_schema::{ExitClass, OperatorOutcome, RunId};
 use serde_json::json;
 
 use super::approvals::{signing, unsaid};
-use crate::cli::{Global, OutcomeArgs, OutcomeChoice};
+use crate::cli::Global;
+use crate::cli_governed::{OutcomeArgs, OutcomeChoice};
 use crate::error::{CommandError, chain};
 use crate::find::bundle_of;
 use crate::installation;
