@@ -274,11 +274,11 @@ mod tests {
                 drop(e.admissions.insert("model".to_owned(), "d".to_owned()))
             }),
             ("a validator's approval", 4, |e| {
-                e.approval_source = Some(ApprovalSource::Validator)
+                e.approval_source = Some(ApprovalSource::Validator);
             }),
             ("no approval", 5, |e| e.approval_source = None),
             ("refused by another gate", 1, |e| {
-                e.refused_by = vec!["engine-allow".to_owned()]
+                e.refused_by = vec!["engine-allow".to_owned()];
             }),
         ];
         for (name, stage, change) in changes {

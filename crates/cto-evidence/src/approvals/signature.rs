@@ -48,10 +48,7 @@ pub fn check_signature(bytes: &[u8], armored: &str) -> Result<CheckedSignature, 
 
 /// A security key says in a flag whether somebody touched it (PROTOCOL.u2f); one that nobody did is only a program.
 fn touched(signature: &SshSig) -> Result<(), String> {
-    if !matches!(
-        signature.algorithm(),
-        Algorithm::SkEd25519 | Algorithm::SkEcdsaSha2NistP256
-    ) {
+    if signature.algorithm() != Algorithm::SkEd25519 {
         return Ok(());
     }
     // The signature's bytes end in one byte of flags and four of a counter.

@@ -4,12 +4,7 @@ use cto_schema::APPROVAL_NAMESPACE;
 use ssh_key::PublicKey;
 
 /// Key types whose signatures can be checked here.
-const KEY_TYPES: [&str; 4] = [
-    "ssh-ed25519",
-    "sk-ssh-ed25519@openssh.com",
-    "ecdsa-sha2-nistp256",
-    "sk-ecdsa-sha2-nistp256@openssh.com",
-];
+const KEY_TYPES: [&str; 2] = ["ssh-ed25519", "sk-ssh-ed25519@openssh.com"];
 
 /// Why a line of an allowed signers file cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -93,7 +88,7 @@ fn read_line(line: &str) -> Result<Vec<Signer>, String> {
     let at = rest
         .iter()
         .position(|word| KEY_TYPES.contains(&word.as_str()))
-        .ok_or("it names no key type that is known here; use an Ed25519 or ECDSA P-256 key")?;
+        .ok_or("it names no key type that is known here; use an Ed25519 key, in a file or on a security key")?;
     let (options, key) = rest.split_at(at);
     let [kind, base64, ..] = key else {
         return Err("the key is missing after its type".to_owned());

@@ -1,3 +1,5 @@
+//! Signatures, and approvals on disk.
+
 use cto_schema::{APPROVAL_NAMESPACE, MutationMode, RiskClass, SchemaId, parse_contract};
 use ssh_key::private::Ed25519Keypair;
 use ssh_key::{HashAlg, LineEnding, PrivateKey};

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use cto_evidence::{RunDir, StreamDigests};
 use cto_policy::{Scope, failure_reason};
 use cto_schema::{
-    ApprovalStatus, Blocker, BlockerCode, Freshness, GovernedReport, MutationMode, OperatorOutcome, Report,
-    ReportDigest, RunLabel, SchemaId, Sha256Digest, Status, TaskContract, Usage, VerificationLine,
+    ApprovalStatus, Blocker, BlockerCode, Freshness, GovernedReport, MutationMode, Observations, OperatorOutcome,
+    Report, ReportDigest, RunLabel, SchemaId, Sha256Digest, Status, TaskContract, Usage, VerificationLine,
 };
 
 use super::{Ending, claims};
@@ -103,11 +103,7 @@ pub(super) fn report(
                     .collect()
             })
             .unwrap_or_default(),
-        source_repository_mutated: observed
-            .target_after
-            .as_ref()
-            .filter(|a| a.state.is_some())
-            .map(|a| !a.unchanged),
+        source_repository_mutated: mutated(observed),
         governed: governed(ending, dir),
         runtime_default_activation: false,
         core_promotion_status: "not-promoted".to_owned(),
@@ -117,6 +113,12 @@ pub(super) fn report(
     report.claims = claims::claims(ending, &report.artifact_paths);
     report.not_applicable = not_applicable(&report, ending);
     report
+}
+
+/// Whether the source was changed; where the harness put the change in, what it became is in `governed`.
+fn mutated(observed: &Observations) -> Option<bool> {
+    let after = observed.target_after.as_ref()?;
+    after.state.as_ref().map(|_| !after.unchanged)
 }
 
 /// What a run reports that may change a repository.

@@ -182,18 +182,16 @@ impl Journey<'_> {
 
     /// Says whose change it is and where the evidence is; no word of the engine's is in it.
     fn message(&self, contract: &TaskContract) -> String {
-        let approval = self.facts.approval.statement.as_ref();
-        let mut message = format!(
-            "{}\n\nRun: {}\nTask: {}\nEngine: {}\n",
+        let said = self.facts.approval.statement.as_ref();
+        let approved = said.map(|said| format!("Approved-by: {} ({})\n", said.actor, said.packet_id));
+        format!(
+            "{}\n\nRun: {}\nTask: {}\nEngine: {}\n{}",
             cto_schema::escape(contract.title.as_bytes(), 200),
             self.dir.run_id(),
             contract.task_id,
             cto_schema::escape(self.request.engine.as_bytes(), 80),
-        );
-        if let Some(approval) = approval {
-            message.push_str(&format!("Approved-by: {} ({})\n", approval.actor, approval.packet_id));
-        }
-        message
+            approved.unwrap_or_default(),
+        )
     }
 
     /// Holds the run open until the operator has spoken, where that was asked for.

@@ -191,20 +191,22 @@ fn evidence_inside_the_target_is_refused() {
 }
 
 #[test]
-fn modes_that_need_more_than_this_version_has_are_blocked() {
+fn modes_that_need_more_than_a_copy_are_blocked_until_all_of_it_is_there() {
     let installation = Installation::new();
     let repository = installation.scripted("repo");
-    for (mode, code) in [
-        ("none", "gate_missing"),
-        ("sandbox-repo", "gate_missing"),
-        ("owned-noncritical-repo", "gate_missing"),
-        ("candidate-default", "gate_missing"),
-        ("copied-fixture", "contract_invalid"),
+    let both = ["target_not_admitted", "gate_missing"];
+    for (mode, missing) in [
+        ("none", &both[1..]),
+        ("sandbox-repo", &both[..]),
+        ("owned-noncritical-repo", &both[..]),
+        ("candidate-default", &both[1..]),
+        ("copied-fixture", &["contract_invalid"]),
     ] {
         let mut task = contract(mode, &repository);
         task["mutation_mode"] = json!(mode);
         let (exit, report) = installation.agent(&task, GOOD);
-        assert_eq!((exit, codes(&report)), (3, vec![code.to_owned()]), "{mode}");
+        assert_eq!(exit, 3, "{mode}");
+        assert_eq!(codes(&report), missing, "{mode}");
     }
     let mut task = contract("approval", &repository);
     task["approval_required"] = json!(true);

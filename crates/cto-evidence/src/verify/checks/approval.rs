@@ -2,7 +2,8 @@
 
 use cto_schema::{
     ApprovalDecision, ApprovalPacket, ApprovalProof, ApprovalSource, ApprovalStatement, ApprovalStatus, BoundValues,
-    EventType, Facts, JournalEvent, SchemaId, Sha256Digest, StrictLimits, check_schema, parse_strict,
+    EXECUTION_SCOPE, EventType, Facts, JournalEvent, Report, SchemaId, Sha256Digest, StrictLimits, check_schema,
+    parse_strict,
 };
 
 use super::documents::differing;
@@ -42,95 +43,118 @@ pub(super) fn approval(context: &Context<'_>) -> Finding {
     consumed(context)
 }
 
+/// What the bundle holds of the approval, byte for byte and read.
+struct Consumed<'a> {
+    packet_bytes: &'a [u8],
+    packet: ApprovalPacket,
+    statement_bytes: &'a [u8],
+    statement: ApprovalStatement,
+    armored: &'a str,
+    proof: ApprovalProof,
+}
+
+impl<'a> Consumed<'a> {
+    fn read(context: &'a Context<'_>) -> Result<Self, String> {
+        let packet_bytes = document(context, PACKET)?;
+        let statement_bytes = document(context, STATEMENT)?;
+        let armored = std::str::from_utf8(document(context, SIGNATURE)?);
+        let read = Self {
+            packet: read(PACKET, packet_bytes)?,
+            statement: read(STATEMENT, statement_bytes)?,
+            armored: armored.map_err(|_| format!("{SIGNATURE} is not text"))?,
+            proof: read("approval.json", document(context, "approval.json")?)?,
+            packet_bytes,
+            statement_bytes,
+        };
+        check_schema(&read.packet.schema, SchemaId::APPROVAL_PACKET).map_err(|error| format!("{PACKET}: {error}"))?;
+        check_schema(&read.statement.schema, SchemaId::APPROVAL).map_err(|error| format!("{STATEMENT}: {error}"))?;
+        Ok(read)
+    }
+
+    /// The statement is a yes to the packet, in its words and for its stage.
+    fn is_one_yes(&self, report: &Report) -> Result<(), String> {
+        let (packet, statement) = (&self.packet, &self.statement);
+        let stage = Some(statement.stage) == report.stage && statement.stage == packet.stage;
+        differing(&[
+            ("packet in canonical form", packet.canonical() == self.packet_bytes),
+            (
+                "statement in canonical form",
+                statement.canonical() == self.statement_bytes,
+            ),
+            ("statement packet_digest", statement.packet_digest == packet.digest()),
+            ("statement packet_id", statement.packet_id == packet.packet_id),
+            ("statement decision", statement.decision == ApprovalDecision::Approved),
+            (
+                "statement sentence",
+                statement.sentence.as_ref() == Some(&packet.sentence),
+            ),
+            ("statement stage", stage),
+            (
+                "statement mutation_mode",
+                Some(statement.mutation_mode) == report.mutation_mode,
+            ),
+            (
+                "statement execution_scope",
+                statement.execution_scope == EXECUTION_SCOPE,
+            ),
+        ])
+    }
+
+    /// The packet binds exactly this run, as it was recorded before it started.
+    fn binds_this_run(&self, context: &Context<'_>) -> Result<(), String> {
+        let (packet, proof, report) = (&self.packet, &self.proof, context.report()?);
+        let digest = Sha256Digest::of(self.packet_bytes);
+        let approval = &facts(context)?.approval;
+        let now: BoundValues = approval.now.iter().chain(&approval.target_now).map(owned).collect();
+        let consumed = proof.consumed_by == report.run_id && proof.approval_consumed && proof.holds;
+        let says = proof.actor == self.statement.actor && proof.approval_source == self.statement.approval_source;
+        differing(&[
+            ("packet contract", packet.contract.digest() == packet.contract_digest),
+            (
+                "packet contract_digest",
+                Some(packet.contract_digest) == report.contract_digest,
+            ),
+            (
+                "packet is not executable",
+                !packet.executable && !packet.approval_granted,
+            ),
+            ("bound values", packet.bound == now && !now.is_empty()),
+            (
+                "recorded statement",
+                approval.statement.as_ref() == Some(&self.statement),
+            ),
+            ("recorded packet", approval.packet_digest == Some(digest)),
+            (
+                "approval.json packet",
+                proof.packet_digest == digest && proof.bound == packet.bound,
+            ),
+            ("approval.json consumed_by", consumed),
+            ("approval.json actor", says),
+            ("journal approval_intent", intent(context, digest)?),
+        ])
+    }
+}
+
 fn consumed(context: &Context<'_>) -> Finding {
-    let report = context.report()?;
-    let packet_bytes = document(context, PACKET)?;
-    let statement_bytes = document(context, STATEMENT)?;
-    let armored = std::str::from_utf8(document(context, SIGNATURE)?).map_err(|_| format!("{SIGNATURE} is not text"))?;
-    let packet: ApprovalPacket = read(PACKET, packet_bytes)?;
-    let statement: ApprovalStatement = read(STATEMENT, statement_bytes)?;
-    let proof: ApprovalProof = read("approval.json", document(context, "approval.json")?)?;
-    check_schema(&packet.schema, SchemaId::APPROVAL_PACKET).map_err(|error| format!("{PACKET}: {error}"))?;
-    check_schema(&statement.schema, SchemaId::APPROVAL).map_err(|error| format!("{STATEMENT}: {error}"))?;
-    let packet_digest = Sha256Digest::of(packet_bytes);
-    let facts = facts(context)?;
-    let now: BoundValues = facts
-        .approval
-        .now
-        .iter()
-        .chain(&facts.approval.target_now)
-        .map(owned)
-        .collect();
-    let run = &report.run_id;
-    differing(&[
-        ("packet in canonical form", packet.canonical() == packet_bytes),
-        ("statement in canonical form", statement.canonical() == statement_bytes),
-        ("statement packet_digest", statement.packet_digest == packet_digest),
-        ("statement packet_id", statement.packet_id == packet.packet_id),
-        ("statement decision", statement.decision == ApprovalDecision::Approved),
-        (
-            "statement sentence",
-            statement.sentence.as_ref() == Some(&packet.sentence),
-        ),
-        (
-            "statement stage",
-            Some(statement.stage) == report.stage && statement.stage == packet.stage,
-        ),
-        (
-            "statement mutation_mode",
-            Some(statement.mutation_mode) == report.mutation_mode,
-        ),
-        (
-            "statement execution_scope",
-            statement.execution_scope == cto_schema::EXECUTION_SCOPE,
-        ),
-        ("packet contract", packet.contract.digest() == packet.contract_digest),
-        (
-            "packet contract_digest",
-            Some(packet.contract_digest) == report.contract_digest,
-        ),
-        (
-            "packet is not executable",
-            !packet.executable && !packet.approval_granted,
-        ),
-        ("bound values", packet.bound == now && !now.is_empty()),
-        (
-            "recorded statement",
-            facts.approval.statement.as_ref() == Some(&statement),
-        ),
-        ("recorded packet", facts.approval.packet_digest == Some(packet_digest)),
-        (
-            "approval.json packet_digest",
-            proof.packet_digest == packet_digest && proof.bound == packet.bound,
-        ),
-        (
-            "approval.json consumed_by",
-            proof.consumed_by == *run && proof.approval_consumed && proof.holds,
-        ),
-        (
-            "approval.json actor",
-            proof.actor == statement.actor && proof.approval_source == statement.approval_source,
-        ),
-        ("journal approval_intent", intent(context, packet_digest)?),
-    ])?;
-    let checked = check_signature(statement_bytes, armored).map_err(|why| format!("{SIGNATURE}: {why}"))?;
-    if checked.fingerprint != proof.signer_key {
+    let read = Consumed::read(context)?;
+    read.is_one_yes(context.report()?)?;
+    read.binds_this_run(context)?;
+    let statement = &read.statement;
+    let checked = check_signature(read.statement_bytes, read.armored).map_err(|why| format!("{SIGNATURE}: {why}"))?;
+    if checked.fingerprint != read.proof.signer_key {
         return Err("approval.json names another key than the one that signed".to_owned());
     }
     let actor = cto_schema::escape(statement.actor.as_bytes(), 100);
-    let source = statement.approval_source.word();
     match context.signers() {
         _ if statement.approval_source == ApprovalSource::Validator => yes(format!(
             "signed by {actor}, the harness itself while it proved itself; no operator approved this"
         )),
         Some(signers) => {
             checked.belongs_to(&statement.actor, signers, statement.decided_at.unix_seconds())?;
-            yes(format!(
-                "signed by {actor} ({source}), an allowed signer, for this run alone"
-            ))
+            yes(format!("signed by {actor}, an allowed signer, for this run alone"))
         }
         None => yes(format!(
-            "signed as {actor} ({source}) by key {}; whether that key is {actor}'s was not asked",
+            "signed as {actor} by key {}; whether that key is {actor}'s was not asked",
             checked.fingerprint
         )),
     }
