@@ -16,6 +16,7 @@ mod dev;
 mod engines;
 mod evidence;
 mod faults;
+mod guides;
 mod hostile;
 #[path = "../../../cto-runner/src/lacks.rs"]
 mod lacks;
