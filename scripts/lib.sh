@@ -26,6 +26,8 @@ command -v cargo >/dev/null 2>&1 || { echo "error: install a Rust toolchain of v
 need cc gcc libc6-dev
 need git git
 need python3 python3
+# Approvals are signed with it.
+need ssh-keygen openssh-client
 
 # agents: installs the real agents of the tests, pinned and checked by their integrity hashes. They lie outside the
 # repository: a cage that shows them must not show a part of one.

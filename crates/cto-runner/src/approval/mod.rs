@@ -14,4 +14,4 @@ pub use packet::{PacketError, PacketOptions, make_packet};
 pub(crate) use say::operators;
 pub use say::{SaidOutcome, SayError, Saying, allowed_signers_path, say, say_outcome};
 pub(crate) use sign::ephemeral;
-pub use sign::{SignError, Signing};
+pub use sign::{SignError, Signing, ssh_keygen};

@@ -86,7 +86,7 @@ impl Signing {
     reason = "ssh-keygen makes the key as an operator would; it is given a directory of the harness and nothing else"
 )]
 pub(crate) fn ephemeral(directory: &Path) -> Result<Signing, SignError> {
-    let program = program()?;
+    let program = ssh_keygen()?;
     let key = directory.join("validator");
     let made = std::process::Command::new(program)
         .args(["-q", "-t", "ed25519", "-N", "", "-C", "validator", "-f"])
@@ -107,7 +107,8 @@ pub(crate) fn ephemeral(directory: &Path) -> Result<Signing, SignError> {
     })
 }
 
-fn program() -> Result<&'static str, SignError> {
+/// Returns where `ssh-keygen` is.
+pub fn ssh_keygen() -> Result<&'static str, SignError> {
     PLACES
         .into_iter()
         .find(|place| Path::new(place).is_file())
@@ -120,7 +121,7 @@ fn program() -> Result<&'static str, SignError> {
     reason = "ssh-keygen talks to the operator's agent and terminal; it sees our bytes and is given nothing of a run"
 )]
 pub(super) fn sign(signing: &Signing, bytes: &[u8]) -> Result<String, SignError> {
-    let program = program()?;
+    let program = ssh_keygen()?;
     let run = |source| SignError::Run { program, source };
     let mut child = std::process::Command::new(program)
         .args(["-q", "-Y", "sign", "-n", APPROVAL_NAMESPACE, "-f"])

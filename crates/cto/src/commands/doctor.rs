@@ -1,6 +1,6 @@
 //! `cto doctor`: what this machine can enforce, and how to mend what it cannot.
 
-use cto_runner::{cage_test, discover_toolchains, find_provider, probe_machine};
+use cto_runner::{cage_test, discover_toolchains, find_provider, probe_machine, ssh_keygen};
 use cto_schema::ExitClass;
 use serde_json::json;
 
@@ -36,6 +36,7 @@ pub(super) fn doctor(global: &Global, output: &Output) -> Result<Exit, CommandEr
             })).collect::<Vec<_>>(),
             "cage": native,
             "git": git.as_ref().map(|(major, minor)| format!("{major}.{minor}")).ok(),
+            "ssh_keygen": ssh_keygen().ok(),
             "toolchains": toolchains.iter().map(|t| json!({ "name": t.name, "root": t.root, "notes": t.notes })).collect::<Vec<_>>(),
         }));
         return Ok(Exit(if cage_ok { ExitClass::Pass } else { ExitClass::Fail }));
@@ -66,6 +67,7 @@ pub(super) fn doctor(global: &Global, output: &Output) -> Result<Exit, CommandEr
             crate::error::chain(error)
         )),
     }
+    print_signer(output);
     if let Some(test) = &native {
         let (mark, word) = if test.passed {
             (
@@ -88,4 +90,16 @@ pub(super) fn doctor(global: &Global, output: &Output) -> Result<Exit, CommandEr
         }
     }
     Ok(Exit(if cage_ok { ExitClass::Pass } else { ExitClass::Fail }))
+}
+
+/// Approvals alone need the program that signs.
+fn print_signer(output: &Output) {
+    match ssh_keygen() {
+        Ok(place) => output.print(&format!("{} {:<24} {place}\n", output.paint("32", "✔"), "ssh-keygen")),
+        Err(_) => output.print(&format!(
+            "{} {:<24} not found; approvals are signed with it\n  mend: install it (Debian: openssh-client)\n",
+            output.paint("33", "▲"),
+            "ssh-keygen"
+        )),
+    }
 }
