@@ -60,7 +60,7 @@ impl Operation<'_> {
         })
     }
 
-    /// Moves the branch from the old to the new commit, and nothing if it is elsewhere by now.
+    /// Moves the branch from the old to the new commit, and nothing if it is elsewhere by now. It is not durable yet.
     pub(super) fn move_branch(&self, committer: &Person) -> Result<(), Halt> {
         if let Some(why) = self.other_head()? {
             return Err(Refusal::Undone { why }.into());
@@ -91,7 +91,7 @@ impl Operation<'_> {
             );
             return Err(back.map_or_else(Halt::from, |()| Refusal::Undone { why }.into()));
         }
-        Ok(self.sync_branch()?)
+        Ok(())
     }
 
     fn not_moved(&self, moved: Result<(), ApplyError>) -> Result<Halt, ApplyError> {
