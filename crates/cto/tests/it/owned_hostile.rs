@@ -181,7 +181,7 @@ fn a_target_whose_configuration_points_elsewhere_is_refused_and_the_request_says
                 drop(git(
                     repository,
                     &["config", "core.worktree", elsewhere.to_str().unwrap()],
-                ))
+                ));
             },
             |repository, _| {
                 let config = repository.join(".git/config");
