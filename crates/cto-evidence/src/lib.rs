@@ -39,7 +39,10 @@ pub use keys::{KeyError, Keys, Signer, TrustedKey, public_key};
 pub use ledger::{Ledger, LedgerEntry, LedgerError, LedgerFilter, LedgerHead, NewEntry};
 pub use live::{LiveError, LiveMarker, MarkerInfo, OpenedInfo, is_live, unfinished, unfinished_run};
 pub use manifest::ManifestError;
-pub use outcome::{OutcomeError, check_outcome, read_outcome, read_outcome_beside, write_outcome};
+pub use outcome::{
+    OutcomeError, RollbackRecord, check_outcome, read_outcome, read_outcome_beside, read_rollback_beside,
+    write_outcome, write_rollback,
+};
 pub use redact::{KnownSecret, Redactor};
 pub use render::{ReportView, html, markdown, mend, packet_text};
 pub use reopen::{Interrupted, ReopenError, Reopened, reopen};

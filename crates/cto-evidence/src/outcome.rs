@@ -7,6 +7,8 @@ use cto_schema::{
     OperatorOutcome, OutcomeStatement, RunId, SchemaId, SignedStatement, StrictLimits, check_schema, parse_strict,
 };
 
+use serde::{Deserialize, Serialize};
+
 use crate::approvals::{AllowedSigners, check_signature};
 use crate::durable;
 use crate::home::Home;
@@ -45,8 +47,12 @@ pub enum OutcomeError {
 
 /// Puts the operator's word beside a run's bundle; the first word stays.
 pub fn write_outcome(home: &Home, run_id: &RunId, signed: &SignedStatement) -> Result<PathBuf, OutcomeError> {
+    write_beside(home, run_id, FILE, &serde_json::to_vec(signed).unwrap_or_default())
+}
+
+fn write_beside(home: &Home, run_id: &RunId, file: &str, bytes: &[u8]) -> Result<PathBuf, OutcomeError> {
     let name = format!("{run_id}.outcome");
-    let path = home.runs().join(&name).join(FILE);
+    let path = home.runs().join(&name).join(file);
     let failed = |source| OutcomeError::Io {
         path: path.clone(),
         source,
@@ -57,14 +63,38 @@ pub fn write_outcome(home: &Home, run_id: &RunId, signed: &SignedStatement) -> R
         _ => durable::sync_dir(runs).map_err(failed)?,
     }
     let dir = durable::open_dir_at(runs, &name).map_err(failed)?;
-    let bytes = serde_json::to_vec(signed).map_err(|error| failed(error.into()))?;
-    match durable::write_new(&dir, FILE, &bytes) {
+    match durable::write_new(&dir, file, bytes) {
         Ok(()) => Ok(path),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(OutcomeError::Said {
             run_id: run_id.to_string(),
         }),
         Err(source) => Err(failed(source)),
     }
+}
+
+/// Name of the file that says that a change was taken back.
+const ROLLBACK: &str = "rollback.json";
+
+/// `rollback.json`: the commit of a run was taken back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RollbackRecord {
+    /// The commit of the run.
+    pub reverted: String,
+    /// The inverse commit.
+    pub commit: String,
+    /// When, RFC 3339 UTC.
+    pub rolled_back_at: String,
+}
+
+/// Puts beside a run's bundle that its commit was taken back.
+pub fn write_rollback(home: &Home, run_id: &RunId, record: &RollbackRecord) -> Result<PathBuf, OutcomeError> {
+    write_beside(home, run_id, ROLLBACK, &serde_json::to_vec(record).unwrap_or_default())
+}
+
+/// Reads whether a run's commit was taken back.
+pub fn read_rollback_beside(bundle: &Path) -> Result<Option<RollbackRecord>, OutcomeError> {
+    read_beside(bundle, ROLLBACK)
 }
 
 /// Reads the operator's word about a run; `None` when nothing was said.
@@ -74,10 +104,14 @@ pub fn read_outcome(home: &Home, run_id: &RunId) -> Result<Option<SignedStatemen
 
 /// Reads the operator's word beside a bundle.
 pub fn read_outcome_beside(bundle: &Path) -> Result<Option<SignedStatement>, OutcomeError> {
+    read_beside(bundle, FILE)
+}
+
+fn read_beside<T: serde::de::DeserializeOwned>(bundle: &Path, file: &str) -> Result<Option<T>, OutcomeError> {
     let mut place = bundle.as_os_str().to_owned();
     place.push(".outcome");
     let place = PathBuf::from(place);
-    let path = place.join(FILE);
+    let path = place.join(file);
     let failed = |source| OutcomeError::Io {
         path: path.clone(),
         source,
@@ -86,7 +120,7 @@ pub fn read_outcome_beside(bundle: &Path) -> Result<Option<SignedStatement>, Out
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         other => other.map_err(failed)?,
     };
-    let Some(bytes) = durable::read_if_present_at(&dir, FILE).map_err(failed)? else {
+    let Some(bytes) = durable::read_if_present_at(&dir, file).map_err(failed)? else {
         return Ok(None);
     };
     parse_strict(&bytes, LIMITS)

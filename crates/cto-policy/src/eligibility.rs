@@ -69,6 +69,19 @@ pub fn decide(contract: Result<&TaskContract, &str>, facts: &Facts) -> Eligibili
     }
 }
 
+/// Returns why a target would be refused, whatever the operator says: for whoever asks the operator.
+pub fn target_refusals(contract: &TaskContract, facts: &Facts) -> Vec<String> {
+    let input = GateInput {
+        contract: Ok(contract),
+        facts,
+    };
+    ask(&input, Phase::Target)
+        .into_iter()
+        .filter(|outcome| outcome.gate != "approved-target")
+        .filter_map(|outcome| Some(format!("{}: {}", outcome.gate, outcome.refusal?.detail)))
+        .collect()
+}
+
 /// Returns the decision of a run that ended before its gates were asked: no refusal, and nothing is admitted.
 pub fn undecided(contract: Option<&TaskContract>, facts: &Facts) -> EligibilityDecision {
     let mut decision = decide(contract.ok_or("not on record"), facts);

@@ -22,7 +22,7 @@ pub use admission::{
 };
 pub use approval::{judge_approval, judge_approved_target, needs_approval};
 pub use completion::missing_events;
-pub use eligibility::{decide, undecided};
+pub use eligibility::{decide, target_refusals, undecided};
 pub use gates::{GATES, Gate, GateInput, Phase, Refusal};
 pub use ladder::{Need, Rung, RungEvidence, RungQuestion, needs, rung};
 pub use lifecycle::{IllegalTransition, RunState};

@@ -48,6 +48,9 @@ fn has_a_branch(source: &SourceRepository) -> Result<(), String> {
     if let Some(what) = source.operation_in_progress().map_err(told)? {
         return Err(format!("the target is in the middle of {what}; finish or abort it"));
     }
+    if let Some(what) = source.other_work_tree().map_err(told)? {
+        return Err(format!("in the target's configuration {what}; unset it"));
+    }
     match source.elsewhere(&branch).map_err(told)? {
         Some(place) => Err(format!(
             "{branch} is checked out in {place}, too; check another one out there"
@@ -284,6 +287,7 @@ fn engine_facts(
             Search::NotNeeded | Search::Found(_) => String::new(),
         },
         program_digest: None,
+        manifest_digest: manifest.digest,
         climbs_as: climbs_as(manifest, request),
         ladder: LadderFacts::default(),
         ungated_up_to_stage: manifest.ungated_up_to_stage,

@@ -1,14 +1,14 @@
 //! Recovery: runs that a dead harness left unfinished are closed as blocked, with what is known.
 
 use cto_evidence::{
-    ApplyJournalError, Interrupted, KeyError, Keys, Ledger, LedgerError, LiveError, LiveMarker, ReopenError, Reopened,
-    RunDir, RunDirError, Signer, apply_record, reopen, unfinished,
+    ApplyJournalError, ApprovalStore, Interrupted, KeyError, Keys, Ledger, LedgerError, LiveError, LiveMarker,
+    ReopenError, Reopened, RunDir, RunDirError, Signer, apply_record, reopen, unfinished,
 };
 use cto_policy::{RunState, undecided};
 use cto_schema::{
-    AppliedObservation, ApplyEnd, ApplyRef, EligibilityDecision, Enforcement, EngineObservation, EventType, Facts,
-    ForbiddenActionsProof, JournalEvent, JournalRecord, Observations, RunId, SourceNonMutation, Status, TargetAfter,
-    TaskContract, WriteSet,
+    AppliedObservation, ApplyEnd, ApplyRef, ApprovalObservation, EligibilityDecision, Enforcement, EngineObservation,
+    EventType, Facts, ForbiddenActionsProof, JournalEvent, JournalRecord, Observations, RunId, SourceNonMutation,
+    Status, TargetAfter, TaskContract, WriteSet,
 };
 use serde::de::DeserializeOwned;
 
@@ -16,7 +16,7 @@ use crate::apply::{ApplyRecovery, recover_applies};
 use crate::closing::{CloseError, Ending, close};
 use crate::leftovers;
 use crate::request::Harness;
-use crate::run::chain;
+use crate::run::{about_approval, chain, leave_approval};
 
 /// A run that recovery looked after.
 #[derive(Clone, Debug)]
@@ -166,6 +166,7 @@ fn close_interrupted(
             serde_json::json!({ "nonce": nonce, "recovered": true }),
         )?;
     }
+    observations.approval = spent(harness, &known, &mut run_dir)?.or(observations.approval);
     let opened = run_dir.opened().clone();
     let patch = run_dir.read("patch.diff")?.unwrap_or_default();
     let test_log = run_dir.read("test.log")?.unwrap_or_default();
@@ -191,6 +192,33 @@ fn close_interrupted(
     Ok(close(run_dir, signer, ledger, ending)?.status)
 }
 
+/// Returns whether the run had consumed its approval, and finishes telling so. The store decides: an intent is not a deed.
+fn spent(harness: &Harness, known: &Known, run_dir: &mut RunDir) -> Result<Option<ApprovalObservation>, RunDirError> {
+    let Some(packet_id) = known.spending.clone() else {
+        return Ok(None);
+    };
+    let stored = ApprovalStore::open(&harness.home).read(&packet_id);
+    let ours = stored.ok().and_then(|stored| {
+        let consumption = stored.consumed.clone()?;
+        (consumption.run_id == *run_dir.run_id()).then_some((stored, consumption))
+    });
+    let consumed = ours.is_some();
+    if let Some((stored, consumption)) = ours {
+        let facts = &known.facts.approval;
+        // What cannot be told of it is told by the interruption.
+        drop(leave_approval(run_dir, facts, &stored, &consumption)?);
+        if !run_dir.required_events().contains(&EventType::ApprovalGranted) {
+            let mode = stored.packet.mutation_mode;
+            run_dir.event(EventType::ApprovalGranted, about_approval(facts, mode))?;
+        }
+    }
+    Ok(Some(ApprovalObservation {
+        packet_id,
+        consumed,
+        problem: None,
+    }))
+}
+
 /// Returns what became of the change in its repository, which was brought to its end before.
 fn applied(harness: &Harness, run_id: &RunId) -> Option<AppliedObservation> {
     let (plan, done) = apply_record(&harness.home, run_id).ok()??;
@@ -199,10 +227,17 @@ fn applied(harness: &Harness, run_id: &RunId) -> Option<AppliedObservation> {
         ApplyRef::DetachedHead => String::new(),
     };
     let committed = done.as_ref().is_some_and(|done| done.outcome == ApplyEnd::Committed);
+    let problem = match done.as_ref().map(|done| done.outcome) {
+        Some(ApplyEnd::Committed) => None,
+        Some(_) => {
+            Some("the harness was interrupted while it put the change in, and it was taken out again".to_owned())
+        }
+        None => Some("the harness was interrupted while it put the change in, and it is not at its end".to_owned()),
+    };
     Some(AppliedObservation {
         branch,
         target_commit: committed.then(|| plan.new_commit.clone()),
-        problem: (!committed).then(|| "the harness was interrupted while it put the change in".to_owned()),
+        problem,
         ..AppliedObservation::default()
     })
 }
@@ -223,6 +258,8 @@ struct Known {
     /// Also when an earlier recovery was interrupted since.
     engine_may_have_started: bool,
     exited: Option<(Option<i32>, Option<i32>)>,
+    /// The packet whose approval was about to be consumed.
+    spending: Option<String>,
     earlier: Option<Observations>,
     forbidden: Option<ForbiddenActionsProof>,
     non_mutation: Option<SourceNonMutation>,
@@ -242,6 +279,7 @@ impl Known {
             state: RunState::default(),
             engine_may_have_started: false,
             exited: None,
+            spending: None,
             earlier: None,
             forbidden: document(dir, "forbidden-actions.json")?,
             non_mutation: document(dir, "source-non-mutation.json")?,
@@ -263,6 +301,7 @@ impl Known {
         match event {
             JournalEvent::FactsGathered { facts } => self.facts = (**facts).clone(),
             JournalEvent::WorkspaceIntent { commit, tree, .. } => self.baseline = Some((commit.clone(), tree.clone())),
+            JournalEvent::ApprovalIntent { packet_id, .. } => self.spending = Some(packet_id.clone()),
             JournalEvent::EngineExited { exit_code, signal } => self.exited = Some((*exit_code, *signal)),
             JournalEvent::Observed { observations } => self.earlier = Some((**observations).clone()),
             _ => {}

@@ -18,7 +18,7 @@ pub const APPROVAL_NAMESPACE: &str = "cto-approval@v1";
 
 /// Everything that an approval is bound to, by name; a value that is there on one side only differs.
 ///
-/// Names: `contract`, `engine`, `engine_program`, `engine_command`, `harness_program`, `harness_version`, `stage`,
+/// Names: `contract`, `engine`, `engine_manifest`, `engine_program`, `engine_command`, `harness_program`, `harness_version`, `stage`,
 /// `mutation_mode`, `model`, `sandbox`, `workspace`, `toolchains`, `installation`, `admission.<kind>`, `gate.<variable>`,
 /// `target.path` (a digest), `target.device`, `target.inode`, `target.head`, `target.commit`, `target.tree`,
 /// `target.refs`, `target.index`, `target.metadata`.

@@ -57,6 +57,9 @@ pub struct EngineFacts {
     pub program_problem: String,
     /// Digest of the program's bytes, when it is a file.
     pub program_digest: Option<Sha256Digest>,
+    /// Digest of its manifest's bytes; null for an engine that is code.
+    #[serde(default)]
+    pub manifest_digest: Option<Sha256Digest>,
     /// What stands for the program of the engine `command` on the ladder: its digest, or where it is; null for others.
     #[serde(default)]
     pub climbs_as: Option<String>,

@@ -75,6 +75,7 @@ fn judge_applied(applied: &AppliedObservation, reasons: &mut Reasons) {
             BlockerCode::DirtyEndingTree,
             format!("the repository is not clean afterwards: {}", list(&applied.dirty_paths)),
         ),
+        None if reasons.has(BlockerCode::HarnessInterrupted) => {}
         None => reasons.add(
             BlockerCode::DirtyEndingTree,
             "whether the repository is clean afterwards could not be told",

@@ -60,7 +60,7 @@ impl Operation<'_> {
         })
     }
 
-    /// Moves the branch from the old to the new commit, and nothing if it is elsewhere by now.
+    /// Moves the branch from the old to the new commit, and nothing if it is elsewhere by now. It is not durable yet.
     pub(super) fn move_branch(&self, committer: &Person) -> Result<(), Halt> {
         if let Some(why) = self.other_head()? {
             return Err(Refusal::Undone { why }.into());
@@ -91,7 +91,7 @@ impl Operation<'_> {
             );
             return Err(back.map_or_else(Halt::from, |()| Refusal::Undone { why }.into()));
         }
-        Ok(self.sync_branch()?)
+        Ok(())
     }
 
     fn not_moved(&self, moved: Result<(), ApplyError>) -> Result<Halt, ApplyError> {
@@ -143,26 +143,26 @@ impl Operation<'_> {
             .at("make durable", self.branch())
     }
 
-    /// Syncs a file below a git directory, what names it, and who owns it.
+    /// Syncs a file below a git directory, and what names it; what git made there as root is given to whom the place
+    /// belongs, from above, because each takes its owner from the one that holds it.
     fn sync_file(&self, root: BorrowedFd<'_>, path: &[u8]) -> std::io::Result<()> {
-        match beneath::open_beneath(root, path, beneath::READ) {
-            Ok(fd) => {
-                let directory = place::open_parent(root, path)?;
-                place::adopt(&fd, &directory)?;
-                place::sync_file(&std::fs::File::from(fd))?;
-            }
-            // A log need not be there; a branch that was packed until now has new directories.
+        let file = match beneath::open_beneath(root, path, beneath::READ) {
+            Ok(file) => file,
+            // A log need not be there.
             Err(Errno::NOENT) => return Ok(()),
             Err(errno) => return Err(errno.into()),
+        };
+        let mut above = beneath::open_beneath(root, b"", beneath::DIRECTORY)?;
+        for name in beneath::parent(path).split(|&byte| byte == b'/') {
+            // A branch that was packed until now has new directories.
+            let directory = beneath::open_beneath(above.as_fd(), name, beneath::DIRECTORY)?;
+            place::adopt(&directory, &above)?;
+            place::sync(&above)?;
+            above = directory;
         }
-        let mut path = beneath::parent(path);
-        while !path.is_empty() {
-            let directory = beneath::open_beneath(root, path, beneath::DIRECTORY)?;
-            place::adopt(&directory, place::open_parent(root, path)?)?;
-            place::sync(&directory)?;
-            path = beneath::parent(path);
-        }
-        Ok(())
+        place::adopt(&file, &above)?;
+        place::sync_file(&std::fs::File::from(file))?;
+        place::sync(&above)
     }
 
     /// Removes the places of logs that nothing was logged in.

@@ -163,6 +163,17 @@ pub enum ApplyError {
     },
 }
 
+impl ApplyError {
+    /// Returns the commit that the target's branch has, or may have, although files or index do not follow it yet:
+    /// whoever reports on the target must name it.
+    pub fn target_commit(&self) -> Option<&str> {
+        match self {
+            Self::Unfinished { commit, .. } | Self::Unknown { commit, .. } => Some(commit),
+            _ => None,
+        }
+    }
+}
+
 /// Why a step did not come to its end.
 #[derive(Debug)]
 pub(super) enum Halt {

@@ -21,6 +21,11 @@ pub(crate) fn bound_now(
     let mut bind = |name: &str, value: String| drop(bound.insert(name.to_owned(), value));
     bind("contract", contract.digest().to_string());
     bind("engine", escape(request.engine.as_bytes(), 80));
+    let manifest = facts.engine.manifest_digest;
+    bind(
+        "engine_manifest",
+        manifest.map_or_else(|| NONE.to_owned(), |digest| digest.to_string()),
+    );
     bind("engine_program", engine_program(facts)?);
     bind("engine_command", command(request));
     bind("harness_program", digest_of(Path::new("/proc/self/exe"))?);

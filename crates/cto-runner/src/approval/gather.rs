@@ -62,7 +62,9 @@ fn fill(harness: &Harness, stored: StoredApproval, found: &mut ApprovalFacts) {
     found.expires_at_seconds = packet.expires_at.unix_seconds();
     found.sentence = Some(packet.sentence);
     found.bound = packet.bound;
-    found.consumed_by = stored.consumed.map(|consumed| consumed.run_id.to_string());
+    let consumed = stored.consumed.map(|consumed| consumed.run_id.to_string());
+    // A home that was restored has forgotten it; the runs that are on record have not.
+    found.consumed_by = consumed.or_else(|| on_record(harness, &packet.packet_id));
     let Some(signed) = stored.decision else { return };
     match read_statement(&signed) {
         Ok(statement) => {
@@ -75,6 +77,17 @@ fn fill(harness: &Harness, stored: StoredApproval, found: &mut ApprovalFacts) {
         }
         Err(problem) => found.problem = Some(format!("the decision on the packet cannot be read: {problem}")),
     }
+}
+
+/// Returns a run of this installation whose bundle says that it consumed a packet.
+fn on_record(harness: &Harness, packet_id: &str) -> Option<String> {
+    let runs = std::fs::read_dir(harness.home.runs()).ok()?.filter_map(Result::ok);
+    let consumed = |entry: &std::fs::DirEntry| {
+        let bytes = std::fs::read(entry.path().join("approval.json")).ok()?;
+        let proof: cto_schema::ApprovalProof = serde_json::from_slice(&bytes).ok()?;
+        (proof.packet_id == packet_id).then_some(proof.consumed_by)
+    };
+    runs.into_iter().find_map(|entry| consumed(&entry))
 }
 
 /// The exact text that was signed is what is read, and it must be the statement's own form.

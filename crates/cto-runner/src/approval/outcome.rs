@@ -2,10 +2,12 @@
 
 use std::path::PathBuf;
 
-use cto_evidence::{ApplyJournalError, apply_record};
+use cto_evidence::{
+    ApplyJournalError, OutcomeError, RollbackRecord, apply_record, read_rollback_beside, write_rollback,
+};
 use cto_schema::{
-    ApplyEnd, ApplyKind, ApplyRef, JournalEvent, JournalRecord, Moment, OperatorOutcome, OutcomeStatement, RunId,
-    SchemaId, Sha256Digest,
+    ApplyEnd, ApplyRef, JournalEvent, JournalRecord, Moment, OperatorOutcome, OutcomeStatement, RunId, SchemaId,
+    Sha256Digest,
 };
 
 use crate::apply::{ApplyError, ApplyOutcome, CommitText, Person, RevertOrder, revert};
@@ -22,6 +24,12 @@ pub enum OutcomeRefused {
         run_id: RunId,
         /// Why.
         reason: String,
+    },
+    /// It was taken back.
+    #[error("accept what run {run_id} put in: it was taken back")]
+    TakenBack {
+        /// The run.
+        run_id: RunId,
     },
     /// The run put nothing into an owned repository.
     #[error("say what became of run {run_id}: it put nothing into an owned repository")]
@@ -61,6 +69,10 @@ pub fn outcome_statement(
     let (Some(nonce), Some(target_commit), true) = (nonce, target_commit, is_owned) else {
         return Err(OutcomeRefused::Nothing { run_id: run_id.clone() });
     };
+    let taken_back = read_rollback_beside(&bundle).ok().flatten().is_some();
+    if taken_back && outcome == OperatorOutcome::Accepted {
+        return Err(OutcomeRefused::TakenBack { run_id: run_id.clone() });
+    }
     let attestation = std::fs::read(bundle.join("attestation.dsse.json")).ok();
     Ok(OutcomeStatement {
         schema: SchemaId::OPERATOR_OUTCOME.to_string(),
@@ -128,6 +140,9 @@ pub enum RollbackError {
     /// The record of what was put in.
     #[error("read what was put in")]
     Record(#[from] ApplyJournalError),
+    /// What lies beside the bundle.
+    #[error(transparent)]
+    Beside(#[from] OutcomeError),
     /// The target.
     #[error("use the target")]
     Target(#[from] SourceError),
@@ -142,10 +157,10 @@ pub enum RollbackError {
 /// Takes the one commit of a run back with an inverse one, if the target has not moved on.
 pub fn rollback(harness: &Harness, run_id: &RunId) -> Result<Rolled, RollbackError> {
     let nothing = || RollbackError::NothingThere { run_id: run_id.clone() };
-    let (plan, done) = apply_record(&harness.home, run_id)?.ok_or_else(nothing)?;
-    if plan.kind == ApplyKind::Revert {
+    if read_rollback_beside(&harness.home.run(run_id))?.is_some() {
         return Err(RollbackError::Before { run_id: run_id.clone() });
     }
+    let (plan, done) = apply_record(&harness.home, run_id)?.ok_or_else(nothing)?;
     if !done.is_some_and(|done| done.outcome == ApplyEnd::Committed) {
         return Err(nothing());
     }
@@ -183,11 +198,19 @@ pub fn rollback(harness: &Harness, run_id: &RunId) -> Result<Rolled, RollbackErr
         directory: scratch.path(),
     })?;
     match outcome {
-        ApplyOutcome::Applied(applied) => Ok(Rolled {
-            reverted: plan.new_commit.clone(),
-            commit: applied.target_commit,
-            branch: branch.clone(),
-        }),
+        ApplyOutcome::Applied(applied) => {
+            let record = RollbackRecord {
+                reverted: plan.new_commit.clone(),
+                commit: applied.target_commit.clone(),
+                rolled_back_at: cto_evidence::rfc3339(cto_evidence::wall_now()),
+            };
+            write_rollback(&harness.home, run_id, &record)?;
+            Ok(Rolled {
+                reverted: record.reverted,
+                commit: applied.target_commit,
+                branch: branch.clone(),
+            })
+        }
         ApplyOutcome::Refused(refusal) => Err(RollbackError::Refused(refusal.to_string())),
     }
 }

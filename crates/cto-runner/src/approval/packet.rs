@@ -1,7 +1,7 @@
 //! Making a packet: the very facts that a run would be judged by, asked for an operator's yes.
 
 use cto_evidence::{ApprovalError, ApprovalStore, LedgerFilter, rfc3339};
-use cto_policy::{decide, needs_approval};
+use cto_policy::{decide, needs_approval, target_refusals};
 use cto_schema::{ApprovalPacket, EXECUTION_SCOPE, Moment, SchemaId, TaskContract, escape};
 
 use crate::facts::{Purpose, gather};
@@ -78,12 +78,15 @@ pub fn make_packet(
     let gathering = gather(harness, &harness.git, request, Ok(&contract), &unique, Purpose::Packet);
     let facts = &gathering.facts;
     let decision = decide(Ok(&contract), facts);
-    let reasons: Vec<String> = decision
+    let mut reasons: Vec<String> = decision
         .gates
         .iter()
         .filter(|gate| !gate.gate.starts_with("approv"))
         .filter_map(|gate| Some(format!("{}: {}", gate.gate, gate.refusal.as_ref()?.detail)))
         .collect();
+    if reasons.is_empty() {
+        reasons = target_refusals(&contract, facts);
+    }
     if !reasons.is_empty() {
         return Err(PacketError::WouldBeRefused { reasons });
     }

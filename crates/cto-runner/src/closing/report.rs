@@ -117,6 +117,13 @@ pub(super) fn report(
 
 /// Whether the source was changed; where the harness put the change in, what it became is in `governed`.
 fn mutated(observed: &Observations) -> Option<bool> {
+    if observed
+        .applied
+        .as_ref()
+        .is_some_and(|applied| applied.target_commit.is_some())
+    {
+        return None;
+    }
     let after = observed.target_after.as_ref()?;
     after.state.as_ref().map(|_| !after.unchanged)
 }

@@ -19,6 +19,8 @@ pub struct EngineManifest {
     pub parser: String,
     /// The event that ends a complete stream; `None` when the engine promises none.
     pub final_event: Option<String>,
+    /// Digest of its manifest's bytes; `None` for an engine that is code.
+    pub digest: Option<cto_schema::Sha256Digest>,
     /// How it speaks to a model; `None` when it needs none.
     pub wire: Option<Wire>,
     /// Whether it may be asked to run with a model although it needs none.

@@ -78,6 +78,11 @@ pub(crate) fn admissions_of(facts: &Facts) -> BTreeMap<String, String> {
         .climbs_as
         .clone()
         .map(|program| ("program".to_owned(), program));
+    // A changed manifest makes another engine of the same program.
+    let manifest = facts
+        .engine
+        .manifest_digest
+        .map(|digest| ("manifest".to_owned(), digest.to_string()));
     let facts = &facts.admissions;
     let named = |name: &str, digest: Option<Sha256Digest>| digest.map(|digest| (name.to_owned(), digest.to_string()));
     [
@@ -88,5 +93,6 @@ pub(crate) fn admissions_of(facts: &Facts) -> BTreeMap<String, String> {
     .into_iter()
     .flatten()
     .chain(program)
+    .chain(manifest)
     .collect()
 }

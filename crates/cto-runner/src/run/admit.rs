@@ -116,7 +116,8 @@ impl Journey<'_> {
             .as_mut()
             .and_then(|statement| statement.sentence.as_mut());
         for sentence in facts.sentence.iter_mut().chain(said) {
-            *sentence = sentence.replace(&path, &hidden);
+            let shown = path.escape_default().to_string();
+            *sentence = sentence.replace(&path, &hidden).replace(&shown, &hidden);
         }
     }
 

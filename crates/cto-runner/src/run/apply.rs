@@ -92,13 +92,22 @@ impl Journey<'_> {
         let baseline = &change.workspace.baseline;
         let made = make_commit(&self.harness.git, baseline, &collected, text, scratch.path());
         let made = made.map_err(|error| Halt::Ignorant(chain(&error)))?;
+        let mut seen = AppliedObservation {
+            branch: branch.clone(),
+            ..AppliedObservation::default()
+        };
+        if let Some(dirty) = self.changed_by_others() {
+            seen.refused = Some(dirty);
+            self.seen.applied = Some(seen);
+            return Ok(());
+        }
         self.dir.journal(JournalEvent::ApplyIntent {
             target_commit: made.commit.clone(),
             branch: branch.clone(),
         })?;
         let (repository, lock) = self.repository()?;
         let expected = Expected {
-            identity: repository.identity(),
+            identity: self.approved_identity(repository)?,
             branch: branch.clone(),
             commit: baseline.commit().to_owned(),
         };
@@ -111,17 +120,17 @@ impl Journey<'_> {
             expected: &expected,
             commit: &made,
         });
-        let mut seen = AppliedObservation {
-            branch,
-            ..AppliedObservation::default()
-        };
         match outcome {
             Ok(ApplyOutcome::Applied(applied)) => seen.target_commit = Some(applied.target_commit),
             Ok(ApplyOutcome::Refused(refusal)) => seen.refused = Some(refusal.to_string()),
-            Err(error) => seen.problem = Some(chain(&error)),
+            Err(error) => {
+                // The branch may have it although files or index do not follow yet; recovery brings that to its end.
+                seen.target_commit = error.target_commit().map(str::to_owned);
+                seen.problem = Some(chain(&error));
+            }
         }
         self.look_at_end(&mut seen);
-        let applied = seen.target_commit.clone();
+        let applied = seen.target_commit.clone().filter(|_| seen.problem.is_none());
         self.seen.applied = Some(seen);
         if let Some(target_commit) = applied {
             self.dir.journal(JournalEvent::Applied { target_commit })?;
@@ -129,6 +138,33 @@ impl Journey<'_> {
         self.span("apply", from, "ok", "");
         self.look_at_target();
         self.await_outcome(contract)
+    }
+
+    /// Says what others changed in the work tree since the start; HEAD, refs and index were compared already.
+    fn changed_by_others(&self) -> Option<String> {
+        let mut seen = AppliedObservation {
+            target_commit: Some(String::new()),
+            ..AppliedObservation::default()
+        };
+        self.look_at_end(&mut seen);
+        match seen.ending_clean {
+            Some(true) => None,
+            _ => Some(format!(
+                "others changed the work tree during the run: {}",
+                seen.dirty_paths.join(", ")
+            )),
+        }
+    }
+
+    /// The directory that was approved; a disposable one is the one that was made.
+    fn approved_identity(&self, repository: &SourceRepository) -> Result<(u64, u64), Halt> {
+        if self.disposable.is_some() {
+            return Ok(repository.identity());
+        }
+        let bound = |name: &str| self.facts.approval.bound.get(name)?.parse().ok();
+        bound("target.device")
+            .zip(bound("target.inode"))
+            .ok_or_else(|| Halt::Ignorant("the approval names no directory".to_owned()))
     }
 
     /// The pure question, over what is on record now, with the one event that is written at the end.
@@ -223,5 +259,18 @@ impl Journey<'_> {
             let _early = poll(&mut [], Some(&tick)).is_err();
         }
         Ok(())
+    }
+
+    /// Reads a word that was said although nobody waited for it.
+    pub(super) fn hear_outcome(&mut self) {
+        let applied = self
+            .seen
+            .applied
+            .as_ref()
+            .is_some_and(|applied| applied.target_commit.is_some());
+        if applied && self.seen.outcome.is_none() {
+            // What does not count is as if it were not said.
+            drop(self.read_outcome());
+        }
     }
 }

@@ -1,9 +1,9 @@
 //! Stop 9: the approval, asked for, told, and consumed as the last thing before the start.
 
-use cto_evidence::{ApprovalError, ApprovalStore, Consumption, StoredApproval};
+use cto_evidence::{ApprovalError, ApprovalStore, Consumption, RunDir, RunDirError, StoredApproval};
 use cto_schema::{
-    ApprovalObservation, ApprovalProof, ApprovalStatement, BlockerCode, EXECUTION_SCOPE, EventType, JournalEvent,
-    SchemaId, TaskContract,
+    ApprovalFacts, ApprovalObservation, ApprovalProof, ApprovalStatement, BlockerCode, EXECUTION_SCOPE, EventType,
+    JournalEvent, MutationMode, SchemaId, TaskContract,
 };
 use serde_json::{Value, json};
 
@@ -34,20 +34,8 @@ impl Journey<'_> {
         Ok(())
     }
 
-    /// Who, for what, until when.
     fn about_approval(&self, contract: &TaskContract) -> Value {
-        let facts = &self.facts.approval;
-        let statement = facts.statement.as_ref();
-        json!({
-            "packet_id": facts.named,
-            "packet_digest": facts.packet_digest,
-            "actor": statement.map(|statement| &statement.actor),
-            "approval_source": statement.map(|statement| statement.approval_source.word()),
-            "scope": EXECUTION_SCOPE,
-            "mutation_mode": contract.mutation_mode,
-            "decided_at": statement.map(|statement| &statement.decided_at),
-            "expires_at": statement.map(|statement| &statement.expires_at),
-        })
+        about_approval(&self.facts.approval, contract.mutation_mode)
     }
 
     /// Consumes the approval. From the intent on it is spent, whatever happens; the run that was second is denied.
@@ -74,7 +62,8 @@ impl Journey<'_> {
         });
         match spent {
             Ok((stored, consumption)) => {
-                self.leave_approval(&stored, &consumption)?;
+                let facts = self.facts.approval.clone();
+                leave_approval(&mut self.dir, &facts, &stored, &consumption)?.map_err(Halt::Ignorant)?;
                 self.settle_branch(contract)?;
                 let data = self.about_approval(contract);
                 self.dir.event(EventType::ApprovalGranted, data)?;
@@ -97,44 +86,69 @@ impl Journey<'_> {
         let consumption = store.consume(packet_id, self.dir.run_id())?;
         Ok((store.read(packet_id)?, consumption))
     }
+}
 
-    /// Puts packet, statement and signature into the bundle, byte for byte, so that a stranger can check them.
-    fn leave_approval(&mut self, stored: &StoredApproval, consumption: &Consumption) -> Result<(), Halt> {
-        let facts = self.facts.approval.clone();
-        let (Some(signed), Some(statement)) = (&stored.decision, &facts.statement) else {
-            return Err(Halt::Ignorant("the approval was gone when it was consumed".to_owned()));
-        };
-        let same = Some(stored.packet_digest) == facts.packet_digest && signed.statement == text_of(statement);
-        if !same {
-            return Err(Halt::Ignorant(
-                "the approval was another one when it was consumed".to_owned(),
-            ));
-        }
-        self.dir.write("approval/packet.json", &stored.packet.canonical())?;
-        self.dir.write("approval/statement.json", signed.statement.as_bytes())?;
-        self.dir
-            .write("approval/statement.json.sig", signed.signature.as_bytes())?;
-        let proof = ApprovalProof {
-            schema: SchemaId::PROOF.to_string(),
-            proof: "approval".to_owned(),
-            holds: true,
-            packet_id: stored.packet.packet_id.clone(),
-            packet_digest: stored.packet_digest,
-            actor: statement.actor.clone(),
-            signer_key: facts.signer_key.clone().unwrap_or_default(),
-            approval_source: statement.approval_source,
-            execution_scope: statement.execution_scope.clone(),
-            approval_granted: true,
-            approval_consumed: true,
-            execution_allowed: false,
-            consumed_by: consumption.run_id.to_string(),
-            consumed_at: consumption.consumed_at.clone(),
-            expires_at: statement.expires_at.to_string(),
-            bound: stored.packet.bound.clone(),
-        };
-        self.write_json("approval.json", &proof)?;
-        Ok(())
+/// Puts packet, statement and signature into the bundle, byte for byte, so that a stranger can check them. What is there
+/// already stays: recovery goes on where a dead harness stopped.
+pub(crate) fn leave_approval(
+    dir: &mut RunDir,
+    facts: &ApprovalFacts,
+    stored: &StoredApproval,
+    consumption: &Consumption,
+) -> Result<Result<(), String>, RunDirError> {
+    let (Some(signed), Some(statement)) = (&stored.decision, &facts.statement) else {
+        return Ok(Err("the approval was gone when it was consumed".to_owned()));
+    };
+    let same = Some(stored.packet_digest) == facts.packet_digest && signed.statement == text_of(statement);
+    if !same {
+        return Ok(Err("the approval was another one when it was consumed".to_owned()));
     }
+    let proof = ApprovalProof {
+        schema: SchemaId::PROOF.to_string(),
+        proof: "approval".to_owned(),
+        holds: true,
+        packet_id: stored.packet.packet_id.clone(),
+        packet_digest: stored.packet_digest,
+        actor: statement.actor.clone(),
+        signer_key: facts.signer_key.clone().unwrap_or_default(),
+        approval_source: statement.approval_source,
+        execution_scope: statement.execution_scope.clone(),
+        approval_granted: true,
+        approval_consumed: true,
+        execution_allowed: false,
+        consumed_by: consumption.run_id.to_string(),
+        consumed_at: consumption.consumed_at.clone(),
+        expires_at: statement.expires_at.to_string(),
+        bound: stored.packet.bound.clone(),
+    };
+    let mut proof = serde_json::to_vec_pretty(&proof).unwrap_or_default();
+    proof.push(b'\n');
+    for (name, bytes) in [
+        ("approval/packet.json", stored.packet.canonical()),
+        ("approval/statement.json", signed.statement.clone().into_bytes()),
+        ("approval/statement.json.sig", signed.signature.clone().into_bytes()),
+        ("approval.json", proof),
+    ] {
+        if !dir.exists(name) {
+            dir.write(name, &bytes)?;
+        }
+    }
+    Ok(Ok(()))
+}
+
+/// Who, for what, until when.
+pub(crate) fn about_approval(facts: &ApprovalFacts, mode: MutationMode) -> Value {
+    let statement = facts.statement.as_ref();
+    json!({
+        "packet_id": facts.named,
+        "packet_digest": facts.packet_digest,
+        "actor": statement.map(|statement| &statement.actor),
+        "approval_source": statement.map(|statement| statement.approval_source.word()),
+        "scope": EXECUTION_SCOPE,
+        "mutation_mode": mode,
+        "decided_at": statement.map(|statement| &statement.decided_at),
+        "expires_at": statement.map(|statement| &statement.expires_at),
+    })
 }
 
 fn text_of(statement: &ApprovalStatement) -> String {

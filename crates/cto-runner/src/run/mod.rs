@@ -27,6 +27,7 @@ use crate::request::{Harness, RunOutcome, RunRequest};
 use crate::source::{SourceLock, SourceRepository};
 use crate::watch::{RunObserver, Stage, Stop};
 
+pub(crate) use approval::{about_approval, leave_approval};
 pub use open::OpenError;
 pub(crate) use open::read_task;
 pub(crate) use workspace::open_scratch_path;
@@ -153,6 +154,7 @@ pub fn run(harness: &Harness, request: &RunRequest, watch: Watch<'_>) -> Result<
     journey.leave_nothing();
     journey.dispose();
     journey.look_at_target();
+    journey.hear_outcome();
     journey.leave_required_artifacts();
     journey.close()
 }
@@ -179,7 +181,13 @@ impl Journey<'_> {
             Err(Halt::Ignorant(reason)) => self.seen.harness_error = Some(reason),
             Err(Halt::Stopped) => self.seen.cancelled = true,
         }
-        self.seen.cancelled |= self.watch.stop.asked();
+        // Once the change is in, not to wait for the operator any longer is no cancelling.
+        let applied = self
+            .seen
+            .applied
+            .as_ref()
+            .is_some_and(|applied| applied.target_commit.is_some());
+        self.seen.cancelled |= self.watch.stop.asked() && !applied;
     }
 
     /// What was used was removed when it was dropped; what could not be is tried again, and else the run cannot pass.

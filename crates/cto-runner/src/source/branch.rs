@@ -60,6 +60,22 @@ impl SourceRepository {
         Ok(None)
     }
 
+    /// Returns what in the configuration says that the work tree is not this directory; a change put in here would be in
+    /// the wrong place.
+    pub(crate) fn other_work_tree(&self) -> Result<Option<&'static str>, SourceError> {
+        for (directory, name) in [(&self.common, "config"), (&self.git_dir, "config.worktree")] {
+            let config = self.read(directory, name, 1 << 20)?.unwrap_or_default();
+            let core = config::section(&config, "core");
+            if core.contains_key("worktree") {
+                return Ok(Some("core.worktree names another work tree"));
+            }
+            if !self.linked && core.get("bare").is_some_and(|bare| bare != "false") {
+                return Ok(Some("core.bare says that it has no work tree"));
+            }
+        }
+        Ok(None)
+    }
+
     /// Returns which other work tree has a branch checked out, or is in the middle of rebasing it.
     pub(crate) fn elsewhere(&self, branch: &str) -> Result<Option<String>, SourceError> {
         let is_bare = || -> Result<bool, SourceError> {

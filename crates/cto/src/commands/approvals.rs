@@ -101,7 +101,19 @@ fn quote(word: &str) -> String {
     if !word.is_empty() && word.bytes().all(plain) {
         return word.to_owned();
     }
-    format!("'{}'", word.replace('\'', "'\\''"))
+    if word.chars().all(|c| c.is_ascii_graphic() || c == ' ') {
+        return format!("'{}'", word.replace('\'', "'\\''"));
+    }
+    // Nothing that a terminal obeys is shown; $'…' gives the shell the very bytes.
+    let escaped: String = word
+        .bytes()
+        .map(|byte| match byte {
+            b'\'' | b'\\' => format!("\\{}", char::from(byte)),
+            b' '..=b'~' => char::from(byte).to_string(),
+            other => format!("\\x{other:02x}"),
+        })
+        .collect();
+    format!("$'{escaped}'")
 }
 
 pub(super) fn approve(global: &Global, args: &ApproveArgs, output: &Output) -> Result<Exit, CommandError> {
@@ -275,7 +287,8 @@ fn show(harness: &Harness, packet: &str, output: &Output) -> Result<Exit, Comman
         output.note(&format!("  see: {replay}"));
     }
     if row["execution_allowed"] == json!(true) {
-        output.note(&format!("run it with: {}", stored.packet.run_command));
+        let command = cto_schema::escape(stored.packet.run_command.as_bytes(), 8000);
+        output.note(&format!("run it with: {command}"));
     }
     Ok(Exit(ExitClass::Pass))
 }

@@ -56,9 +56,10 @@ pub(super) fn rollback(global: &Global, run: &str, output: &Output) -> Result<Ex
     super::recover::recover_quietly(&harness, output)?;
     let run_id = run_id(&bundle_of(&harness.home, run)?)?;
     let rolled: Rolled = take_back(&harness, &run_id).map_err(|error| match &error {
-        RollbackError::Refused(_) | RollbackError::NothingThere { .. } | RollbackError::Before { .. } => {
-            CommandError::refused(chain(&error))
-        }
+        RollbackError::Refused(_)
+        | RollbackError::Target(_)
+        | RollbackError::NothingThere { .. }
+        | RollbackError::Before { .. } => CommandError::refused(chain(&error)),
         _ => CommandError::failed(&error),
     })?;
     if output.json() {

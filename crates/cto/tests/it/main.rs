@@ -29,6 +29,7 @@ mod observed_verification;
 mod operator;
 mod ordinary_user;
 mod owned;
+mod owned_hostile;
 mod recovery;
 mod repository;
 mod run;

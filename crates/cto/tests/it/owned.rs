@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 use crate::operator::{Operator, admit, approve, climbed, gated, owned_contract, say};
 use crate::support::{GOOD, Installation, codes, git, snapshot, write};
 
-const SCRIPT: [&str; 4] = ["--", "/bin/sh", "-c", GOOD];
+pub const SCRIPT: [&str; 4] = ["--", "/bin/sh", "-c", GOOD];
 
-fn verified(installation: &Installation, report: &Value) -> Value {
+pub fn verified(installation: &Installation, report: &Value) -> Value {
     let bundle = installation.bundle(report);
     let (code, verified) = installation.json(&["verify", bundle.to_str().unwrap()]);
     assert_eq!(code, 0, "{verified:#}");
@@ -18,7 +18,7 @@ fn verified(installation: &Installation, report: &Value) -> Value {
 }
 
 /// A repository with two commits whose value is bad, admitted for the engine `command`.
-fn world() -> (Installation, Operator, std::path::PathBuf) {
+pub fn world() -> (Installation, Operator, std::path::PathBuf) {
     let (installation, operator) = climbed();
     let repository = installation.scripted("target");
     write(&repository.join("other.txt"), b"y\n");
@@ -27,12 +27,12 @@ fn world() -> (Installation, Operator, std::path::PathBuf) {
     (installation, operator, repository)
 }
 
-struct Asked {
-    contract: String,
-    packet: Value,
+pub struct Asked {
+    pub contract: String,
+    pub packet: Value,
 }
 
-fn ask(installation: &Installation, repository: &Path, task: &str, agent: &[&str]) -> Asked {
+pub fn ask(installation: &Installation, repository: &Path, task: &str, agent: &[&str]) -> Asked {
     let contract = installation.contract(&owned_contract(task, repository));
     let contract = contract.to_str().unwrap().to_owned();
     let words = [&["request", "--contract", &contract, "--engine", "command"], agent].concat();
@@ -41,7 +41,7 @@ fn ask(installation: &Installation, repository: &Path, task: &str, agent: &[&str
     Asked { contract, packet }
 }
 
-fn run(installation: &Installation, asked: &Asked, more: &[&str], agent: &[&str]) -> (i32, Value) {
+pub fn run(installation: &Installation, asked: &Asked, more: &[&str], agent: &[&str]) -> (i32, Value) {
     let id = asked.packet["packet_id"].as_str().unwrap();
     let words = [
         &[
@@ -60,7 +60,7 @@ fn run(installation: &Installation, asked: &Asked, more: &[&str], agent: &[&str]
     gated(installation, "command", 5, &words)
 }
 
-fn head(repository: &Path) -> String {
+pub fn head(repository: &Path) -> String {
     git(repository, &["rev-parse", "HEAD"]).trim().to_owned()
 }
 

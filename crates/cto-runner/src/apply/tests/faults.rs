@@ -54,8 +54,9 @@ fn every_operation_may_fail_and_nothing_is_half_done_after_recovery() {
                     assert_eq!(snapshot(&site.target), untouched, "{place}: {refusal}");
                     undone += 1;
                 }
-                Err(ApplyError::Unfinished { .. }) => {
+                Err(error @ ApplyError::Unfinished { .. }) => {
                     assert_eq!(head, made.commit, "{place}");
+                    assert_eq!(error.target_commit(), Some(head.as_str()));
                     unfinished += 1;
                 }
                 Err(ApplyError::NotUndone { .. } | ApplyError::Unknown { .. }) => {}

@@ -2,8 +2,11 @@
 //! the operations can be seen.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::io;
 use std::rc::Rc;
+
+use cto_evidence::apply_record;
 
 use super::bench::Site;
 use super::happy::everything_changes;
@@ -63,6 +66,25 @@ fn the_branch_is_durable_before_any_file_changes() {
     site.apply(&made).unwrap();
     fault::arm(None);
     check(&trace.borrow());
+    // Every directory that got an object, every new one in its own, and the one above them all.
+    let (plan, _) = apply_record(&site.home, &site.run_id).unwrap().unwrap();
+    let fans: BTreeSet<&str> = plan.new_objects.iter().map(|id| &id[..2]).collect();
+    let written = trace
+        .borrow()
+        .split(|point| *point == "objects written")
+        .next()
+        .unwrap()
+        .to_vec();
+    let count = |name: &str| {
+        written
+            .iter()
+            .rev()
+            .take_while(|point| **point != "index locked")
+            .filter(|point| **point == name)
+            .count()
+    };
+    assert_eq!(count("rename"), plan.new_objects.len());
+    assert!(count("fsync_dir") > count("mkdir") + fans.len(), "{written:?}");
     // The branch, its log and the log of `HEAD`, and the directories of each.
     let durable = before_the_first_change(&trace.borrow(), "after update-ref").to_vec();
     let count = |name: &str| durable.iter().filter(|point| **point == name).count();

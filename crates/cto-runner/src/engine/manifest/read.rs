@@ -4,7 +4,8 @@ use std::path::{Component, Path};
 
 use cto_gateway::Dialect;
 use cto_schema::{
-    BlockerCode, EngineDialect, EngineDocument, EngineParser, SchemaId, check_schema, escape, explain_yaml,
+    BlockerCode, EngineDialect, EngineDocument, EngineParser, SchemaId, Sha256Digest, check_schema, escape,
+    explain_yaml,
 };
 
 use super::ManifestEngine;
@@ -50,7 +51,10 @@ pub(in crate::engine) fn read_manifest(bytes: &[u8], from: &str) -> Result<Manif
             placeholder.name()
         )));
     }
-    let about = about(&document);
+    let about = EngineManifest {
+        digest: Some(Sha256Digest::of(bytes)),
+        ..about(&document)
+    };
     Ok(ManifestEngine {
         document,
         about,
@@ -264,6 +268,7 @@ fn about(document: &EngineDocument) -> EngineManifest {
         EngineDialect::Messages => Dialect::Messages,
     };
     EngineManifest {
+        digest: None,
         name: document.name.clone(),
         summary: document.summary.clone(),
         gated: true,
