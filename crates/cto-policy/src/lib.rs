@@ -6,6 +6,7 @@
 
 mod admission;
 mod approval;
+mod comparison;
 mod completion;
 mod eligibility;
 mod gates;
@@ -22,6 +23,7 @@ pub use admission::{
     shown_path,
 };
 pub use approval::{judge_approval, judge_approved_target, needs_approval};
+pub use comparison::{ComparedField, ComparedRun, compare_runs};
 pub use completion::missing_events;
 pub use eligibility::{decide, target_refusals, undecided};
 pub use gates::{GATES, Gate, GateInput, Phase, Refusal};
