@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use cto_evidence::{RunDir, StreamDigests};
 use cto_policy::{Scope, failure_reason};
 use cto_schema::{
-    Blocker, BlockerCode, Freshness, Observations, Report, ReportDigest, RunLabel, SchemaId, Sha256Digest, Status, TaskContract, Usage, VerificationLine,
+    Blocker, BlockerCode, Freshness, Observations, Report, ReportDigest, RunLabel, SchemaId, Sha256Digest, Status,
+    TaskContract, Usage, VerificationLine,
 };
 
 use super::{Ending, claims};
@@ -103,13 +104,7 @@ pub(super) fn report(
             })
             .unwrap_or_default(),
         source_repository_mutated: mutated(observed),
-        governed: cto_policy::governed_report(
-            contract,
-            ending.facts,
-            ending.decision,
-            observed,
-            dir.run_id().as_str(),
-        ),
+        governed: cto_policy::governed_report(contract, ending.facts, ending.decision, observed, dir.run_id().as_str()),
         runtime_default_activation: false,
         core_promotion_status: "not-promoted".to_owned(),
     };
