@@ -44,15 +44,15 @@ const MARK: &str = "== the block at line ";
 ///
 /// At the end, in the environment that the guide made, it asks how high each engine stands.
 fn script(blocks: &[Block], engines: &[&str]) -> String {
-    let mut script = String::from("trap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n");
-    for block in blocks {
+    let trap = "trap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n".to_owned();
+    let pasted = blocks.iter().map(|block| {
         let text = block.text.replace(" || test $? -eq", " && false || test $? -eq");
-        script.push_str(&format!("echo '{MARK}{}'\n{text}", block.line));
-    }
-    for engine in engines {
-        script.push_str(&format!("cto --json ladder --engine {engine} > ~/ladder-{engine}\n"));
-    }
-    script
+        format!("echo '{MARK}{}'\n{text}", block.line)
+    });
+    let asked = engines
+        .iter()
+        .map(|engine| format!("cto --json ladder --engine {engine} > ~/ladder-{engine}\n"));
+    std::iter::once(trap).chain(pasted).chain(asked).collect()
 }
 
 /// Runs a script in a home of its own; what it says goes into a file, which no process that it leaves can hold open.
