@@ -271,7 +271,7 @@ mod tests {
             ("not a pass", 2, |e| e.status = Status::Blocked),
             ("nothing started", 2, |e| e.started = false),
             ("another admission", 2, |e| {
-                drop(e.admissions.insert("model".to_owned(), "d".to_owned()))
+                drop(e.admissions.insert("model".to_owned(), "d".to_owned()));
             }),
             ("a validator's approval", 4, |e| {
                 e.approval_source = Some(ApprovalSource::Validator);

@@ -6,9 +6,11 @@
 
 mod admission;
 mod approval;
+mod comparison;
 mod completion;
 mod eligibility;
 mod gates;
+mod governed;
 mod ladder;
 mod lifecycle;
 mod look_alike;
@@ -21,9 +23,14 @@ pub use admission::{
     shown_path,
 };
 pub use approval::{judge_approval, judge_approved_target, needs_approval};
+pub use comparison::{ComparedField, ComparedRun, compare_runs};
 pub use completion::missing_events;
 pub use eligibility::{decide, target_refusals, undecided};
 pub use gates::{GATES, Gate, GateInput, Phase, Refusal};
+pub use governed::{
+    COPIED_REPO_PARTS, Disposition, approval_status, branch_policy, clean_end, copied_repo_proof, disposable_branch,
+    governed_report, repository_stage_proof, sandbox_disposition, target_admission,
+};
 pub use ladder::{Need, Rung, RungEvidence, RungQuestion, needs, rung};
 pub use lifecycle::{IllegalTransition, RunState};
 pub use look_alike::is_git_directory;

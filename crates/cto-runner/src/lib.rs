@@ -80,7 +80,10 @@ pub use engine::{
 pub use facts::decide_only;
 pub use fixture::{FixtureBaseline, FixtureError, FixtureFile, FixtureSource};
 pub use health::{Health, HealthLine, HealthState, health};
-pub use ladder::{EngineLadder, LadderError, StageCheck, StageValidation, Who, engine_ladder, validate_stage};
+pub use ladder::{
+    EngineLadder, LadderError, StageCheck, StageComparison, StageField, StageValidation, Who, engine_ladder,
+    validate_stage,
+};
 pub use layers::{
     FreezeRequest, Frozen, LayerError, StoredLayer, check as check_layer, freeze as freeze_layer, list as list_layers,
 };

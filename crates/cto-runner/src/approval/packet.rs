@@ -10,7 +10,7 @@ use crate::request::{Harness, RunRequest, Task};
 /// How long a packet lives when nobody says otherwise.
 const LIFETIME_SECONDS: i64 = 24 * 3600;
 /// The longest that anybody may say.
-const LONGEST_SECONDS: i64 = 30 * 24 * 3600;
+pub(super) const LONGEST_SECONDS: i64 = 30 * 24 * 3600;
 /// How many earlier bundles a packet names.
 const PRIOR: u32 = 10;
 

@@ -4,10 +4,11 @@ use std::path::PathBuf;
 
 use cto_evidence::{AllowedSigners, ApprovalError, ApprovalStore, StoredApproval, check_signature, rfc3339, wall_now};
 use cto_schema::{
-    ApprovalDecision, ApprovalSource, ApprovalStatement, EXECUTION_SCOPE, Moment, OperatorOutcome, OutcomeStatement,
-    SchemaId, SignedStatement,
+    ApprovalDecision, ApprovalPacket, ApprovalSource, ApprovalStatement, EXECUTION_SCOPE, Moment, OperatorOutcome,
+    OutcomeStatement, SchemaId, SignedStatement,
 };
 
+use super::packet::LONGEST_SECONDS;
 use super::sign::{SignError, Signing, sign};
 use crate::authority::{AuthorityError, Links, read_authority};
 use crate::request::Harness;
@@ -60,6 +61,14 @@ pub enum SayError {
         packet_id: String,
         /// When.
         expires_at: Moment,
+    },
+    /// What the packet shows is not what its contract says.
+    #[error("decide on packet {packet_id}: its {what} is not what its contract says; make a new one with cto request")]
+    Inconsistent {
+        /// The packet.
+        packet_id: String,
+        /// What differs.
+        what: &'static str,
     },
     /// The packet was made elsewhere.
     #[error("decide on packet {packet_id}: it is another installation's")]
@@ -141,6 +150,9 @@ fn try_say(
     if stored.decision.is_some() {
         return Err(ApprovalError::Decided { packet_id }.into());
     }
+    if let Some(what) = inconsistent(packet) {
+        return Err(SayError::Inconsistent { packet_id, what });
+    }
     let own = harness
         .home
         .installation_id()
@@ -186,6 +198,40 @@ fn try_say(
     let signature = sign_and_check(signing, &bytes, &statement.actor, &signers, judged_at)?;
     store.decide(&packet_id, &signed(bytes, signature))?;
     Ok(statement)
+}
+
+/// What an operator reads must follow from the contract that would run; the first thing that does not is named.
+fn inconsistent(packet: &ApprovalPacket) -> Option<&'static str> {
+    let contract = &packet.contract;
+    let mode = contract.mutation_mode;
+    let lifetime = packet.expires_at.unix_seconds() - packet.created_at.unix_seconds();
+    [
+        (
+            "forbidden paths",
+            packet.forbidden_paths == contract.effective_forbidden_paths(),
+        ),
+        (
+            "forbidden actions",
+            packet.forbidden_actions == contract.effective_forbidden_actions(),
+        ),
+        ("stage", packet.stage == mode.stage() && packet.mutation_mode == mode),
+        (
+            "scope",
+            packet.allowed_mutation_scope == mode.scope() && packet.execution_scope == EXECUTION_SCOPE,
+        ),
+        ("risk class", packet.risk_class == contract.risk_class),
+        (
+            "rollback expectation",
+            packet.rollback_expectation == contract.rollback_expectation,
+        ),
+        ("lifetime", (1..=LONGEST_SECONDS).contains(&lifetime)),
+        (
+            "posture",
+            packet.approval_required && !packet.approval_granted && !packet.execution_allowed && !packet.executable,
+        ),
+    ]
+    .into_iter()
+    .find_map(|(what, holds)| (!holds).then_some(what))
 }
 
 /// An operator's word after a run, ready to be put on record.

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use cto_evidence::{RunDir, StreamDigests};
 use cto_policy::{Scope, failure_reason};
 use cto_schema::{
-    ApprovalStatus, Blocker, BlockerCode, Freshness, GovernedReport, MutationMode, Observations, OperatorOutcome,
-    Report, ReportDigest, RunLabel, SchemaId, Sha256Digest, Status, TaskContract, Usage, VerificationLine,
+    Blocker, BlockerCode, Freshness, Observations, Report, ReportDigest, RunLabel, SchemaId, Sha256Digest, Status,
+    TaskContract, Usage, VerificationLine,
 };
 
 use super::{Ending, claims};
@@ -65,7 +65,7 @@ pub(super) fn report(
         allowed_writes_passed: allowed,
         forbidden_paths_passed: not_forbidden,
         forbidden_actions_attempted: observed.forbidden_attempts(),
-        approval_status: approval(ending, &blockers),
+        approval_status: cto_policy::approval_status(contract, observed, &blockers),
         verification: verification_lines(ending),
         clean_room: observed.verification.clone(),
         tests_passed: tests_passed(ending, &blockers),
@@ -104,7 +104,7 @@ pub(super) fn report(
             })
             .unwrap_or_default(),
         source_repository_mutated: mutated(observed),
-        governed: governed(ending, dir),
+        governed: cto_policy::governed_report(contract, ending.facts, ending.decision, observed, dir.run_id().as_str()),
         runtime_default_activation: false,
         core_promotion_status: "not-promoted".to_owned(),
     };
@@ -126,49 +126,6 @@ fn mutated(observed: &Observations) -> Option<bool> {
     }
     let after = observed.target_after.as_ref()?;
     after.state.as_ref().map(|_| !after.unchanged)
-}
-
-/// What a run reports that may change a repository.
-fn governed(ending: &Ending<'_>, dir: &RunDir) -> Option<GovernedReport> {
-    let contract = ending.contract?;
-    if !cto_policy::ends_in_a_repository(contract.mutation_mode) {
-        return None;
-    }
-    let observed = &ending.observations;
-    let applied = observed.applied.as_ref();
-    let refused = ending
-        .decision
-        .gates
-        .iter()
-        .any(|gate| gate.gate == "repository-admission" && gate.refusal.is_some());
-    let target_commit = applied.and_then(|applied| applied.target_commit.clone());
-    let is_owned = contract.mutation_mode == MutationMode::OwnedNoncriticalRepo;
-    Some(GovernedReport {
-        approval_source: ending
-            .facts
-            .approval
-            .statement
-            .as_ref()
-            .map(|said| said.approval_source),
-        execution_scope: cto_schema::EXECUTION_SCOPE.to_owned(),
-        target_repository_admission_status: match (contract.target_repository.is_some(), refused) {
-            (false, _) => "not-required",
-            (true, true) => "not_admitted",
-            (true, false) => "admitted",
-        }
-        .to_owned(),
-        target_repository_start_clean: ending.facts.target.dirty_paths.as_ref().map(Vec::is_empty),
-        target_repository_ending_clean: applied.and_then(|applied| applied.ending_clean),
-        rollback_command: target_commit
-            .as_ref()
-            .filter(|_| is_owned)
-            .map(|_| format!("cto rollback {}", dir.run_id())),
-        target_commit,
-        operator_outcome: observed
-            .outcome
-            .as_ref()
-            .map_or(OperatorOutcome::Pending, |said| said.outcome),
-    })
 }
 
 /// A hidden target's contract is not the one that was asked for; the journal has the digest of that.
@@ -204,24 +161,6 @@ fn scope_verdicts(ending: &Ending<'_>) -> (Option<bool>, Option<bool>) {
     judged.map_or((None, None), |(outside, forbidden)| {
         (Some(outside.is_empty()), Some(forbidden.is_empty()))
     })
-}
-
-fn approval(ending: &Ending<'_>, blockers: &[Blocker]) -> ApprovalStatus {
-    let required = ending.contract.is_some_and(cto_policy::needs_approval);
-    let denied = blockers
-        .iter()
-        .any(|b| matches!(b.code, BlockerCode::ApprovalDenied | BlockerCode::ApprovalStale));
-    let consumed = ending
-        .observations
-        .approval
-        .as_ref()
-        .is_some_and(|approval| approval.consumed);
-    match (required, denied, consumed) {
-        (false, _, _) => ApprovalStatus::NotRequired,
-        (true, true, _) => ApprovalStatus::Denied,
-        (true, false, true) => ApprovalStatus::Granted,
-        (true, false, false) => ApprovalStatus::Requested,
-    }
 }
 
 fn verification_lines(ending: &Ending<'_>) -> Vec<VerificationLine> {

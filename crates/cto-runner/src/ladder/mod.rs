@@ -1,5 +1,6 @@
 //! The ladder as this installation's own bundles show it, and the validators that put them on record.
 
+mod compare;
 mod evidence;
 mod play;
 mod validate;
@@ -10,6 +11,7 @@ use std::ffi::OsString;
 use cto_policy::{Rung, RungQuestion, rung};
 use cto_schema::{Facts, Sha256Digest};
 
+pub use compare::{StageComparison, StageField};
 pub use evidence::LadderError;
 pub(crate) use evidence::evidence_of_stage;
 pub use validate::{StageCheck, StageValidation, Who, validate_stage};

@@ -7,6 +7,7 @@ use cto_policy::{Rung, needs};
 use cto_schema::{MutationMode, RunId, Status};
 use serde::Serialize;
 
+use super::compare::{StageComparison, compare};
 use super::play::play_need;
 use super::{LadderError, current_admissions, one_rung};
 use crate::cases::find;
@@ -56,6 +57,10 @@ pub struct StageValidation {
     pub failure_report_paths: Vec<String>,
     /// The stage's own proofs.
     pub proof_paths: Vec<String>,
+    /// The accepted run at stage 2 against `fake` on the same fixture, played now.
+    pub fake_baseline: Option<StageComparison>,
+    /// The accepted run at stage 3 against the one at stage 2.
+    pub stage_below: Option<StageComparison>,
 }
 
 /// Validates a stage of an engine: first the stage below, then the gates, the accepted run and each failure.
@@ -74,6 +79,8 @@ pub fn validate_stage(
         pass_report_path: None,
         failure_report_paths: vec![],
         proof_paths: vec![],
+        fake_baseline: None,
+        stage_below: None,
     };
     if stage > 1 {
         below(harness, who, stage - 1, progress, &mut found)?;
@@ -274,7 +281,65 @@ fn fixtures(
         if let Some(run_id) = &run_id {
             paths(harness, run_id, need.code.is_none(), found);
         }
+        let passed = held.is_ok() && need.name == "pass";
         found.note(need.name, held, run_id.as_ref());
+        if let Some(run_id) = run_id.filter(|_| passed) {
+            progress("comparison");
+            comparisons(harness, who, stage, &run_id, found)?;
+        }
+    }
+    Ok(())
+}
+
+/// Stage 2 is held against `fake` on the same fixture, stage 3 against the engine's own stage 2.
+fn comparisons(
+    harness: &Harness,
+    who: Who<'_>,
+    stage: u8,
+    run_id: &RunId,
+    found: &mut StageValidation,
+) -> Result<(), LadderError> {
+    let (name, what, baseline) = match stage {
+        2 => {
+            let fake = Who {
+                engine: "fake",
+                command: &[],
+            };
+            (
+                "fake-baseline",
+                "fake on the same fixture",
+                play_need(harness, fake, 2, "pass"),
+            )
+        }
+        3 => {
+            let below = rung_of(harness, who, 2)?.evidence.get("pass").cloned();
+            let below = below.and_then(|run| run.parse().ok());
+            let below = below.ok_or_else(|| "no accepted run at stage 2 is on record".to_owned());
+            ("stage-below", "the same engine at stage 2", below)
+        }
+        _ => return Ok(()),
+    };
+    let compared = baseline.and_then(|baseline| compare(harness, run_id, &baseline, what));
+    let held = match &compared {
+        Ok(compared) => {
+            let wrong: Vec<String> = compared
+                .fields
+                .iter()
+                .filter(|field| !field.holds)
+                .map(|field| format!("{}: {}", field.field, field.detail))
+                .collect();
+            if wrong.is_empty() {
+                Ok(format!("{} fields compared with {what}", compared.fields.len()))
+            } else {
+                Err(wrong.join("; "))
+            }
+        }
+        Err(problem) => Err(problem.clone()),
+    };
+    found.note(name, held, None);
+    match stage {
+        2 => found.fake_baseline = compared.ok(),
+        _ => found.stage_below = compared.ok(),
     }
     Ok(())
 }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use cto_policy::{Evidence, before_apply, ends_in_a_repository};
-use cto_schema::{AppliedObservation, BranchPolicy, EventType, JournalEvent, SchemaId, TaskContract};
+use cto_policy::{Evidence, before_apply, branch_policy, ends_in_a_repository};
+use cto_schema::{AppliedObservation, EventType, JournalEvent, TaskContract};
 use rustix::event::{Timespec, poll};
 
 use super::disposable::Disposable;
@@ -37,17 +37,7 @@ impl Journey<'_> {
             let reason = "HEAD of the repository names no branch any more".to_owned();
             return Err(Halt::Ignorant(reason));
         };
-        let policy = BranchPolicy {
-            schema: SchemaId::PROOF.to_string(),
-            proof: "branch_policy".to_owned(),
-            holds: true,
-            branch: branch.clone(),
-            base_commit: commit,
-            commits: 1,
-            written_by: "the harness, after verification; the engine works on a copy".to_owned(),
-            push: "never: nothing is sent to a remote".to_owned(),
-            merge: "never: one commit on top of the base, no other branch moves".to_owned(),
-        };
+        let policy = branch_policy(&branch, &commit);
         self.write_json("branch-policy.json", &policy)?;
         self.branch = Some(branch);
         Ok(())

@@ -77,7 +77,7 @@ fn fill(harness: &Harness, path: &Path, objects: &ObjectSource, commit: &str, ru
     let git_dir = path.join(".git");
     fs::create_dir_all(git_dir.join("refs/heads/cto")).map_err(io)?;
     copy(&objects.objects, &git_dir.join("objects")).map_err(io)?;
-    let branch = format!("refs/heads/cto/{run_id}");
+    let branch = cto_policy::disposable_branch(run_id.as_str());
     create(&git_dir.join("config"), &configuration(objects.format, false)).map_err(io)?;
     for name in [BASE, &branch] {
         create(&git_dir.join(name), &format!("{commit}\n")).map_err(io)?;

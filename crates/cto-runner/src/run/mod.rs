@@ -133,8 +133,8 @@ struct Journey<'a> {
     fixture_objects: Option<crate::baseline::ObjectSource>,
     /// The disposable repository, once it is made.
     disposable: Option<disposable::Disposable>,
-    /// What became of it: a word, whether it is so, and what was seen.
-    disposition: Option<(&'static str, bool, String)>,
+    /// What became of it.
+    disposition: Option<cto_policy::Disposition>,
     /// The operator's word, as it was signed.
     outcome: Option<cto_schema::SignedStatement>,
     /// The branch that gets the change.

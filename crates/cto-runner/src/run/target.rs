@@ -2,7 +2,6 @@
 
 use cto_schema::{
     ForbiddenActionsProof, MutationMode, NoTargetInspection, SchemaId, Sha256Digest, SourceNonMutation, TargetAfter,
-    TreeProof,
 };
 use serde::Serialize;
 
@@ -146,39 +145,23 @@ impl Journey<'_> {
     }
 
     fn stage_proofs(&self, proofs: &mut Vec<Document>) -> Result<(), Halt> {
-        let mode = self.contract.as_ref().ok().map(|contract| contract.mutation_mode);
-        let schema = || SchemaId::PROOF.to_string();
         let Some(start) = &self.clean_start else { return Ok(()) };
         proofs.push(document("clean-start.json", start)?);
-        let left = self.seen.verification.as_ref().map(|v| v.left_behind.clone());
-        let end = TreeProof {
-            schema: schema(),
-            proof: "clean_end".to_owned(),
-            holds: left.as_ref().is_some_and(Vec::is_empty),
-            detail: "the patched tree after verification, compared with baseline and patch".to_owned(),
-            paths: left.unwrap_or_default(),
-        };
-        proofs.push(document("clean-end.json", &end)?);
-        match mode {
-            Some(MutationMode::CopiedFixture) => {
+        proofs.push(document("clean-end.json", &cto_policy::clean_end(&self.seen))?);
+        let Ok(contract) = &self.contract else { return Ok(()) };
+        match contract.mutation_mode {
+            MutationMode::CopiedFixture => {
                 let proof = self.no_target_inspection();
                 proofs.push(document("stage2-no-target-inspection.json", &proof)?);
             }
-            Some(MutationMode::CopiedRepo) => {
-                let mutated = self.seen.target_after.as_ref().map(|after| !after.unchanged);
-                let proof = serde_json::json!({
-                    "schema": schema(),
-                    "proof": "stage3_copied_repo",
-                    "holds": mutated == Some(false) && end.holds,
-                    "source_repository_mutated": mutated,
-                    "copied_fixture_starts_clean": start.holds,
-                    "copied_fixture_ends_clean": end.holds,
-                    "parts": ["source-non-mutation.json", "clean-start.json", "clean-end.json"],
-                });
+            MutationMode::CopiedRepo => {
+                let proof = cto_policy::copied_repo_proof(&self.seen, start.holds);
                 proofs.push(document("stage3-copied-repo-proof.json", &proof)?);
             }
-            Some(MutationMode::SandboxRepo | MutationMode::OwnedNoncriticalRepo) => self.repository_proofs(proofs)?,
-            _ => {}
+            MutationMode::SandboxRepo | MutationMode::OwnedNoncriticalRepo => {
+                self.repository_proofs(contract, proofs)?;
+            }
+            MutationMode::None | MutationMode::CandidateDefault => {}
         }
         Ok(())
     }

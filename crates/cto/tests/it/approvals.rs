@@ -344,3 +344,37 @@ fn a_forged_decision_and_a_widened_packet_are_found() {
     put("packet.json", &whole);
     assert_eq!(run_with(&installation, id(&packet)).0, 0);
 }
+
+#[test]
+fn a_packet_that_shows_something_else_than_its_contract_is_not_approved() {
+    let (installation, operator) = climbed();
+    let packet = request(&installation);
+    let path = installation
+        .home()
+        .join("approvals")
+        .join(id(&packet))
+        .join("packet.json");
+    let whole = fs::read_to_string(&path).unwrap();
+    for (from, to) in [
+        (
+            "\"allowed_mutation_scope\":\"disposable repository only\"",
+            "\"allowed_mutation_scope\":\"none: only reads\"",
+        ),
+        ("\"forbidden_paths\":[\".env\"", "\"forbidden_paths\":[\"**\",\".env\""),
+        ("\"expires_at\":\"20", "\"expires_at\":\"21"),
+        (
+            "\"risk_class\":\"low\",\"rollback_expectation\":\"none: the fixture is a copy\",\"run_command\"",
+            "\"risk_class\":\"high\",\"rollback_expectation\":\"none: the fixture is a copy\",\"run_command\"",
+        ),
+    ] {
+        assert!(whole.contains(from), "{from}: {whole}");
+        // The last one is the packet's own; the contract in it comes before.
+        let at = whole.rfind(from).unwrap();
+        let forged = format!("{}{to}{}", &whole[..at], &whole[at + from.len()..]);
+        fs::write(&path, forged).unwrap();
+        let (code, said) = approve(&installation, &operator, &packet);
+        assert_eq!(code, 3, "{to}: {said}");
+    }
+    fs::write(&path, whole).unwrap();
+    assert_eq!(approve(&installation, &operator, &packet).0, 0);
+}

@@ -97,3 +97,32 @@ fn every_stage_of_the_embedded_engine_holds() {
     assert_eq!((code, &found["ok"]), (0, &json!(true)), "{found:#}");
     assert_eq!(installation.json(&["verify", "--all"]).0, 0);
 }
+
+#[test]
+fn a_stage_is_held_against_fake_and_against_the_one_below_field_by_field() {
+    let (installation, _) = climbed();
+    let agent = ["--", "/bin/sh", "-c", crate::operator::FIX];
+    let validate = |stage: &str| {
+        let words = ["stage", "validate", stage, "--engine", "command"];
+        let (code, found) = installation.json(&[&words[..], &agent].concat());
+        assert_eq!(code, 0, "{found:#}");
+        found
+    };
+    for (stage, name) in [("2", "fake_baseline"), ("3", "stage_below")] {
+        let compared = validate(stage)[name].clone();
+        let fields = compared["fields"].as_array().unwrap();
+        let named: Vec<&str> = fields.iter().map(|field| field["field"].as_str().unwrap()).collect();
+        let all = [
+            "report_shape",
+            "event_order",
+            "allowed_writes",
+            "verification",
+            "blockers",
+            "digests",
+            "freshness",
+        ];
+        assert_eq!(named, all, "{compared:#}");
+        assert!(fields.iter().all(|field| field["holds"] == true), "{compared:#}");
+        assert_ne!(compared["report_path"], compared["baseline_report_path"]);
+    }
+}

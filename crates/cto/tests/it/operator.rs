@@ -126,7 +126,7 @@ pub fn owned_contract(task: &str, repository: &Path) -> Value {
 }
 
 /// What makes the accepted change of `r1-string-slugify`.
-const FIX: &str = r#"sed -i 's/return .*/return "-".join(text.lower().split())/' strings.py"#;
+pub const FIX: &str = r#"sed -i 's/return .*/return "-".join(text.lower().split())/' strings.py"#;
 
 /// Returns a copy of an installation in which `fake` stands on stage 3 and `/bin/sh`, as engine `command`, on stage 4; and
 /// the operator who approved that. The climb is made once for a program, and each test gets its own copy.
