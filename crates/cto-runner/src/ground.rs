@@ -37,6 +37,8 @@ pub(crate) struct Layout<'a> {
     pub(crate) endpoint: bool,
     pub(crate) credential: CredentialSource,
     pub(crate) source_status: &'static str,
+    /// Whether source and build are on record as well; a real program has no record that a stub could stand for.
+    pub(crate) source_and_build: bool,
     /// The digest of the admitted binary, where it is not the program's.
     pub(crate) other_binary: Option<Sha256Digest>,
     pub(crate) options: ScriptedOptions,
@@ -55,6 +57,7 @@ impl<'a> Layout<'a> {
             endpoint: true,
             credential: CredentialSource::None,
             source_status: "admitted",
+            source_and_build: true,
             other_binary: None,
             options: ScriptedOptions::default(),
         }
@@ -132,7 +135,11 @@ fn environment(place: &Path, layout: &Layout<'_>, model: &ScriptedModel) -> std:
         (RecordKind::Source, source(layout)),
         (RecordKind::Build, build(layout)),
     ];
-    for (kind, record) in records {
+    let own = |kind: &RecordKind| !matches!(kind, RecordKind::Source | RecordKind::Build);
+    for (kind, record) in records
+        .into_iter()
+        .filter(|(kind, _)| layout.source_and_build || own(kind))
+    {
         let path = place.join(format!("{}.json", kind.word()));
         write(&path, &record)?;
         environment.insert(variables.record(kind), path.display().to_string());

@@ -90,6 +90,7 @@ fn perform(harness: &Harness, row: &Row, engine: &str) -> Result<cto_schema::Run
     let case = find(ACCEPTED, &[]).map_err(|error| chain(&error))?;
     let mut layout = Layout::of(manifest, 2);
     layout.credential = CredentialSource::None;
+    layout.source_and_build = false;
     let mut request = RunRequest::of(Task::Case(Box::new(case)), engine.to_owned());
     match change {
         AgentChange::Shell(more) => layout.options.script = Some(script(&format!("{FIX}{more}"))?),
