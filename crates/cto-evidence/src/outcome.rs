@@ -9,7 +9,7 @@ use cto_schema::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::approvals::{AllowedSigners, check_signature};
+use crate::approvals::{AllowedSigners, CheckedSignature, check_signature};
 use crate::durable;
 use crate::home::Home;
 
@@ -131,9 +131,8 @@ fn read_beside<T: serde::de::DeserializeOwned>(bundle: &Path, file: &str) -> Res
         })
 }
 
-/// Checks an outcome: its form, its signature, and that the key is one of its actor's. Returns what was said and the key's
-/// fingerprint; the error says what is wrong.
-pub fn check_outcome(signed: &SignedStatement, signers: &AllowedSigners) -> Result<(OutcomeStatement, String), String> {
+/// Reads an outcome and checks its form and its signature; whose key it is, is another question.
+pub(crate) fn read_signed(signed: &SignedStatement) -> Result<(OutcomeStatement, CheckedSignature), String> {
     let bytes = signed.statement.as_bytes();
     let statement: OutcomeStatement = parse_strict(bytes, LIMITS).map_err(|error| error.to_string())?;
     check_schema(&statement.schema, SchemaId::OPERATOR_OUTCOME).map_err(|error| error.to_string())?;
@@ -144,6 +143,13 @@ pub fn check_outcome(signed: &SignedStatement, signers: &AllowedSigners) -> Resu
         return Err("it says nothing".to_owned());
     }
     let checked = check_signature(bytes, &signed.signature)?;
+    Ok((statement, checked))
+}
+
+/// Checks an outcome: its form, its signature, and that the key is one of its actor's. Returns what was said and the key's
+/// fingerprint; the error says what is wrong.
+pub fn check_outcome(signed: &SignedStatement, signers: &AllowedSigners) -> Result<(OutcomeStatement, String), String> {
+    let (statement, checked) = read_signed(signed)?;
     checked.belongs_to(&statement.actor, signers, statement.decided_at.unix_seconds())?;
     Ok((statement, checked.fingerprint))
 }

@@ -1,8 +1,8 @@
 //! Approvals: whether one holds for this run, as a pure function of what was read and what is there now.
 
 use cto_schema::{
-    ApprovalDecision, ApprovalFacts, ApprovalStatement, BlockerCode, BoundValues, EXECUTION_SCOPE, MutationMode,
-    TaskContract,
+    ApprovalDecision, ApprovalFacts, ApprovalStatement, BlockerCode, BoundValues, CLOCK_SKEW_SECONDS, EXECUTION_SCOPE,
+    MutationMode, TaskContract,
 };
 
 use crate::gates::Refusal;
@@ -65,6 +65,9 @@ fn denial(contract: &TaskContract, facts: &ApprovalFacts) -> Option<String> {
         let reason = statement.reason.as_deref().unwrap_or("no reason is given");
         return Some(format!("{} denied packet {named}: {reason}", statement.actor));
     }
+    if let Some(why) = misdated(statement, facts) {
+        return Some(why);
+    }
     if let Some(run) = &facts.consumed_by {
         return Some(format!(
             "packet {named} was consumed by run {run}; one approval is for one run"
@@ -74,6 +77,24 @@ fn denial(contract: &TaskContract, facts: &ApprovalFacts) -> Option<String> {
         return Some(why);
     }
     wrong_words(contract, statement, facts)
+}
+
+/// A key is judged at the time that its statement names, so that time must be one at which it could be said.
+fn misdated(statement: &ApprovalStatement, facts: &ApprovalFacts) -> Option<String> {
+    let (packet_id, decided_at) = (&statement.packet_id, &statement.decided_at);
+    let Some(created) = facts.packet_created_at_seconds else {
+        return Some(format!("when packet {packet_id} was made is not known"));
+    };
+    if decided_at.unix_seconds() < created {
+        return Some(format!(
+            "the statement on packet {packet_id} is dated {decided_at}, before the packet was made; set the clock and \
+             make a new packet with cto request"
+        ));
+    }
+    let latest = facts.judged_at_seconds.saturating_add(CLOCK_SKEW_SECONDS);
+    (decided_at.unix_seconds() > latest).then(|| {
+        format!("the statement on packet {packet_id} is dated {decided_at}, which is still to come; set the clock")
+    })
 }
 
 fn outlived(statement: &ApprovalStatement, facts: &ApprovalFacts) -> Option<String> {
@@ -185,6 +206,7 @@ mod tests {
             judged_at_seconds: statement.decided_at.unix_seconds() + 60,
             named: Some("p".to_owned()),
             packet_digest: Some(digest),
+            packet_created_at_seconds: Some(statement.decided_at.unix_seconds() - 60),
             bound: values(false).into_iter().chain(values(true)).collect(),
             sentence: statement.sentence.clone(),
             expires_at_seconds: statement.expires_at.unix_seconds(),
@@ -245,6 +267,13 @@ mod tests {
             ("another packet's id", |f| said(f).packet_id.push('x')),
             ("another packet", |f| said(f).packet_digest = Sha256Digest::of(b"other")),
             ("denied", |f| said(f).decision = ApprovalDecision::Denied),
+            ("packet of no time", |f| f.packet_created_at_seconds = None),
+            ("said before it was asked", |f| {
+                f.packet_created_at_seconds = Some(said(f).decided_at.unix_seconds() + 1);
+            }),
+            ("said in the future", |f| {
+                f.judged_at_seconds = said(f).decided_at.unix_seconds() - 301;
+            }),
             ("consumed", |f| f.consumed_by = Some("run".to_owned())),
             ("statement expired", |f| {
                 said(f).expires_at = "2026-11-20T10:01:00Z".parse().unwrap();
@@ -266,6 +295,15 @@ mod tests {
             change(&mut facts);
             assert_eq!(judged(&facts), Some(BlockerCode::ApprovalDenied), "{name}");
         }
+    }
+
+    #[test]
+    fn a_clock_that_is_a_little_late_is_no_reason() {
+        let mut facts = approved();
+        let decided_at = facts.statement.as_ref().unwrap().decided_at.unix_seconds();
+        facts.packet_created_at_seconds = Some(decided_at);
+        facts.judged_at_seconds = decided_at - 300;
+        assert_eq!(judged(&facts), None);
     }
 
     #[test]

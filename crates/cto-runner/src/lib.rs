@@ -87,7 +87,7 @@ pub use ladder::{
 pub use layers::{
     FreezeRequest, Frozen, LayerError, StoredLayer, check as check_layer, freeze as freeze_layer, list as list_layers,
 };
-pub use matrix::{Played, ROWS, Row, find_row, play};
+pub use matrix::{Played, ROWS, Row, find_row, play, play_by, rows_about_engines};
 pub use model::{
     Endpoint, GatewaySettings, InvalidEndpoint, ModelPlan, ProfileLimits, ProfileSettings, ProviderKind,
     ProviderSettings, RecordPlace, RequestedModel, Variables, look_at_binary, may_use_a_model, own_place,

@@ -13,6 +13,9 @@ use crate::facts::RepositoryState;
 /// How far an approval reaches.
 pub const EXECUTION_SCOPE: &str = "one approved Harness run only";
 
+/// How far the clocks of two machines may be apart, in seconds: a statement may be that much later than who reads it.
+pub const CLOCK_SKEW_SECONDS: i64 = 300;
+
 /// The namespace of approvals and outcomes in SSH signatures (SSHSIG, `ssh-keygen -Y sign -n`).
 pub const APPROVAL_NAMESPACE: &str = "cto-approval@v1";
 
@@ -195,6 +198,9 @@ pub struct ApprovalFacts {
     pub bound: BoundValues,
     /// The sentence that the packet asks for.
     pub sentence: Option<String>,
+    /// When the packet was made, in seconds since 1970; null when that is not known.
+    #[serde(default)]
+    pub packet_created_at_seconds: Option<i64>,
     /// When the packet ends, in seconds since 1970.
     pub expires_at_seconds: i64,
     /// What was said; null when nobody has said anything.

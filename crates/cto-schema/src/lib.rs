@@ -41,7 +41,8 @@ pub use admission::{
 pub use apply::{ApplyDone, ApplyEnd, ApplyEntry, ApplyKind, ApplyPath, ApplyPlan, ApplyRef, ApplyTarget};
 pub use approval::{
     APPROVAL_NAMESPACE, ApprovalDecision, ApprovalFacts, ApprovalObservation, ApprovalPacket, ApprovalSource,
-    ApprovalStatement, BoundValues, EXECUTION_SCOPE, OperatorOutcome, OutcomeStatement, SignedStatement,
+    ApprovalStatement, BoundValues, CLOCK_SKEW_SECONDS, EXECUTION_SCOPE, OperatorOutcome, OutcomeStatement,
+    SignedStatement,
 };
 pub use attestation::{
     Envelope, EnvelopeSignature, PAYLOAD_TYPE, PREDICATE_TYPE, RunPredicate, STATEMENT_TYPE, Statement, Subject,

@@ -384,12 +384,15 @@ pub(crate) enum FixturesAction {
     Run {
         /// Rows; all when none is named.
         rows: Vec<String>,
-        /// Engine whose rows are played.
+        /// Who plays: fake plays every row; an agent such as codex or pi those about engines, on a scripted model.
         #[arg(long, default_value = "fake")]
         engine: String,
         /// Every row; the same as naming none.
         #[arg(long, conflicts_with = "rows")]
         all: bool,
+        /// Look for the engine below this directory as well, as a run with --toolchain does.
+        #[arg(long, value_name = "DIR")]
+        toolchain: Vec<PathBuf>,
     },
     /// List the rows.
     List,

@@ -3,8 +3,8 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use cto_schema::{
-    EligibilityDecision, Enforcement, Envelope, Event, JournalEvent, JournalRecord, Observations, Report, Sha256Digest,
-    Span, Statement, StrictLimits, TaskContract, WriteSet, parse_strict, pre_authentication_encoding,
+    EligibilityDecision, Enforcement, Envelope, Event, Facts, JournalEvent, JournalRecord, Observations, Report,
+    Sha256Digest, Span, Statement, StrictLimits, TaskContract, WriteSet, parse_strict, pre_authentication_encoding,
 };
 use serde::de::DeserializeOwned;
 
@@ -121,6 +121,14 @@ impl<'a> Context<'a> {
                 _ => None,
             })
             .ok_or_else(|| "journal.jsonl has no record 'observed'".to_owned())
+    }
+
+    /// Returns the facts that the gates looked at; `None` when none were gathered.
+    pub(crate) fn facts(&self) -> Result<Option<&Facts>, String> {
+        Ok(self.journal_events()?.rev().find_map(|event| match event {
+            JournalEvent::FactsGathered { facts } => Some(facts.as_ref()),
+            _ => None,
+        }))
     }
 
     /// Whether an artifact could not be written, which is a blocker of its own and never a pass.

@@ -68,7 +68,7 @@ pub struct VerificationOutcome {
     pub status: Option<Status>,
     /// What an operator said afterwards; `None` when nothing was said.
     pub outcome: Option<OutcomeSeen>,
-    /// The verdict with the operator's word, where only that was missing.
+    /// The verdict with the operator's word, where only that was missing; `None` when any check failed.
     pub effective_status: Option<Status>,
     /// The key whose signature holds; `None` when none does.
     pub keyid: Option<String>,
@@ -120,7 +120,7 @@ const DETAIL_BYTES: usize = 600;
 /// Runs every check on a bundle.
 pub fn verify_bundle(bundle: &Bundle, keys: &TrustedKeys, ledger: Option<&dyn LedgerView>) -> VerificationOutcome {
     let context = Context::read(bundle, keys, ledger);
-    let checks = checks::CHECKS
+    let checks: Vec<Check> = checks::CHECKS
         .iter()
         .map(|(name, check)| {
             let (state, detail) = match check(&context) {
@@ -141,9 +141,11 @@ pub fn verify_bundle(bundle: &Bundle, keys: &TrustedKeys, ledger: Option<&dyn Le
         .report()
         .ok()
         .and_then(|report| outcome::outcome_beside(bundle, report, keys));
-    let effective_status = status.zip(context.report().ok());
-    let effective_status =
-        effective_status.map(|(status, report)| outcome::effective_status(status, report, outcome.as_ref()));
+    // What does not verify has no status that anybody could act on.
+    let verifies = checks.iter().all(|check| check.state != CheckState::Failed);
+    let effective_status = status
+        .filter(|_| verifies)
+        .map(|status| outcome::effective_status(status, &context, outcome.as_ref()));
     VerificationOutcome {
         path: bundle.path().to_owned(),
         run_id: context

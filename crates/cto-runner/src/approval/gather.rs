@@ -59,6 +59,7 @@ fn fill(harness: &Harness, stored: StoredApproval, found: &mut ApprovalFacts) {
     found.packet_digest = Some(stored.packet_digest);
     // A packet was made at some time; no clock of this run may say that it is earlier.
     found.judged_at_seconds = found.judged_at_seconds.max(packet.created_at.unix_seconds());
+    found.packet_created_at_seconds = Some(packet.created_at.unix_seconds());
     found.expires_at_seconds = packet.expires_at.unix_seconds();
     found.sentence = Some(packet.sentence);
     found.bound = packet.bound;
@@ -68,7 +69,6 @@ fn fill(harness: &Harness, stored: StoredApproval, found: &mut ApprovalFacts) {
     let Some(signed) = stored.decision else { return };
     match read_statement(&signed) {
         Ok(statement) => {
-            found.judged_at_seconds = found.judged_at_seconds.max(statement.decided_at.unix_seconds());
             match read_signers(harness, statement.approval_source) {
                 Ok(signers) => signature(&signed, &statement, &signers, found),
                 Err(error) => found.signature_problem = Some(chain(&error)),

@@ -88,7 +88,7 @@ fn shown_by(
     let decision: Option<EligibilityDecision> = read(&bundle, "decision.json");
     let approval: Option<ApprovalProof> = read(&bundle, "approval.json");
     let facts = facts(&bundle)?;
-    let status = verified.effective_status.unwrap_or(report.status);
+    let status = verified.effective_status?;
     let refused_by = decision.map(|decision| decision.missing_gates).unwrap_or_default();
     Some(RungEvidence {
         run_id: report.run_id,

@@ -1,5 +1,6 @@
 //! The failure matrix as executable fixtures: the accepted run with one change, judged from outside.
 
+mod agent;
 mod change;
 mod model;
 mod owned;
@@ -9,6 +10,7 @@ use std::path::PathBuf;
 
 use cto_schema::{BlockerCode, EventType, ExitClass, RunId, Status};
 
+pub use agent::{play_by, rows_about_engines};
 pub(crate) use change::{Interference, Meddler, TargetChange, Throwaway, contract_bytes};
 pub(crate) use owned::{Lay, OwnedChange, OwnedGround};
 pub use play::play;

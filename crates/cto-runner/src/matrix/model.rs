@@ -35,7 +35,7 @@ impl ModelChange {
         }
     }
 
-    fn apply(self, layout: &mut Layout<'_>) {
+    pub(super) fn apply(self, layout: &mut Layout<'_>) {
         match self {
             Self::GateNotSet => layout.allowed = false,
             Self::OtherModelRequested => layout.requested = "another-model",

@@ -223,7 +223,7 @@ fn wait_for_engine(harness: &Harness, before: &[RunId]) -> Result<RunId, String>
     Err("the run to be killed never came to its engine".to_owned())
 }
 
-fn judge(harness: &Harness, row: &Row, bundle: &Path) -> Vec<String> {
+pub(super) fn judge(harness: &Harness, row: &Row, bundle: &Path) -> Vec<String> {
     let mut problems = Vec::new();
     let report: Report = match std::fs::read(bundle.join("report.json")).map(|bytes| serde_json::from_slice(&bytes)) {
         Ok(Ok(report)) => report,

@@ -1,6 +1,8 @@
 //! `cto fixtures`: the failure matrix, played and judged.
 
-use cto_runner::{Played, ROWS, Row, find_row, play};
+use std::path::PathBuf;
+
+use cto_runner::{Played, ROWS, Row, find_row, play, play_by, rows_about_engines};
 use cto_schema::ExitClass;
 use serde_json::json;
 
@@ -13,8 +15,28 @@ use crate::progress::Progress;
 pub(super) fn fixtures(global: &Global, action: &FixturesAction, output: &Output) -> Result<Exit, CommandError> {
     match action {
         FixturesAction::List => list(output),
-        FixturesAction::Run { rows, engine, all: _ } => run(global, rows, engine, output),
+        FixturesAction::Run {
+            rows,
+            engine,
+            all: _,
+            toolchain,
+        } => run(
+            global,
+            &Asked {
+                rows,
+                engine,
+                toolchains: toolchain,
+            },
+            output,
+        ),
     }
+}
+
+/// What is to be played, and by whom.
+struct Asked<'a> {
+    rows: &'a [String],
+    engine: &'a str,
+    toolchains: &'a [PathBuf],
 }
 
 fn list(output: &Output) -> Result<Exit, CommandError> {
@@ -46,38 +68,61 @@ fn describe(row: &Row) -> serde_json::Value {
     })
 }
 
-fn run(global: &Global, names: &[String], engine: &str, output: &Output) -> Result<Exit, CommandError> {
-    if engine != "fake" {
-        let shown = cto_schema::escape(engine.as_bytes(), 60);
-        return Err(CommandError::usage(format!(
-            "rows of engine '{shown}' cannot be played by this version; use fake"
-        )));
+fn run(global: &Global, asked: &Asked<'_>, output: &Output) -> Result<Exit, CommandError> {
+    let mut harness = installation::open(global)?;
+    harness.settings.toolchains.extend(asked.toolchains.iter().cloned());
+    let by_fake = asked.engine == "fake";
+    if !by_fake {
+        let found = harness.engines.find(asked.engine);
+        let (engine, _) = found
+            .map_err(|error| CommandError::usage(crate::error::chain(&error)).hint("cto engines lists the engines"))?;
+        if engine.manifest().wire.is_none() {
+            let shown = cto_schema::escape(asked.engine.as_bytes(), 60);
+            return Err(CommandError::usage(format!(
+                "engine '{shown}' uses no model, so a model cannot make it fail"
+            ))
+            .hint("play the rows with fake, or with an agent such as codex or pi"));
+        }
     }
-    let rows: Vec<&'static Row> = if names.is_empty() {
+    let known: Vec<&'static Row> = if by_fake {
         ROWS.iter().collect()
     } else {
-        names
-            .iter()
-            .map(|name| {
-                let shown = cto_schema::escape(name.as_bytes(), 60);
-                find_row(name).ok_or_else(|| {
-                    CommandError::usage(format!("there is no row '{shown}'")).hint("cto fixtures list prints the rows")
-                })
-            })
-            .collect::<Result<_, _>>()?
+        rows_about_engines()
     };
-    let harness = installation::open(global)?;
+    let rows = chosen(&known, asked)?;
     super::recover::recover_quietly(&harness, output)?;
     let progress = Progress::new(!output.json());
     let mut played: Vec<Played> = Vec::new();
     for row in &rows {
         progress.set(row.name, &format!("{} of {}", played.len() + 1, rows.len()));
-        played.push(play(&harness, row));
+        played.push(if by_fake {
+            play(&harness, row)
+        } else {
+            play_by(&harness, row, asked.engine)
+        });
     }
     progress.finish();
     print(&played, output);
     let failed = played.iter().any(|result| !result.problems.is_empty());
     Ok(Exit(if failed { ExitClass::Fail } else { ExitClass::Pass }))
+}
+
+/// Returns the named rows, or all that the engine plays.
+fn chosen(known: &[&'static Row], asked: &Asked<'_>) -> Result<Vec<&'static Row>, CommandError> {
+    if asked.rows.is_empty() {
+        return Ok(known.to_vec());
+    }
+    let find = |name: &String| {
+        let shown = cto_schema::escape(name.as_bytes(), 60);
+        let row = find_row(name).ok_or_else(|| {
+            CommandError::usage(format!("there is no row '{shown}'")).hint("cto fixtures list prints the rows")
+        })?;
+        if known.iter().any(|known| known.name == row.name) {
+            return Ok(row);
+        }
+        Err(CommandError::usage(format!("row '{shown}' is not about an engine")).hint("play it with fake"))
+    };
+    asked.rows.iter().map(find).collect()
 }
 
 fn print(played: &[Played], output: &Output) {

@@ -220,7 +220,7 @@ fn print(result: &Verified, verbose: bool, output: &Output) {
         };
         output.print(&line);
     }
-    if outcome.effective_status != outcome.status {
+    if outcome.ok() && outcome.effective_status != outcome.status {
         let effective = outcome.effective_status.map_or("unknown", cto_schema::Status::word);
         output.print(&format!("  with it the run's effective status is {effective}\n"));
     }

@@ -58,6 +58,7 @@ for_each_agent! {
     ends_with_its_run = super::ends_with_its_run;
     is_stopped_and_sealed = super::is_stopped_and_sealed;
     dies_with_its_harness = super::dies_with_its_harness;
+    plays_the_rows_about_engines = super::plays_the_rows;
 }
 
 fn fixes_the_case(engine: &str) {
@@ -303,4 +304,21 @@ fn dies_with_its_harness(engine: &str) {
     );
     let id = listed[0]["run_id"].as_str().unwrap();
     assert_eq!(world.installation.json(&["verify", id]).0, 0, "{engine}");
+}
+
+fn plays_the_rows(engine: &str) {
+    let installation = crate::support::Installation::new();
+    let toolchain = agents();
+    let words = [
+        "fixtures",
+        "run",
+        "--engine",
+        engine,
+        "--toolchain",
+        toolchain.to_str().unwrap(),
+    ];
+    let (exit, played) = installation.json(&words);
+    let rows = played["rows"].as_array().unwrap();
+    let bad: Vec<_> = rows.iter().filter(|row| row["state"] != "holds").collect();
+    assert!(bad.is_empty() && exit == 0 && rows.len() == 11, "{engine}: {bad:#?}");
 }

@@ -279,6 +279,29 @@ fn an_engine_whose_manifest_changed_is_not_the_approved_one() {
 #[test]
 fn a_change_that_was_taken_back_is_not_accepted_afterwards() {
     let (installation, operator, repository) = world();
+    let asked = ask(&installation, &repository, "BACK-0", &SCRIPT);
+    approve(&installation, &operator, &asked.packet);
+    let (_, accepted) = run(&installation, &asked, &[], &SCRIPT);
+    let run_id = accepted["run_id"].as_str().unwrap();
+    assert_eq!(
+        say(
+            &installation,
+            &operator,
+            &["outcome", run_id, "accept", "--reason", "seen"]
+        )
+        .0,
+        0
+    );
+    assert_eq!(verified(&installation, &accepted)["effective_status"], "pass");
+    assert_eq!(installation.json(&["rollback", run_id]).0, 0);
+    let seen = verified(&installation, &accepted);
+    assert_eq!(seen["effective_status"], "blocked");
+    assert!(
+        seen["operator_outcome"]["problem"]
+            .as_str()
+            .unwrap()
+            .contains("taken back")
+    );
     let asked = ask(&installation, &repository, "BACK-1", &SCRIPT);
     approve(&installation, &operator, &asked.packet);
     let (_, report) = run(&installation, &asked, &[], &SCRIPT);

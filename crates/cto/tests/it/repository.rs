@@ -6,8 +6,9 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use crate::operator::FIX;
 use crate::support::{GOOD, Installation, codes, contract, git, snapshot, write};
 
 #[test]
@@ -319,15 +320,20 @@ fn a_submodule_is_refused_with_what_accepts_it_and_accepted_with_the_contracts_w
 fn a_link_where_an_engine_needs_a_mask_is_refused_with_what_to_do() {
     let installation = Installation::new();
     let manifest = installation.dir.path().join("engine.yaml");
-    let text = "schema: cto/engine/1.0\nname: my-agent\nsummary: for tests\nfind: {}\n\
-                argv: [-c, 'echo good > value.txt; echo done']\nstream: {parser: lines, final_event: done}\n\
-                mask: [.agent/, .hooks/agent]\n";
-    write(&manifest, text.as_bytes());
+    // On the ladder's own fixture it does that fixture's task.
+    let script = format!("if test -e strings.py; then {FIX}; else echo good > value.txt; fi; echo done");
+    let document = json!({
+        "schema": "cto/engine/1.0", "name": "my-agent", "summary": "for tests", "find": {}, "argv": ["-c", script],
+        "stream": {"parser": "lines", "final_event": "done"}, "mask": [".agent/", ".hooks/agent"],
+    });
+    write(&manifest, document.to_string().as_bytes());
     let settings = format!(
         "engines: {{my-agent: {{manifest: {}, program: /bin/sh}}}}\n",
         manifest.display()
     );
     write(&installation.home().join("harness.yaml"), settings.as_bytes());
+    let (exit, found) = installation.json(&["stage", "validate", "2", "--engine", "my-agent"]);
+    assert_eq!(exit, 0, "{found:#}");
     for (name, link) in [("direct", ".agent"), ("above", ".hooks")] {
         let repository = installation.scripted(name);
         std::os::unix::fs::symlink("elsewhere", repository.join(link)).unwrap();

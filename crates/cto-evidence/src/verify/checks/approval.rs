@@ -2,8 +2,8 @@
 
 use cto_schema::{
     ApprovalDecision, ApprovalPacket, ApprovalProof, ApprovalSource, ApprovalStatement, ApprovalStatus, BoundValues,
-    EXECUTION_SCOPE, EventType, Facts, JournalEvent, Report, SchemaId, Sha256Digest, StrictLimits, check_schema,
-    parse_strict,
+    CLOCK_SKEW_SECONDS, EXECUTION_SCOPE, EventType, JournalEvent, Moment, Report, SchemaId, Sha256Digest, StrictLimits,
+    check_schema, parse_strict,
 };
 
 use super::documents::differing;
@@ -68,6 +68,10 @@ impl<'a> Consumed<'a> {
         };
         check_schema(&read.packet.schema, SchemaId::APPROVAL_PACKET).map_err(|error| format!("{PACKET}: {error}"))?;
         check_schema(&read.statement.schema, SchemaId::APPROVAL).map_err(|error| format!("{STATEMENT}: {error}"))?;
+        check_schema(&read.proof.schema, SchemaId::PROOF).map_err(|error| format!("approval.json: {error}"))?;
+        if read.proof.proof != "approval" {
+            return Err("approval.json is another proof".to_owned());
+        }
         Ok(read)
     }
 
@@ -104,7 +108,7 @@ impl<'a> Consumed<'a> {
     fn binds_this_run(&self, context: &Context<'_>) -> Result<(), String> {
         let (packet, proof, report) = (&self.packet, &self.proof, context.report()?);
         let digest = Sha256Digest::of(self.packet_bytes);
-        let approval = &facts(context)?.approval;
+        let approval = &context.facts()?.ok_or("the journal has no facts")?.approval;
         let now: BoundValues = approval.now.iter().chain(&approval.target_now).map(owned).collect();
         let consumed = proof.consumed_by == report.run_id && proof.approval_consumed && proof.holds;
         let says = proof.actor == self.statement.actor && proof.approval_source == self.statement.approval_source;
@@ -130,7 +134,83 @@ impl<'a> Consumed<'a> {
             ),
             ("approval.json consumed_by", consumed),
             ("approval.json actor", says),
-            ("journal approval_intent", intent(context, digest)?),
+            (
+                "journal approval_intent",
+                intent(context, &self.packet.packet_id, digest)?,
+            ),
+        ])?;
+        self.is_spent_here(context)
+    }
+
+    /// `approval.json` says of packet and statement what they say themselves, and that nothing of the approval is left.
+    fn is_spent_here(&self, context: &Context<'_>) -> Result<(), String> {
+        let (packet, statement, proof) = (&self.packet, &self.statement, &self.proof);
+        let approval = &context.facts()?.ok_or("the journal has no facts")?.approval;
+        let observed = context.observations()?.approval.as_ref();
+        // An interruption keeps what came after the intent from being observed.
+        let recovered = context.observations()?.interrupted.is_some();
+        differing(&[
+            (
+                "observed approval",
+                observed.map_or(recovered, |seen| seen.consumed && seen.packet_id == packet.packet_id),
+            ),
+            ("recorded name", approval.named.as_ref() == Some(&packet.packet_id)),
+            (
+                "recorded signer_key",
+                approval.signer_key.as_ref() == Some(&proof.signer_key),
+            ),
+            (
+                "recorded sentence",
+                approval.sentence.as_ref() == Some(&packet.sentence),
+            ),
+            (
+                "recorded packet times",
+                approval.packet_created_at_seconds == Some(packet.created_at.unix_seconds())
+                    && approval.expires_at_seconds == packet.expires_at.unix_seconds(),
+            ),
+            ("approval.json packet_id", proof.packet_id == packet.packet_id),
+            (
+                "approval.json execution_scope",
+                proof.execution_scope == EXECUTION_SCOPE,
+            ),
+            ("approval.json approval_granted: true", proof.approval_granted),
+            ("approval.json execution_allowed: false", !proof.execution_allowed),
+            (
+                "approval.json expires_at",
+                proof.expires_at == statement.expires_at.to_string()
+                    && statement.expires_at.unix_seconds() <= packet.expires_at.unix_seconds(),
+            ),
+        ])
+    }
+
+    /// Asked, said and consumed in this order. A key is judged at the time that its statement names, so one that has
+    /// ended since must not be able to name an earlier one.
+    fn in_order(&self, report: &Report) -> Result<(), String> {
+        let seconds = |name: &str, text: &str| {
+            let at: Result<Moment, _> = text.parse();
+            at.map(|at| at.unix_seconds()).map_err(|_| format!("{name} is no time"))
+        };
+        let consumed = seconds("approval.json consumed_at", &self.proof.consumed_at)?;
+        let started = seconds("run_started_at", &report.run_started_at)?;
+        let finished = seconds("run_finished_at", &report.run_finished_at)?;
+        let decided = self.statement.decided_at.unix_seconds();
+        // The operator's machine may be ahead of this one, and the run's own clock may have stepped.
+        let step = i64::try_from(report.freshness.clock_step_ms.unsigned_abs() / 1000).unwrap_or(i64::MAX);
+        let slack = step.saturating_add(1);
+        let said_by = consumed.min(finished.saturating_add(slack));
+        differing(&[
+            (
+                "decided_at is not before the packet's created_at",
+                self.packet.created_at.unix_seconds() <= decided,
+            ),
+            (
+                "decided_at is not after consumed_at",
+                decided <= said_by.saturating_add(CLOCK_SKEW_SECONDS),
+            ),
+            (
+                "consumed_at is within the run",
+                consumed >= started.saturating_sub(slack) && consumed <= finished.saturating_add(slack),
+            ),
         ])
     }
 }
@@ -138,6 +218,7 @@ impl<'a> Consumed<'a> {
 fn consumed(context: &Context<'_>) -> Finding {
     let read = Consumed::read(context)?;
     read.is_one_yes(context.report()?)?;
+    read.in_order(context.report()?)?;
     read.binds_this_run(context)?;
     let statement = &read.statement;
     let checked = check_signature(read.statement_bytes, read.armored).map_err(|why| format!("{SIGNATURE}: {why}"))?;
@@ -175,17 +256,10 @@ fn read<T: serde::de::DeserializeOwned>(name: &str, bytes: &[u8]) -> Result<T, S
     parse_strict(bytes, DOCUMENT).map_err(|error| format!("{name}: {error}"))
 }
 
-fn facts<'a>(context: &'a Context<'_>) -> Result<&'a Facts, String> {
-    let found = context.journal_events()?.rev().find_map(|event| match event {
-        JournalEvent::FactsGathered { facts } => Some(facts.as_ref()),
-        _ => None,
-    });
-    found.ok_or_else(|| "the journal has no facts".to_owned())
-}
-
 /// The approval was spent before the engine started, and it was this packet's.
-fn intent(context: &Context<'_>, digest: Sha256Digest) -> Result<bool, String> {
-    Ok(context
-        .journal_events()?
-        .any(|event| matches!(event, JournalEvent::ApprovalIntent { packet_digest, .. } if *packet_digest == digest)))
+fn intent(context: &Context<'_>, id: &str, digest: Sha256Digest) -> Result<bool, String> {
+    Ok(context.journal_events()?.any(|event| {
+        matches!(event, JournalEvent::ApprovalIntent { packet_id, packet_digest }
+            if *packet_digest == digest && packet_id == id)
+    }))
 }

@@ -6,14 +6,18 @@ mod change;
 mod documents;
 mod form;
 mod freshness;
+mod governed;
 mod model;
+mod outcome;
 mod proofs;
 mod readable;
 mod seal;
+mod stages;
 mod verdict;
 
 use super::{Context, Finding};
 
+pub(super) use outcome::said_in_time;
 #[cfg(test)]
 pub(crate) use readable::passive;
 pub(super) use verdict::recomputed_status;
@@ -55,6 +59,9 @@ pub(super) const CHECKS: &[(&str, CheckFunction)] = &[
     ("model", model::model),
     ("attempts", verdict::attempts),
     ("proofs", proofs::proofs),
+    ("governed", governed::governed),
+    ("stage-proofs", stages::stage_proofs),
+    ("outcome", outcome::outcome),
     ("claims", verdict::claims),
     ("no-promotion", verdict::no_promotion),
     ("readable", readable::readable),

@@ -61,7 +61,7 @@ pub(super) fn proofs(context: &Context<'_>) -> Finding {
 }
 
 /// Reads a proof and checks that it is the one that its file name says.
-fn proof_of<T: DeserializeOwned>(
+pub(super) fn proof_of<T: DeserializeOwned>(
     context: &Context<'_>,
     name: &str,
     proof: &str,

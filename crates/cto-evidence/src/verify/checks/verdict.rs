@@ -40,7 +40,7 @@ pub(in crate::verify) fn recomputed_status(context: &Context<'_>) -> Option<Stat
 }
 
 /// True when this very version made the bundle, so that every word must be reproduced.
-fn same_version(context: &Context<'_>) -> Result<bool, String> {
+pub(super) fn same_version(context: &Context<'_>) -> Result<bool, String> {
     Ok(context.report()?.harness_version.split(['+', ' ']).next() == Some(env!("CARGO_PKG_VERSION")))
 }
 
@@ -55,7 +55,7 @@ pub(super) fn decision(context: &Context<'_>) -> Finding {
     if undecided && !context.reached("decided")? && context.reached("recovery_intent")? {
         return yes("interrupted before the gates were asked, and nothing was admitted");
     }
-    let Some(facts) = facts(context)? else {
+    let Some(facts) = context.facts()? else {
         return Err("decision.json is there and the journal has no facts".to_owned());
     };
     let refusal = decision.gates.iter().find_map(|gate| {
@@ -96,13 +96,6 @@ pub(super) fn decision(context: &Context<'_>) -> Finding {
         "{} gates of another version asked again, the same answers",
         decision.gates.len()
     ))
-}
-
-fn facts<'a>(context: &'a Context<'_>) -> Result<Option<&'a Facts>, String> {
-    Ok(context.journal_events()?.rev().find_map(|event| match event {
-        JournalEvent::FactsGathered { facts } => Some(facts.as_ref()),
-        _ => None,
-    }))
 }
 
 /// Blockers and status follow from decision, contract, write set and observations.

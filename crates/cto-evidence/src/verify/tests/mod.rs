@@ -7,6 +7,7 @@
 mod archives;
 pub(crate) mod fixture;
 mod forgery;
+mod governed;
 mod speed;
 mod tamper;
 mod third_party;
@@ -60,7 +61,10 @@ fn an_honest_bundle_passes_every_check() {
         .filter(|c| c.state == CheckState::NotApplicable)
         .map(|c| c.name)
         .collect();
-    assert_eq!(skipped, ["approval", "model", "proofs", "ledger"]);
+    assert_eq!(
+        skipped,
+        ["approval", "model", "proofs", "stage-proofs", "outcome", "ledger"]
+    );
 }
 
 #[test]

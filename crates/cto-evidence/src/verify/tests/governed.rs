@@ -1,0 +1,389 @@
+//! Lies about runs that change an owned repository, each sealed again by somebody who holds a trusted key.
+#![expect(clippy::semicolon_if_nothing_returned, reason = "each edit is one expression")]
+
+use std::path::Path;
+
+use cto_schema::*;
+use serde_json::{Value, json};
+
+use super::fixture::owned::{Said, operator, signed, signers, statement};
+use super::fixture::{Made, World, repair};
+use super::{failed, outcome, trusted};
+use crate::bundle::Bundle;
+use crate::verify::{CheckState, VerificationOutcome, verify_bundle};
+
+fn with_signers(made: &Made, seed: u8, options: &str) -> VerificationOutcome {
+    let keys = trusted().with_signers(signers(seed, options));
+    verify_bundle(&Bundle::open(&made.path).unwrap(), &keys, None)
+}
+
+#[test]
+fn an_honest_run_on_an_owned_repository_passes_with_the_word_inside_and_with_the_word_beside() {
+    let made = World::owned().make();
+    for outcome in [outcome(&made), with_signers(&made, 1, "")] {
+        assert_eq!(failed(&outcome), Vec::<&str>::new(), "{outcome:#?}");
+        assert_eq!(
+            (outcome.status, outcome.effective_status),
+            (Some(Status::Pass), Some(Status::Pass))
+        );
+        let skipped: Vec<&str> = outcome
+            .checks
+            .iter()
+            .filter(|c| c.state == CheckState::NotApplicable)
+            .map(|c| c.name)
+            .collect();
+        assert_eq!(skipped, ["model", "ledger"]);
+    }
+    let made = World::owned_as(pending()).make();
+    let outcome = with_signers(&made, 1, "");
+    assert_eq!(failed(&outcome), Vec::<&str>::new(), "{outcome:#?}");
+    assert_eq!(outcome.effective_status, Some(Status::Blocked));
+    say_beside(&made, 1, |_| {});
+    assert_eq!(with_signers(&made, 1, "").effective_status, Some(Status::Pass));
+}
+
+fn pending() -> Said {
+    Said {
+        sealed_in: false,
+        ..Said::default()
+    }
+}
+
+/// Puts a word beside a bundle.
+fn say_beside(made: &Made, seed: u8, edit: fn(&mut OutcomeStatement)) {
+    let read = |name: &str| std::fs::read(made.path.join(name)).unwrap();
+    let mut said = statement(&read("patch.diff"));
+    said.attestation_digest = Some(Sha256Digest::of(&read("attestation.dsse.json")));
+    edit(&mut said);
+    let text = said.canonical();
+    let document = SignedStatement {
+        signature: signed(seed, &text),
+        statement: String::from_utf8(text).unwrap(),
+    };
+    let mut place = made.path.clone().into_os_string();
+    place.push(".outcome");
+    std::fs::create_dir_all(&place).unwrap();
+    let file = Path::new(&place).join("operator-outcome.json");
+    std::fs::write(file, serde_json::to_vec(&document).unwrap()).unwrap();
+}
+
+#[test]
+fn an_outcome_is_about_this_run_and_what_was_signed_is_what_was_observed() {
+    let edits: [fn(&mut OutcomeStatement); 10] = [
+        |s| s.outcome = OperatorOutcome::Rejected,
+        |s| s.outcome = OperatorOutcome::Pending,
+        |s| s.run_id.push('x'),
+        |s| s.nonce = "00".repeat(32),
+        |s| s.patch_digest = None,
+        |s| s.target_commit = Some("other".into()),
+        |s| s.attestation_digest = Some(Sha256Digest::of(b"")),
+        |s| s.actor = "bert@x".into(),
+        |s| s.reason = "another".into(),
+        |s| s.decided_at = "2026-11-20T08:59:59Z".parse().unwrap(),
+    ];
+    for (index, outcome_edit) in edits.into_iter().enumerate() {
+        let said = Said {
+            outcome: outcome_edit,
+            ..Said::default()
+        };
+        let outcome = outcome(&World::owned_as(said).make());
+        assert!(failed(&outcome).contains(&"outcome"), "{index} {:?}", failed(&outcome));
+        assert_eq!(outcome.effective_status, None, "{index}");
+    }
+}
+
+#[test]
+fn a_strangers_key_is_seen_where_operators_are_known() {
+    let said = Said {
+        seed: 9,
+        ..Said::default()
+    };
+    let made = World::owned_as(said).make();
+    assert_eq!(failed(&with_signers(&made, 1, "")), ["approval", "outcome"]);
+    let unasked = outcome(&made);
+    assert!(detail(&unasked, "outcome").contains("was not asked"), "{unasked:#?}");
+}
+
+#[test]
+fn a_key_that_has_ended_cannot_sign_for_an_earlier_day() {
+    let options = ",valid-before=\"20261120Z\"";
+    let early = Said {
+        approval: |s| s.decided_at = "2026-11-19T10:00:00Z".parse().unwrap(),
+        outcome: |s| s.decided_at = "2026-11-19T10:00:00Z".parse().unwrap(),
+        ..Said::default()
+    };
+    let mut world = World::owned_as(early);
+    // The gates are led to believe that the packet is older than it is.
+    world.facts.approval.packet_created_at_seconds = Some(0);
+    let seen = with_signers(&world.make(), 1, options);
+    assert_eq!(failed(&seen), ["approval", "outcome"]);
+    assert!(
+        detail(&seen, "approval").contains("decided_at is not before"),
+        "{seen:#?}"
+    );
+    assert!(detail(&seen, "outcome").contains("before the run started"), "{seen:#?}");
+    let late = Said {
+        approval: |s| s.decided_at = "2026-11-20T09:05:01Z".parse().unwrap(),
+        ..Said::default()
+    };
+    let mut world = World::owned_as(late);
+    world.facts.approval.judged_at_seconds += 60;
+    let seen = outcome(&world.make());
+    assert_eq!(failed(&seen), ["approval"]);
+    assert!(
+        detail(&seen, "approval").contains("decided_at is not after"),
+        "{seen:#?}"
+    );
+}
+
+fn detail<'a>(outcome: &'a VerificationOutcome, name: &str) -> &'a str {
+    &outcome.checks.iter().find(|check| check.name == name).unwrap().detail
+}
+
+type Edit = fn(&mut World);
+type FileEdit = fn(&Path);
+
+/// Lies in what was observed or in which documents are there.
+const WORLDS: &[(&str, Edit)] = &[
+    ("outcome", |w| drop(w.extra.remove("operator-outcome.json"))),
+    ("outcome", |w| w.observations.outcome = None),
+    ("outcome", |w| {
+        drop(w.extra.remove("operator-outcome.json"));
+        w.observations.outcome = None;
+        w.lie = true;
+    }),
+    ("outcome", |w| {
+        w.observations.outcome.as_mut().unwrap().signer_key = "SHA256:x".into();
+    }),
+    ("outcome", |w| {
+        w.events.retain(|(kind, _)| *kind != EventType::OperatorOutcome)
+    }),
+    ("governed", |w| {
+        w.observations.applied.as_mut().unwrap().target_commit = Some("other".into());
+    }),
+    ("governed", |w| {
+        w.observations.applied.as_mut().unwrap().branch = "refs/heads/other".into();
+    }),
+    ("governed", |w| drop(w.journal.pop())),
+    ("governed", |w| w.journal.truncate(w.journal.len() - 2)),
+    ("governed", |w| w.contract.mutation_mode = MutationMode::CopiedRepo),
+    ("stage-proofs", |w| w.contract.mutation_mode = MutationMode::CopiedRepo),
+    ("stage-proofs", |w| drop(w.extra.remove("stage5-owned-repo-proof.json"))),
+    ("stage-proofs", |w| drop(w.extra.remove("branch-policy.json"))),
+    ("stage-proofs", |w| drop(w.extra.remove("target-admission.json"))),
+    ("stage-proofs", |w| drop(w.extra.remove("clean-start.json"))),
+    ("stage-proofs", |w| drop(w.extra.remove("clean-end.json"))),
+    ("stage-proofs", |w| {
+        w.observations.applied.as_mut().unwrap().ending_clean = None;
+    }),
+    ("stage-proofs", |w| {
+        w.facts.target.before.as_mut().unwrap().head = "ref: refs/heads/x".into()
+    }),
+    ("stage-proofs", |w| {
+        w.observations.verification.as_mut().unwrap().left_behind = vec!["x".into()];
+    }),
+    ("approval", |w| drop(w.extra.remove("approval.json"))),
+    ("approval", |w| w.observations.approval = None),
+    ("approval", |w| w.facts.approval.signer_key = None),
+    ("approval", |w| w.facts.approval.packet_created_at_seconds = Some(0)),
+];
+
+#[test]
+fn what_was_observed_of_a_change_cannot_be_told_otherwise() {
+    for (index, (check, edit)) in WORLDS.iter().enumerate() {
+        let mut world = World::owned();
+        edit(&mut world);
+        let outcome = outcome(&world.make());
+        assert!(
+            failed(&outcome).contains(check),
+            "{index} {check}: {:?}",
+            failed(&outcome)
+        );
+        assert_eq!(outcome.effective_status, None);
+    }
+}
+
+fn edit_json(path: &Path, name: &str, edit: impl FnOnce(&mut Value)) {
+    let mut value: Value = serde_json::from_slice(&std::fs::read(path.join(name)).unwrap()).unwrap();
+    edit(&mut value);
+    std::fs::write(path.join(name), serde_json::to_vec(&value).unwrap()).unwrap();
+}
+
+/// Returns another value of the same kind.
+fn other(value: &Value) -> Value {
+    match value {
+        Value::Bool(it) => json!(!it),
+        Value::Number(_) => json!(7),
+        Value::String(text) if text.starts_with("sha256:") => json!(Sha256Digest::of(b"other")),
+        Value::String(text) if text == "accepted" => json!("rejected"),
+        Value::String(text) if text == "operator" => json!("validator"),
+        Value::String(text) if text.ends_with('Z') => json!("2026-11-19T00:00:00Z"),
+        Value::String(_) => json!("other"),
+        Value::Null => json!("other"),
+        Value::Array(list) if list.is_empty() => json!(["other"]),
+        Value::Array(_) => json!([]),
+        Value::Object(_) => json!({}),
+    }
+}
+
+#[test]
+fn no_field_of_a_proof_can_be_changed() {
+    for (name, check) in [
+        ("approval.json", "approval"),
+        ("branch-policy.json", "stage-proofs"),
+        ("target-admission.json", "stage-proofs"),
+        ("clean-end.json", "stage-proofs"),
+        ("stage5-owned-repo-proof.json", "stage-proofs"),
+        ("operator-outcome.json", "outcome"),
+    ] {
+        let made = World::owned().make();
+        let original = std::fs::read(made.path.join(name)).unwrap();
+        let fields: Value = serde_json::from_slice(&original).unwrap();
+        for (field, value) in fields.as_object().unwrap() {
+            edit_json(&made.path, name, |v| v[field] = other(value));
+            repair(&made.path);
+            let outcome = outcome(&made);
+            assert!(
+                failed(&outcome).contains(&check),
+                "{name} {field}: {:?}",
+                failed(&outcome)
+            );
+            std::fs::write(made.path.join(name), &original).unwrap();
+        }
+    }
+}
+
+#[test]
+fn no_field_of_the_report_about_a_change_can_be_changed() {
+    let made = World::owned().make();
+    let original = std::fs::read(made.path.join("report.json")).unwrap();
+    let fields: Value = serde_json::from_slice(&original).unwrap();
+    let governed = fields["governed"].as_object().unwrap();
+    for (field, value) in governed {
+        let another = match field.as_str() {
+            "target_commit" | "rollback_command" => json!("other"),
+            _ => other(value),
+        };
+        edit_json(&made.path, "report.json", |v| v["governed"][field] = another);
+        repair(&made.path);
+        assert!(failed(&outcome(&made)).contains(&"governed"), "{field}");
+        std::fs::write(made.path.join("report.json"), &original).unwrap();
+    }
+    for (field, another) in [
+        ("governed", Value::Null),
+        ("allowed_mutation_scope", json!("everything")),
+        ("approval_status", json!("not-required")),
+    ] {
+        edit_json(&made.path, "report.json", |v| v[field] = another);
+        repair(&made.path);
+        assert!(failed(&outcome(&made)).contains(&"governed"), "{field}");
+        std::fs::write(made.path.join("report.json"), &original).unwrap();
+    }
+}
+
+/// Edits of the signed word itself.
+const SIGNED: &[FileEdit] = &[
+    |p| {
+        edit_json(p, "operator-outcome.json", |v| {
+            v["signed"]["signature"] = "garbage".into()
+        })
+    },
+    |p| {
+        edit_json(p, "operator-outcome.json", |v| {
+            let text = v["signed"]["statement"].as_str().unwrap().to_owned();
+            v["signed"]["statement"] = format!("{text} ").into();
+            v["signed"]["signature"] = signed(1, format!("{text} ").as_bytes()).into();
+        })
+    },
+    |p| {
+        edit_json(p, "operator-outcome.json", |v| {
+            let text = v["signed"]["statement"].as_str().unwrap().to_owned();
+            v["signed"]["signature"] = signed(9, text.as_bytes()).into();
+        })
+    },
+    |p| {
+        edit_json(p, "operator-outcome.json", |v| {
+            let text = v["signed"]["statement"].as_str().unwrap().to_owned();
+            let pem = operator(1)
+                .sign("git", ssh_key::HashAlg::Sha512, text.as_bytes())
+                .unwrap();
+            v["signed"]["signature"] = pem.to_pem(ssh_key::LineEnding::LF).unwrap().into();
+        })
+    },
+];
+
+#[test]
+fn a_word_that_nobody_signed_in_this_form_is_none() {
+    for (index, edit) in SIGNED.iter().enumerate() {
+        let made = World::owned().make();
+        edit(&made.path);
+        repair(&made.path);
+        assert_eq!(failed(&outcome(&made)), ["outcome"], "{index}");
+    }
+}
+
+#[test]
+fn a_word_beside_counts_only_where_none_was_sealed_in_and_all_else_holds() {
+    let effective = |made: &Made| with_signers(made, 1, "").effective_status;
+    let edits: [fn(&mut OutcomeStatement); 5] = [
+        |s| s.outcome = OperatorOutcome::Rejected,
+        |s| s.run_id.push('x'),
+        |s| s.attestation_digest = None,
+        |s| s.target_commit = None,
+        |s| s.decided_at = "2026-11-20T08:00:00Z".parse().unwrap(),
+    ];
+    for (index, edit) in edits.into_iter().enumerate() {
+        let made = World::owned_as(pending()).make();
+        say_beside(&made, 1, edit);
+        assert_eq!(effective(&made), Some(Status::Blocked), "{index}");
+    }
+    let made = World::owned_as(pending()).make();
+    say_beside(&made, 9, |_| {});
+    assert_eq!(effective(&made), Some(Status::Blocked), "a stranger");
+    // A rejection that was sealed in stays one.
+    let made = rejected().make();
+    assert_eq!(failed(&outcome(&made)), Vec::<&str>::new(), "{:#?}", outcome(&made));
+    say_beside(&made, 1, |_| {});
+    let seen = with_signers(&made, 1, "");
+    assert_eq!(seen.effective_status, Some(Status::Blocked));
+    assert!(seen.outcome.unwrap().problem.unwrap().contains("sealed in"));
+    // What does not verify has no status that anybody could act on.
+    let made = World::owned_as(pending()).make();
+    edit_json(&made.path, "target-admission.json", |v| {
+        v["repository_owner"] = "other".into()
+    });
+    repair(&made.path);
+    say_beside(&made, 1, |_| {});
+    let seen = with_signers(&made, 1, "");
+    assert_eq!(failed(&seen), ["stage-proofs"]);
+    assert_eq!(seen.outcome.unwrap().outcome, OperatorOutcome::Accepted);
+    assert_eq!(seen.effective_status, None);
+}
+
+fn rejected() -> World {
+    let said = Said {
+        outcome: |s| s.outcome = OperatorOutcome::Rejected,
+        ..Said::default()
+    };
+    let mut world = World::owned_as(said);
+    world.observations.outcome.as_mut().unwrap().outcome = OperatorOutcome::Rejected;
+    for (kind, data) in &mut world.events {
+        if *kind == EventType::OperatorOutcome {
+            data["outcome"] = json!("rejected");
+        }
+    }
+    world.set_last_status("blocked");
+    let edits = [
+        ("operator-outcome.json", "holds"),
+        ("stage5-owned-repo-proof.json", "holds"),
+    ];
+    for (name, field) in edits {
+        let mut value: Value = serde_json::from_slice(&world.extra[name]).unwrap();
+        value[field] = json!(false);
+        if name.starts_with("stage5") {
+            value["operator_outcome"] = json!("rejected");
+        }
+        world.extra.insert(name.to_owned(), serde_json::to_vec(&value).unwrap());
+    }
+    world
+}
