@@ -42,6 +42,30 @@ fn an_honest_run_on_an_owned_repository_passes_with_the_word_inside_and_with_the
     assert_eq!(with_signers(&made, 1, "").effective_status, Some(Status::Pass));
 }
 
+#[test]
+fn an_honest_run_that_was_interrupted_after_its_approval_verifies_as_what_it_is() {
+    for record in ["engine_intent", "apply_intent", "applied"] {
+        let mut world = World::owned();
+        let at = world.journal.iter().position(|e| e.name() == record).unwrap();
+        world.journal.truncate(at + 1);
+        world.journal.push(JournalEvent::RecoveryIntent { last: record.into() });
+        world.observations.interrupted = Some(format!("harness died after '{record}'"));
+        world.observations.outcome = None;
+        world.set_last_status("blocked");
+        if record != "applied" {
+            world
+                .extra
+                .retain(|name, _| !name.starts_with("stage5") && !name.starts_with("operator"));
+            world.events.retain(|(kind, _)| *kind != EventType::OperatorOutcome);
+        }
+        if record == "engine_intent" {
+            world.observations.applied = None;
+        }
+        let outcome = outcome(&world.make());
+        assert_eq!(failed(&outcome), Vec::<&str>::new(), "{record} {outcome:#?}");
+    }
+}
+
 fn pending() -> Said {
     Said {
         sealed_in: false,
