@@ -6,9 +6,9 @@ use cto_evidence::{
 };
 use cto_policy::{RunState, undecided};
 use cto_schema::{
-    AppliedObservation, ApplyEnd, ApplyRef, EligibilityDecision, Enforcement, EngineObservation, EventType, Facts,
-    ForbiddenActionsProof, JournalEvent, JournalRecord, Observations, RunId, SourceNonMutation, Status, TargetAfter,
-    TaskContract, WriteSet,
+    AppliedObservation, ApplyEnd, ApplyRef, ApprovalObservation, EligibilityDecision, Enforcement, EngineObservation,
+    EventType, Facts, ForbiddenActionsProof, JournalEvent, JournalRecord, Observations, RunId, SourceNonMutation,
+    Status, TargetAfter, TaskContract, WriteSet,
 };
 use serde::de::DeserializeOwned;
 
@@ -142,6 +142,11 @@ fn close_interrupted(
     run_dir.journal(JournalEvent::RecoveryIntent { last: last.clone() })?;
     let known = Known::read(&run_dir, &records)?;
     let mut observations = known.observations(&last, rebooted);
+    // The event is written once the approval is spent; without it nobody knows, and no engine was started.
+    let granted = run_dir.required_events().contains(&EventType::ApprovalGranted);
+    if observations.approval.is_none() && granted {
+        observations.approval = known.spent.clone();
+    }
     if observations.applied.is_none() {
         observations.applied = applied(harness, run_dir.run_id());
     }
@@ -223,6 +228,8 @@ struct Known {
     /// Also when an earlier recovery was interrupted since.
     engine_may_have_started: bool,
     exited: Option<(Option<i32>, Option<i32>)>,
+    /// The approval that the run was about to consume, as if it had.
+    spent: Option<ApprovalObservation>,
     earlier: Option<Observations>,
     forbidden: Option<ForbiddenActionsProof>,
     non_mutation: Option<SourceNonMutation>,
@@ -242,6 +249,7 @@ impl Known {
             state: RunState::default(),
             engine_may_have_started: false,
             exited: None,
+            spent: None,
             earlier: None,
             forbidden: document(dir, "forbidden-actions.json")?,
             non_mutation: document(dir, "source-non-mutation.json")?,
@@ -263,6 +271,13 @@ impl Known {
         match event {
             JournalEvent::FactsGathered { facts } => self.facts = (**facts).clone(),
             JournalEvent::WorkspaceIntent { commit, tree, .. } => self.baseline = Some((commit.clone(), tree.clone())),
+            JournalEvent::ApprovalIntent { packet_id, .. } => {
+                self.spent = Some(ApprovalObservation {
+                    packet_id: packet_id.clone(),
+                    consumed: true,
+                    problem: None,
+                });
+            }
             JournalEvent::EngineExited { exit_code, signal } => self.exited = Some((*exit_code, *signal)),
             JournalEvent::Observed { observations } => self.earlier = Some((**observations).clone()),
             _ => {}
