@@ -41,6 +41,13 @@ impl Journey<'_> {
         let checked = check_outcome(&signed, &signers);
         let (statement, key) =
             checked.map_err(|problem| Halt::Ignorant(format!("the outcome does not count: {problem}")))?;
+        // Nobody can speak about a run that has not begun; whoever checks the bundle asks the same.
+        if statement.decided_at.unix_seconds() < self.dir.clock().started_at().as_second() {
+            return Err(Halt::Ignorant(format!(
+                "the outcome does not count: it is dated {}, before the run started",
+                statement.decided_at
+            )));
+        }
         let applied = self
             .seen
             .applied

@@ -171,6 +171,19 @@ fn an_owned_repository_gets_one_commit_and_passes_with_the_operators_yes() {
     );
     assert_eq!(code, 3, "an outcome is said once: {said}");
     assert_eq!(installation.json(&["verify", "--all"]).0, 0);
+    // With one byte more nothing verifies, and what was said beside it changes nothing.
+    let bundle = installation.bundle(&report);
+    let log = [fs::read(bundle.join("test.log")).unwrap(), b"\n".to_vec()].concat();
+    write(&bundle.join("test.log"), &log);
+    let words = ["verify", bundle.to_str().unwrap()];
+    let (code, seen) = installation.json(&words);
+    assert_ne!(code, 0);
+    assert_eq!(seen["bundles"][0]["effective_status"], Value::Null);
+    let text = String::from_utf8_lossy(&installation.cto(&words).stdout).into_owned();
+    assert!(
+        text.contains("does not verify") && !text.contains("effective status"),
+        "{text}"
+    );
 }
 
 #[test]

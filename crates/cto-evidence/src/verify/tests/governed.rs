@@ -42,6 +42,30 @@ fn an_honest_run_on_an_owned_repository_passes_with_the_word_inside_and_with_the
     assert_eq!(with_signers(&made, 1, "").effective_status, Some(Status::Pass));
 }
 
+#[test]
+fn an_honest_run_that_was_interrupted_after_its_approval_verifies_as_what_it_is() {
+    for record in ["engine_intent", "apply_intent", "applied"] {
+        let mut world = World::owned();
+        let at = world.journal.iter().position(|e| e.name() == record).unwrap();
+        world.journal.truncate(at + 1);
+        world.journal.push(JournalEvent::RecoveryIntent { last: record.into() });
+        world.observations.interrupted = Some(format!("harness died after '{record}'"));
+        world.observations.outcome = None;
+        world.set_last_status("blocked");
+        if record != "applied" {
+            world
+                .extra
+                .retain(|name, _| !name.starts_with("stage5") && !name.starts_with("operator"));
+            world.events.retain(|(kind, _)| *kind != EventType::OperatorOutcome);
+        }
+        if record == "engine_intent" {
+            world.observations.applied = None;
+        }
+        let outcome = outcome(&world.make());
+        assert_eq!(failed(&outcome), Vec::<&str>::new(), "{record} {outcome:#?}");
+    }
+}
+
 fn pending() -> Said {
     Said {
         sealed_in: false,
@@ -228,15 +252,21 @@ fn other(value: &Value) -> Value {
 
 #[test]
 fn no_field_of_a_proof_can_be_changed() {
-    for (name, check) in [
-        ("approval.json", "approval"),
-        ("branch-policy.json", "stage-proofs"),
-        ("target-admission.json", "stage-proofs"),
-        ("clean-end.json", "stage-proofs"),
-        ("stage5-owned-repo-proof.json", "stage-proofs"),
-        ("operator-outcome.json", "outcome"),
+    let stage4 = World::disposable as fn() -> World;
+    let (stage3, stage5) = (World::copied as fn() -> World, World::owned as fn() -> World);
+    for (world, name, check) in [
+        (stage3, "stage3-copied-repo-proof.json", "stage-proofs"),
+        (stage4, "stage4-disposable-sandbox-proof.json", "stage-proofs"),
+        (stage4, "branch-policy.json", "stage-proofs"),
+        (stage5, "approval.json", "approval"),
+        (stage5, "branch-policy.json", "stage-proofs"),
+        (stage5, "target-admission.json", "stage-proofs"),
+        (stage5, "clean-end.json", "stage-proofs"),
+        (stage5, "stage5-owned-repo-proof.json", "stage-proofs"),
+        (stage5, "operator-outcome.json", "outcome"),
     ] {
-        let made = World::owned().make();
+        let made = world().make();
+        assert_eq!(failed(&outcome(&made)), Vec::<&str>::new(), "{name}");
         let original = std::fs::read(made.path.join(name)).unwrap();
         let fields: Value = serde_json::from_slice(&original).unwrap();
         for (field, value) in fields.as_object().unwrap() {
@@ -250,6 +280,35 @@ fn no_field_of_a_proof_can_be_changed() {
             );
             std::fs::write(made.path.join(name), &original).unwrap();
         }
+    }
+}
+
+#[test]
+fn what_became_of_a_disposable_repository_is_of_one_piece() {
+    for (field, another) in [
+        ("sandbox_disposition", json!("gone")),
+        ("sandbox_disposition", json!("retained")),
+        ("disposable_repository_dir", json!("disposable/other")),
+        ("disposable_repository_owner", json!("somebody")),
+        ("creation_source", json!("admitted")),
+        ("holds", json!(false)),
+    ] {
+        let made = World::disposable().make();
+        edit_json(&made.path, "sandbox-disposition.json", |v| v[field] = another);
+        repair(&made.path);
+        assert_eq!(failed(&outcome(&made)), ["stage-proofs"], "{field}");
+    }
+    let mut world = World::disposable();
+    world.extra.remove("sandbox-disposition.json");
+    assert_eq!(failed(&outcome(&world.make())), ["stage-proofs"]);
+    for name in [
+        "stage3-copied-repo-proof.json",
+        "clean-end.json",
+        "source-non-mutation.json",
+    ] {
+        let mut world = World::copied();
+        world.extra.remove(name);
+        assert_eq!(failed(&outcome(&world.make())), ["stage-proofs"], "{name}");
     }
 }
 
