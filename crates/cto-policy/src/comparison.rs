@@ -34,8 +34,8 @@ pub fn compare_runs(run: ComparedRun<'_>, baseline: ComparedRun<'_>) -> Vec<Comp
         same(
             "event_order",
             run.events == baseline.events,
-            run.events.join(" "),
-            baseline.events.join(" "),
+            &run.events.join(" "),
+            &baseline.events.join(" "),
         ),
         writes(run.report, baseline.report),
         verification(run.report, baseline.report),
@@ -46,8 +46,12 @@ pub fn compare_runs(run: ComparedRun<'_>, baseline: ComparedRun<'_>) -> Vec<Comp
 }
 
 /// A field in which both must be the same.
-fn same(field: &'static str, equal: bool, own: String, other: String) -> ComparedField {
-    let detail = if equal { own } else { format!("{own} against {other}") };
+fn same(field: &'static str, equal: bool, own: &str, other: &str) -> ComparedField {
+    let detail = if equal {
+        own.to_owned()
+    } else {
+        format!("{own} against {other}")
+    };
     ComparedField {
         field,
         equal,
@@ -90,8 +94,8 @@ fn writes(own: &Report, baseline: &Report) -> ComparedField {
     same(
         "allowed_writes",
         equal && judged(own) == (Some(true), Some(true)),
-        told(own),
-        told(baseline),
+        &told(own),
+        &told(baseline),
     )
 }
 
@@ -105,7 +109,7 @@ fn verification(own: &Report, baseline: &Report) -> ComparedField {
         format!("{passed} of {} commands passed", report.verification.len())
     };
     let equal = lines(own) == lines(baseline) && own.tests_passed == baseline.tests_passed;
-    same("verification", equal, told(own), told(baseline))
+    same("verification", equal, &told(own), &told(baseline))
 }
 
 fn blockers(own: &Report, baseline: &Report) -> ComparedField {
@@ -116,7 +120,7 @@ fn blockers(own: &Report, baseline: &Report) -> ComparedField {
         some => some.join(", "),
     };
     let equal = codes(own) == codes(baseline) && own.status == baseline.status && own.status == Status::Pass;
-    same("blockers", equal, told(own), told(baseline))
+    same("blockers", equal, &told(own), &told(baseline))
 }
 
 /// Contract and baseline tree must be the same where the stage is; a patch is the engine's own.
