@@ -12,6 +12,6 @@ pub(crate) use gather::{gather_approval, judged_at};
 pub use outcome::{OutcomeRefused, RollbackError, Rolled, outcome_statement, rollback};
 pub use packet::{PacketError, PacketOptions, make_packet};
 pub(crate) use say::operators;
-pub use say::{SaidOutcome, SayError, Saying, allowed_signers_path, say, say_outcome};
+pub use say::{SIGNERS_MAX, SaidOutcome, SayError, Saying, allowed_signers_path, say, say_outcome};
 pub(crate) use sign::ephemeral;
 pub use sign::{SignError, Signing, ssh_keygen};

@@ -14,7 +14,7 @@ use crate::authority::{AuthorityError, Links, read_authority};
 use crate::request::Harness;
 
 /// Longest file of allowed signers.
-const SIGNERS_MAX: u64 = 256 << 10;
+pub const SIGNERS_MAX: u64 = 256 << 10;
 
 /// What is said about a packet.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,11 +6,12 @@ use cto_evidence::{
     AllowedSigners, CheckState, Home, Keys, KnownKey, Ledger, LedgerSnapshot, LedgerView, TrustedKeys, Verified,
     verify_many,
 };
+use cto_runner::{Links, SIGNERS_MAX, read_authority};
 use cto_schema::ExitClass;
 use serde_json::json;
 
 use crate::cli::{Global, VerifyArgs};
-use crate::error::CommandError;
+use crate::error::{CommandError, chain};
 use crate::installation;
 use crate::output::{Exit, Output};
 use crate::progress::Progress;
@@ -77,7 +78,7 @@ fn trusted_keys(home: &Home, files: &[PathBuf]) -> Result<TrustedKeys, CommandEr
         let shown = cto_schema::escape(path.as_os_str().as_encoded_bytes(), 400);
         let pem = std::fs::read(path)
             .map_err(|error| CommandError::usage(format!("failed to read public key {shown}: {error}")))?;
-        let key = cto_evidence::public_key(&pem).map_err(|error| CommandError::usage(crate::error::chain(&error)))?;
+        let key = cto_evidence::public_key(&pem).map_err(|error| CommandError::usage(chain(&error)))?;
         Ok(KnownKey::new(shown, key))
     };
     Ok(TrustedKeys::new(
@@ -92,14 +93,21 @@ fn signers(global: &Global, home: &Home, args: &VerifyArgs) -> Result<Option<All
         .approvals
         .allowed_signers
         .unwrap_or_else(|| home.root().join("allowed_signers"));
-    let path = match &args.allowed_signers {
-        Some(path) => path.clone(),
-        None if args.key.is_empty() && own.exists() => own,
-        None => return Ok(None),
-    };
+    let path = args.allowed_signers.as_ref().unwrap_or(&own);
     let shown = cto_schema::escape(path.as_os_str().as_encoded_bytes(), 400);
-    let text = std::fs::read_to_string(&path)
-        .map_err(|error| CommandError::usage(format!("failed to read allowed signers {shown}: {error}")))?;
+    let unreadable =
+        |error: &dyn std::fmt::Display| CommandError::usage(format!("failed to read allowed signers {shown}: {error}"));
+    let text = if args.allowed_signers.is_some() {
+        // Whoever names a file answers for it.
+        std::fs::read_to_string(path).map_err(|error| unreadable(&error))?
+    } else if args.key.is_empty() && path.exists() {
+        // The installation's own says whom it believes, so nobody else may write it; the same rule as for approvals.
+        let bytes =
+            read_authority(path, Links::Followed, SIGNERS_MAX).map_err(|error| CommandError::refused(chain(&error)))?;
+        String::from_utf8(bytes).map_err(|error| unreadable(&error))?
+    } else {
+        return Ok(None);
+    };
     let signers = AllowedSigners::read(&text)
         .map_err(|error| CommandError::usage(format!("failed to read allowed signers {shown}: {error}")))?;
     Ok(Some(signers))
@@ -174,7 +182,7 @@ fn row(result: &Verified) -> serde_json::Value {
             })).collect::<Vec<_>>(),
         }),
         Err(error) => {
-            json!({ "path": result.path, "ok": false, "error": crate::error::chain(error) })
+            json!({ "path": result.path, "ok": false, "error": chain(error) })
         }
     }
 }
@@ -187,7 +195,7 @@ fn print(result: &Verified, verbose: bool, output: &Output) {
             output.print(&format!(
                 "{} {shown}\n    {}\n",
                 output.paint("31", "✘ unreadable"),
-                crate::error::chain(error)
+                chain(error)
             ));
             return;
         }

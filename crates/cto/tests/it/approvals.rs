@@ -174,6 +174,12 @@ fn a_strangers_tools_agree_with_the_signature_in_the_bundle() {
     assert_eq!(said["packet_digest"], format!("sha256:{digest}"));
     let (_, all) = installation.json(&["approvals", id(&packet)]);
     assert_eq!(all["state"], "consumed_by_pass_evidence");
+    // A list of signers that others may write says nothing, to verify as little as to a run.
+    let signers = installation.home().join("allowed_signers");
+    fs::set_permissions(&signers, std::os::unix::fs::PermissionsExt::from_mode(0o666)).unwrap();
+    let verified = installation.cto(&["verify", "last"]);
+    let told = String::from_utf8_lossy(&verified.stderr).into_owned();
+    assert!(!verified.status.success() && told.contains("chmod go-w"), "{told}");
 }
 
 #[test]
