@@ -124,10 +124,11 @@ pub(super) fn engine_ladder(input: &GateInput<'_>) -> Option<Refusal> {
         return None;
     }
     let below = stage - 1;
+    let program = if engine.name == "command" { " -- PROGRAM" } else { "" };
     Some((
         BlockerCode::GateMissing,
         format!(
-            "stage {below} of engine '{}' is not validated ({} missing); see cto ladder, and run: cto stage validate {below} --engine {0}",
+            "stage {below} of engine '{}' is not validated ({} missing); see cto ladder, and run: cto stage validate {below} --engine {0}{program}",
             engine.name,
             engine.ladder.missing.join(", ")
         ),

@@ -1,4 +1,4 @@
-//! Stop 11: the verified change becomes one commit of the repository that the stage lets the harness change.
+//! The verified change becomes one commit of the repository that the stage lets the harness change.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Stop 9: the approval, asked for, told, and consumed as the last thing before the start.
+//! The approval, asked for, told, and consumed as the last thing before the start.
 
 use cto_evidence::{ApprovalError, ApprovalStore, Consumption, RunDir, RunDirError, StoredApproval};
 use cto_schema::{

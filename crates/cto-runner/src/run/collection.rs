@@ -1,4 +1,4 @@
-//! Stop 13: read the write set, make the patch, prove it by applying it.
+//! Read the write set, make the patch, prove it by applying it.
 
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! Stop 14: the clean room.
+//! The clean room.
 
 use std::os::fd::AsFd as _;
 use std::path::Path;

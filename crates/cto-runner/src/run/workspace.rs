@@ -1,4 +1,4 @@
-//! Stop 6: the frozen baseline and what every cage of the run has in common.
+//! The frozen baseline and what every cage of the run has in common.
 
 use std::path::PathBuf;
 use std::sync::Arc;

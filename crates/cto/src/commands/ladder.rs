@@ -53,7 +53,8 @@ fn next(ladder: &EngineLadder) -> String {
             "an approved run at stage {stage}: cto request … --engine {engine}; see docs/guides/the-ladder.md"
         );
     }
-    format!("cto stage validate {stage} --engine {engine}")
+    let program = if engine == "command" { " -- PROGRAM" } else { "" };
+    format!("cto stage validate {stage} --engine {engine}{program}")
 }
 
 fn row(ladder: &EngineLadder) -> serde_json::Value {
@@ -137,4 +138,7 @@ fn told(found: &StageValidation, output: &Output) {
     }
     let verdict = if found.ok { "holds" } else { "does not hold" };
     output.print(&format!("stage {} of {}: {verdict}\n", found.stage, found.engine));
+    if found.ok && found.stage >= 4 {
+        output.note("the stage counts once a run with an operator's approval passes: docs/guides/the-ladder.md");
+    }
 }
