@@ -58,8 +58,8 @@ pub use apply::{
     Person, RecoveredApply, Refusal, RevertOrder, apply, make_commit, recover_applies, revert,
 };
 pub use approval::{
-    OutcomeRefused, PacketError, PacketOptions, RollbackError, Rolled, SaidOutcome, SayError, Saying, SignError,
-    Signing, allowed_signers_path, make_packet, outcome_statement, rollback, say, say_outcome, ssh_keygen,
+    OutcomeRefused, PacketError, PacketOptions, RollbackError, Rolled, SIGNERS_MAX, SaidOutcome, SayError, Saying,
+    SignError, Signing, allowed_signers_path, make_packet, outcome_statement, rollback, say, say_outcome, ssh_keygen,
 };
 pub use authority::{AuthorityError, Distrust, Links, read_authority};
 pub use baseline::{
@@ -82,7 +82,7 @@ pub use fixture::{FixtureBaseline, FixtureError, FixtureFile, FixtureSource};
 pub use health::{Health, HealthLine, HealthState, health};
 pub use ladder::{
     EngineLadder, LadderError, StageCheck, StageComparison, StageField, StageValidation, Who, engine_ladder,
-    validate_stage,
+    status_with_the_word, validate_stage,
 };
 pub use layers::{
     FreezeRequest, Frozen, LayerError, StoredLayer, check as check_layer, freeze as freeze_layer, list as list_layers,

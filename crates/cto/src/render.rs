@@ -2,7 +2,7 @@
 
 use cto_evidence::mend;
 use cto_runner::RunOutcome;
-use cto_schema::{BoundState, CanaryState, ModelObservation, Report, RunLabel, Status, escape};
+use cto_schema::{BlockerCode, BoundState, CanaryState, ModelObservation, Report, RunLabel, Status, escape};
 
 use crate::output::Output;
 
@@ -22,6 +22,11 @@ pub(crate) fn verdict(outcome: &RunOutcome, output: &Output) -> String {
             "✘ FAIL",
             "1;31",
             "The engine ran, the evidence is complete, and the work is not accepted.",
+        ),
+        Status::Blocked if waits_for_the_word(report) => (
+            "■ BLOCKED",
+            "1;33",
+            "The change was verified and committed to the target; your word on it is missing.",
         ),
         Status::Blocked if outcome.engine_started => (
             "■ BLOCKED",
@@ -59,7 +64,23 @@ pub(crate) fn verdict(outcome: &RunOutcome, output: &Output) -> String {
         Some(engine) => format!("  {cto} status --engine {engine}    (all that is still missing, in order)\n"),
         None => String::new(),
     };
-    format!("{text}\nNext:\n{chain}  {cto} show {id}\n  {cto} verify {id}\n")
+    let word = if waits_for_the_word(report) {
+        format!("  {cto} outcome {id} accept --reason …    (or reject, and then: {cto} rollback {id})\n")
+    } else {
+        String::new()
+    };
+    format!("{text}\nNext:\n{chain}{word}  {cto} show {id}\n  {cto} verify {id}\n")
+}
+
+/// Returns the one commit that the target got.
+fn commit_of(report: &Report) -> Option<&str> {
+    report.governed.as_ref()?.target_commit.as_deref()
+}
+
+/// Returns whether nothing is missing but the operator's word on the commit.
+fn waits_for_the_word(report: &Report) -> bool {
+    let only = matches!(report.blockers.as_slice(), [one] if one.code == BlockerCode::MissingOperatorOutcome);
+    only && commit_of(report).is_some()
 }
 
 /// Returns the engine whose chain of gates and records stopped the run.
@@ -118,11 +139,15 @@ fn rows(outcome: &RunOutcome) -> String {
             ));
         }
     }
+    let commit = commit_of(report);
+    if let Some(commit) = commit {
+        rows.push(("commit", format!("{commit} in the target")));
+    }
     if let Some(mutated) = report.source_repository_mutated {
-        let word = if mutated {
-            "CHANGED during the run"
-        } else {
-            "untouched: HEAD, refs, index and metadata are as before"
+        let word = match (mutated, commit) {
+            (true, _) => "CHANGED during the run",
+            (false, Some(_)) => "apart from that commit untouched",
+            (false, None) => "untouched: HEAD, refs, index and metadata are as before",
         };
         rows.push(("source", word.to_owned()));
     }

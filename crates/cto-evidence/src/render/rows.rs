@@ -93,6 +93,9 @@ pub(super) fn facts(view: &ReportView<'_>) -> Vec<(&'static str, String)> {
     if let Some(model) = &report.model {
         facts.push(("Model calls", words::model_line(model)));
     }
+    if let Some(commit) = words::commit_of(report) {
+        facts.push(("Commit in the target", text(commit)));
+    }
     if !report.masked_paths.is_empty() {
         let paths: Vec<String> = report.masked_paths.iter().map(|path| text(path)).collect();
         facts.push(("Hidden from the engine", paths.join(", ")));

@@ -1,8 +1,8 @@
 //! The words of a report: one sentence for each verdict, check, blocker and bound.
 
 use cto_schema::{
-    ApprovalStatus, BoundState, CanaryOutcome, CanaryState, ClaimBasis, ModelObservation, Report, RunLabel, Status,
-    Verification, VerificationRun,
+    ApprovalStatus, BlockerCode, BoundState, CanaryOutcome, CanaryState, ClaimBasis, ModelObservation, Report,
+    RunLabel, Status, Verification, VerificationRun,
 };
 
 /// What the signature does not prove; every report ends with it.
@@ -17,17 +17,33 @@ pub(super) fn headline(report: &Report) -> String {
         (Status::Pass, _) => return passed(report),
         (Status::Fail, true) => "The engine ran and its work is not accepted.",
         (Status::Fail, false) => "The run failed before the engine was started.",
+        (Status::Blocked, true) if waits_for_the_word(report) => {
+            "The change was verified and committed to the target; the operator's word on it is missing."
+        }
         (Status::Blocked, true) => {
             "The engine was started, and the run was stopped before there was a verdict on its work."
         }
         (Status::Blocked, false) => "The run was refused before the engine was started, so nothing of it was executed.",
     };
+    let committed = commit_of(report).is_some();
     let target = match report.source_repository_mutated {
+        Some(false) if committed => " Apart from that commit the target is as it was before the run.",
         Some(false) => " The target is as it was before the run.",
         Some(true) => " The target is NOT as it was before the run.",
         None => "",
     };
     format!("{what}{target} The reasons are below, each with what to do next.")
+}
+
+/// Returns the one commit that the target got.
+pub(super) fn commit_of(report: &Report) -> Option<&str> {
+    report.governed.as_ref()?.target_commit.as_deref()
+}
+
+/// Returns whether nothing is missing but the operator's word on the commit.
+fn waits_for_the_word(report: &Report) -> bool {
+    let only = matches!(report.blockers.as_slice(), [one] if one.code == BlockerCode::MissingOperatorOutcome);
+    only && commit_of(report).is_some()
 }
 
 fn passed(report: &Report) -> String {

@@ -2,9 +2,10 @@
 
 use cto_evidence::{ApprovalError, ApprovalStore, LedgerFilter, rfc3339};
 use cto_policy::{decide, needs_approval, target_refusals};
-use cto_schema::{ApprovalPacket, EXECUTION_SCOPE, Moment, SchemaId, TaskContract, escape};
+use cto_schema::{ApprovalPacket, EXECUTION_SCOPE, Moment, SchemaId, Status, TaskContract, escape};
 
 use crate::facts::{Purpose, gather};
+use crate::ladder::status_with_the_word;
 use crate::request::{Harness, RunRequest, Task};
 
 /// How long a packet lives when nobody says otherwise.
@@ -166,18 +167,28 @@ fn sentence(request: &RunRequest, contract: &TaskContract) -> String {
     )
 }
 
-/// Names the newest passes of the engine.
+/// Names the newest passes of the engine, those by the operator's word after the run among them.
 fn prior_evidence(harness: &Harness, engine: &str) -> Vec<String> {
-    let filter = LedgerFilter {
-        status: Some("pass".to_owned()),
-        backend: Some(engine.to_owned()),
-        limit: Some(PRIOR),
-        ..LedgerFilter::default()
+    let of = |status: &str| {
+        let filter = LedgerFilter {
+            status: Some(status.to_owned()),
+            backend: Some(engine.to_owned()),
+            limit: Some(PRIOR),
+            ..LedgerFilter::default()
+        };
+        let ledger = cto_evidence::Ledger::open(&harness.home).and_then(|ledger| ledger.list(&filter));
+        ledger.unwrap_or_default()
     };
-    let ledger = cto_evidence::Ledger::open(&harness.home).and_then(|ledger| ledger.list(&filter));
-    ledger
-        .unwrap_or_default()
+    let mut found = of("pass");
+    found.extend(
+        of("blocked")
+            .into_iter()
+            .filter(|entry| status_with_the_word(harness, entry) == Some(Status::Pass)),
+    );
+    found.sort_by_key(|entry| std::cmp::Reverse(entry.seq));
+    found
         .iter()
+        .take(PRIOR as usize)
         .map(|entry| format!("{} (stage {})", entry.run_id, entry.stage.unwrap_or(0)))
         .collect()
 }

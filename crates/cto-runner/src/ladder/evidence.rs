@@ -5,7 +5,7 @@ use cto_evidence::{
     verify_bundle,
 };
 use cto_policy::{RungEvidence, needs};
-use cto_schema::{ApprovalProof, EligibilityDecision, Facts, JournalEvent, JournalRecord, Report, Status};
+use cto_schema::{ApprovalProof, BlockerCode, EligibilityDecision, Facts, JournalEvent, JournalRecord, Report, Status};
 
 use super::admissions_of;
 use crate::approval::operators;
@@ -66,6 +66,21 @@ pub(crate) fn evidence_of_stage(harness: &Harness, engine: &str, stage: u8) -> R
         .iter()
         .filter_map(|entry| shown_by(harness, entry, &trusted, &snapshot));
     Ok(shown.collect())
+}
+
+/// Returns the status of a run with the operator's word on it. Only a run that waits for that word is read again.
+pub fn status_with_the_word(harness: &Harness, entry: &LedgerEntry) -> Option<Status> {
+    let waits = BlockerCode::MissingOperatorOutcome.name();
+    if entry.first_blocker.as_deref() != Some(waits.as_str()) {
+        return [Status::Pass, Status::Fail, Status::Blocked]
+            .into_iter()
+            .find(|status| status.word() == entry.status);
+    }
+    let keys = Keys::open(&harness.home).ok()?;
+    let trusted = TrustedKeys::of_installation(&keys).ok()?;
+    let trusted = trusted.with_signers(operators(harness).ok()?);
+    let bundle = Bundle::open(&harness.home.run(&entry.run_id)).ok()?;
+    verify_bundle(&bundle, &trusted, None).effective_status
 }
 
 fn base(backend: &str) -> &str {

@@ -12,8 +12,8 @@ use cto_policy::{Rung, RungQuestion, rung};
 use cto_schema::{Facts, Sha256Digest};
 
 pub use compare::{StageComparison, StageField};
-pub use evidence::LadderError;
 pub(crate) use evidence::evidence_of_stage;
+pub use evidence::{LadderError, status_with_the_word};
 pub use validate::{StageCheck, StageValidation, Who, validate_stage};
 
 use crate::request::{Harness, RunRequest, Task};

@@ -6,8 +6,9 @@ use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use cto_evidence::{ApprovalError, ApprovalStore, Ledger, StoredApproval, packet_text};
 use cto_runner::{
     Harness, PacketError, PacketOptions, SayError, Saying, Signing, allowed_signers_path, make_packet, say,
+    status_with_the_word,
 };
-use cto_schema::{ApprovalDecision, ApprovalSource, ApprovalStatement, ExitClass};
+use cto_schema::{ApprovalDecision, ApprovalSource, ApprovalStatement, ExitClass, Status};
 use serde_json::json;
 
 use crate::cli::{Global, TaskArgs};
@@ -240,13 +241,15 @@ pub(super) fn approvals(global: &Global, packet: Option<&str>, output: &Output) 
     }
     let store = ApprovalStore::open(&harness.home);
     let names = store.list().map_err(|error| CommandError::failed(&error))?;
-    let mut rows = Vec::new();
+    let mut rows: Vec<serde_json::Value> = Vec::new();
     for name in names {
         match store.read(&name) {
             Ok(stored) => rows.push(row(&harness, &stored)),
             Err(error) => rows.push(json!({ "packet_id": name, "state": "unreadable", "problem": chain(&error) })),
         }
     }
+    // Newest first; a packet's id tells no order, and one that cannot be read comes last.
+    rows.sort_by(|a, b| b["created_at"].as_str().cmp(&a["created_at"].as_str()));
     if output.json() {
         output.document(&json!({ "approvals": rows }));
         return Ok(Exit(ExitClass::Pass));
@@ -259,7 +262,10 @@ pub(super) fn approvals(global: &Global, packet: Option<&str>, output: &Output) 
         let about = if row["problem"].is_string() {
             text("problem")
         } else {
-            text("sentence")
+            match row["approval_source"].as_str() {
+                Some("validator") => format!("(a validator's own) {}", text("sentence")),
+                _ => text("sentence"),
+            }
         };
         output.print(&format!("{}  {:<25} {about}\n", text("packet_id"), text("state")));
     }
@@ -303,7 +309,8 @@ fn row(harness: &Harness, stored: &StoredApproval) -> serde_json::Value {
     let run = stored.consumed.as_ref().map(|consumed| &consumed.run_id);
     let passed = run.is_some_and(|run| {
         let entry = Ledger::open(&harness.home).and_then(|ledger| ledger.find(run));
-        entry.is_ok_and(|entry| entry.is_some_and(|entry| entry.status == "pass"))
+        let entry = entry.ok().flatten();
+        entry.is_some_and(|entry| status_with_the_word(harness, &entry) == Some(Status::Pass))
     });
     let expired = cto_evidence::wall_now().as_second() >= packet.expires_at.unix_seconds();
     let granted = said
@@ -314,6 +321,8 @@ fn row(harness: &Harness, stored: &StoredApproval) -> serde_json::Value {
         (Some(_), _) => "consumed_by_run",
         (None, Some(said)) if said.decision == ApprovalDecision::Denied => "denied",
         (None, _) if expired => "expired",
+        // What the validator said holds for its own runs only, and those are over.
+        (None, Some(said)) if said.approval_source != ApprovalSource::Operator => "expired",
         (None, Some(_)) => "approved",
         (None, None) => "requested",
     };

@@ -152,12 +152,23 @@ fn an_owned_repository_gets_one_commit_and_passes_with_the_operators_yes() {
         (&json!("blocked"), &json!("blocked"))
     );
     let run_id = report["run_id"].as_str().unwrap();
+    let consumed = || {
+        installation
+            .json(&["approvals", asked.packet["packet_id"].as_str().unwrap()])
+            .1["state"]
+            .clone()
+    };
+    assert_eq!(consumed(), "consumed_by_run");
     let (code, said) = say(
         &installation,
         &operator,
         &["outcome", run_id, "accept", "--reason", "looked at it"],
     );
     assert_eq!(code, 0, "{said}");
+    assert_eq!(consumed(), "consumed_by_pass_evidence");
+    let next = ask(&installation, &repository, "OWN-2", &SCRIPT);
+    let prior = &next.packet["prior_evidence"];
+    assert!(prior.to_string().contains(run_id), "{prior}");
     let seen = verified(&installation, &report);
     assert_eq!(
         (&seen["status"], &seen["effective_status"]),
