@@ -40,8 +40,8 @@ pub use ledger::{Ledger, LedgerEntry, LedgerError, LedgerFilter, LedgerHead, New
 pub use live::{LiveError, LiveMarker, MarkerInfo, OpenedInfo, is_live, unfinished, unfinished_run};
 pub use manifest::ManifestError;
 pub use outcome::{
-    OutcomeError, RollbackRecord, check_outcome, read_outcome, read_outcome_beside, read_rollback_beside,
-    write_outcome, write_rollback,
+    OutcomeError, RollbackRecord, check_outcome, export_outcome, read_outcome, read_outcome_beside,
+    read_rollback_beside, write_outcome, write_rollback,
 };
 pub use redact::{KnownSecret, Redactor};
 pub use render::{ReportView, html, markdown, mend, packet_text};

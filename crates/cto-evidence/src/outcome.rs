@@ -1,5 +1,6 @@
 //! The operator's word after a run: `runs/<run id>.outcome/operator-outcome.json`, beside the bundle, which stays as it is.
 
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -107,26 +108,66 @@ pub fn read_outcome_beside(bundle: &Path) -> Result<Option<SignedStatement>, Out
     read_beside(bundle, FILE)
 }
 
-fn read_beside<T: serde::de::DeserializeOwned>(bundle: &Path, file: &str) -> Result<Option<T>, OutcomeError> {
+/// Puts what is said beside a bundle beside its archive: `FILE.outcome/`, byte for byte. `None` when nothing was said.
+///
+/// With `overwrite`, files of an earlier export are replaced, and removed where this run has none.
+pub fn export_outcome(bundle: &Path, archive: &Path, overwrite: bool) -> Result<Option<PathBuf>, OutcomeError> {
+    let said: Vec<(&str, Vec<u8>)> = [FILE, ROLLBACK]
+        .into_iter()
+        .filter_map(|file| Some(bytes_beside(bundle, file).transpose()?.map(|bytes| (file, bytes))))
+        .collect::<Result<_, _>>()?;
+    let place = beside(archive);
+    let failed = |source| OutcomeError::Io {
+        path: place.clone(),
+        source,
+    };
+    if said.is_empty() && place.symlink_metadata().is_err() {
+        return Ok(None);
+    }
+    match fs::create_dir(&place) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && overwrite => (),
+        other => other.map_err(failed)?,
+    }
+    let dir = durable::open_dir(&place).map_err(failed)?;
+    for file in [FILE, ROLLBACK] {
+        match said.iter().find(|(name, _)| *name == file) {
+            Some((_, bytes)) => durable::write_replacing(&dir, file, bytes).map_err(failed)?,
+            None if durable::exists_at(&dir, file).map_err(failed)? => {
+                durable::remove_at(&dir, file).map_err(failed)?;
+            }
+            None => (),
+        }
+    }
+    Ok((!said.is_empty()).then_some(place))
+}
+
+fn beside(bundle: &Path) -> PathBuf {
     let mut place = bundle.as_os_str().to_owned();
     place.push(".outcome");
-    let place = PathBuf::from(place);
-    let path = place.join(file);
+    PathBuf::from(place)
+}
+
+fn bytes_beside(bundle: &Path, file: &str) -> Result<Option<Vec<u8>>, OutcomeError> {
+    let place = beside(bundle);
     let failed = |source| OutcomeError::Io {
-        path: path.clone(),
+        path: place.join(file),
         source,
     };
     let dir = match durable::open_dir(&place) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         other => other.map_err(failed)?,
     };
-    let Some(bytes) = durable::read_if_present_at(&dir, file).map_err(failed)? else {
+    durable::read_if_present_at(&dir, file).map_err(failed)
+}
+
+fn read_beside<T: serde::de::DeserializeOwned>(bundle: &Path, file: &str) -> Result<Option<T>, OutcomeError> {
+    let Some(bytes) = bytes_beside(bundle, file)? else {
         return Ok(None);
     };
     parse_strict(&bytes, LIMITS)
         .map(Some)
         .map_err(|error| OutcomeError::Damaged {
-            path: path.clone(),
+            path: beside(bundle).join(file),
             reason: error.to_string(),
         })
 }

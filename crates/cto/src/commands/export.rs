@@ -22,10 +22,22 @@ pub(super) fn export(global: &Global, args: &ExportArgs, output: &Output) -> Res
     let exported = cto_evidence::export(&bundle, &target, args.force).map_err(|error| {
         CommandError::refused(crate::error::chain(&error)).hint("--force replaces an existing file")
     })?;
+    let beside = cto_evidence::export_outcome(&bundle, &target, args.force).map_err(|error| {
+        CommandError::refused(crate::error::chain(&error))
+            .hint("the archive is written; --force replaces what is beside it as well")
+    })?;
     if output.json() {
-        output.document(&json!({ "file": target, "sha256": exported.digest, "bytes": exported.size_bytes }));
+        output.document(&json!({
+            "file": target, "sha256": exported.digest, "bytes": exported.size_bytes, "outcome": beside,
+        }));
     } else {
         output.print(&format!("{}  {}\n", exported.digest, target.display()));
+        if let Some(beside) = beside {
+            output.note(&format!(
+                "give {} along: it has what the operator said",
+                beside.display()
+            ));
+        }
     }
     Ok(Exit(ExitClass::Pass))
 }

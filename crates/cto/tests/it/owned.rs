@@ -182,6 +182,16 @@ fn an_owned_repository_gets_one_commit_and_passes_with_the_operators_yes() {
     );
     assert_eq!(code, 3, "an outcome is said once: {said}");
     assert_eq!(installation.json(&["verify", "--all"]).0, 0);
+    // An archive has the word beside it, as the bundle has.
+    let archive = installation.home().parent().unwrap().join("accepted.tar.zst");
+    let archive = archive.to_str().unwrap();
+    assert_eq!(installation.json(&["export", run_id, "--output", archive]).0, 0);
+    let (code, seen) = installation.json(&["verify", archive]);
+    assert_eq!(
+        (code, &seen["bundles"][0]["effective_status"]),
+        (0, &json!("pass")),
+        "{seen:#}"
+    );
     // With one byte more nothing verifies, and what was said beside it changes nothing.
     let bundle = installation.bundle(&report);
     let log = [fs::read(bundle.join("test.log")).unwrap(), b"\n".to_vec()].concat();
