@@ -1,7 +1,8 @@
 //! `cto runs`: the ledger's runs, newest first, and those that live now.
 
 use cto_evidence::{Ledger, LedgerEntry, LedgerFilter};
-use cto_schema::ExitClass;
+use cto_runner::{Harness, status_with_the_word};
+use cto_schema::{ExitClass, Status};
 use serde_json::json;
 
 use crate::cli::{Global, RunsArgs};
@@ -33,7 +34,7 @@ pub(super) fn runs(global: &Global, args: &RunsArgs, output: &Output) -> Result<
     };
     let entries = ledger.list(&filter).map_err(|error| CommandError::failed(&error))?;
     if output.json() {
-        let rows: Vec<_> = entries.iter().map(|entry| row(entry, &harness.home)).collect();
+        let rows: Vec<_> = entries.iter().map(|entry| row(entry, &harness)).collect();
         output.document(&json!({ "runs": rows }));
         return Ok(Exit(ExitClass::Pass));
     }
@@ -42,12 +43,15 @@ pub(super) fn runs(global: &Global, args: &RunsArgs, output: &Output) -> Result<
     }
     // Collected and not appended to a growing text: a long ledger would be copied once for each of its lines.
     let lines = entries.iter().map(|entry| {
+        let accepted = status_with_the_word(&harness, entry) == Some(Status::Pass);
         let (mark, color) = match entry.status.as_str() {
-            "pass" => ("✔ pass   ", "32"),
-            "fail" => ("✘ fail   ", "31"),
-            _ => ("■ blocked", "33"),
+            // Sealed without the operator's word, which came after.
+            "blocked" if accepted => ("✔ accepted", "32"),
+            "pass" => ("✔ pass    ", "32"),
+            "fail" => ("✘ fail    ", "31"),
+            _ => ("■ blocked ", "33"),
         };
-        let blocker = entry.first_blocker.as_deref().unwrap_or("");
+        let blocker = entry.first_blocker.as_deref().filter(|_| !accepted).unwrap_or("");
         let gone = if harness.home.run(&entry.run_id).exists() {
             ""
         } else {
@@ -65,7 +69,7 @@ pub(super) fn runs(global: &Global, args: &RunsArgs, output: &Output) -> Result<
     Ok(Exit(ExitClass::Pass))
 }
 
-fn row(entry: &LedgerEntry, home: &cto_evidence::Home) -> serde_json::Value {
+fn row(entry: &LedgerEntry, harness: &Harness) -> serde_json::Value {
     json!({
         "seq": entry.seq,
         "run_id": entry.run_id,
@@ -74,12 +78,13 @@ fn row(entry: &LedgerEntry, home: &cto_evidence::Home) -> serde_json::Value {
         "stage": entry.stage,
         "mutation_mode": entry.mutation_mode,
         "status": entry.status,
+        "effective_status": status_with_the_word(harness, entry),
         "first_blocker": entry.first_blocker,
         "started_at": entry.started_at,
         "finished_at": entry.finished_at,
         "duration_ms": entry.duration_ms,
         "manifest_digest": entry.manifest_digest,
-        "bundle_exists": home.run(&entry.run_id).exists(),
+        "bundle_exists": harness.home.run(&entry.run_id).exists(),
     })
 }
 

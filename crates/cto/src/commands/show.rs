@@ -16,6 +16,12 @@ pub(super) fn show(global: &Global, args: &ShowArgs, output: &Output) -> Result<
     if let Some(note) = sealed_note(&bundle) {
         output.note(&note);
     }
+    if !output.json() && cto_evidence::read_outcome_beside(&bundle).is_ok_and(|said| said.is_some()) {
+        output.note(&format!(
+            "the operator spoke after the seal; for what that changes: cto verify {}",
+            args.run
+        ));
+    }
     match args.what {
         ShowWhat::Report if output.json() => output.print(&cto_schema::inert_json(text(&bundle, "report.json")?)),
         ShowWhat::Report => lines(&text(&bundle, "report.md")?, output),

@@ -182,6 +182,11 @@ fn an_owned_repository_gets_one_commit_and_passes_with_the_operators_yes() {
     );
     assert_eq!(code, 3, "an outcome is said once: {said}");
     assert_eq!(installation.json(&["verify", "--all"]).0, 0);
+    let (_, runs) = installation.json(&["runs", "--limit", "1"]);
+    assert_eq!(
+        (&runs["runs"][0]["status"], &runs["runs"][0]["effective_status"]),
+        (&json!("blocked"), &json!("pass"))
+    );
     // An archive has the word beside it, as the bundle has.
     let archive = installation.home().parent().unwrap().join("accepted.tar.zst");
     let archive = archive.to_str().unwrap();
