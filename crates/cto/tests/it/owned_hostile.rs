@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::operator::{Operator, approve, gated, gates, say};
 use crate::owned::{Asked, SCRIPT, ask, head, run, verified, world};
-use crate::support::{GOOD, Installation, codes, git, write};
+use crate::support::{GOOD, Installation, all, codes, git, write};
 
 /// Starts an approved run and waits until its journal has a record.
 fn start(installation: &Installation, asked: &Asked, more: &[&str], agent: &[&str], record: &str) -> (Child, PathBuf) {
@@ -95,6 +95,74 @@ fn a_run_that_is_killed_while_it_is_held_is_interrupted_and_nothing_worse() {
     assert_eq!(git(&repository, &["status", "--porcelain"]), "");
     let run_id = report["run_id"].as_str().unwrap();
     assert_eq!(installation.json(&["rollback", run_id]).0, 0);
+}
+
+/// Kills of a stage 5 run in tier 1, and with `--all`.
+const KILLS: (u32, u32) = (12, 200);
+
+/// Wherever an approved run is killed, the repository has the commit or has not, and nothing between.
+#[test]
+fn a_run_that_is_killed_at_any_moment_leaves_the_one_commit_or_none() {
+    let (installation, operator, repository) = world();
+    let before = head(&repository);
+    let spawned = |asked: &Asked| {
+        let id = asked.packet["packet_id"].as_str().unwrap();
+        let words = ["--json", "run", "--contract", &asked.contract, "--engine", "command"];
+        let mut command = installation.command();
+        command.args(words).args(["--approval", id]).args(SCRIPT);
+        command.envs(gates("command", 5)).stdout(Stdio::null());
+        command.stderr(Stdio::null()).spawn().unwrap()
+    };
+    let kills = if all() { KILLS.1 } else { KILLS.0 };
+    let mut whole = std::time::Duration::ZERO;
+    let (mut committed, mut none, mut interrupted) = (0, 0, 0);
+    // The first run is not killed: it says how long one takes.
+    for kill in 0..=kills {
+        let asked = ask(&installation, &repository, &format!("ANY-{kill}"), &SCRIPT);
+        assert_eq!(approve(&installation, &operator, &asked.packet).0, 0);
+        let begun = std::time::Instant::now();
+        let mut child = spawned(&asked);
+        if kill == 0 {
+            child.wait().unwrap();
+            whole = begun.elapsed();
+        } else {
+            std::thread::sleep(whole * kill / kills);
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+        let (code, told) = installation.json(&["recover"]);
+        assert_eq!(code, 0, "{kill}: {told:#}");
+        let (_, listed) = installation.json(&["runs", "--limit", "1"]);
+        let run = &listed["runs"][0];
+        let ours = run["case_id"] == format!("ANY-{kill}");
+        let now = head(&repository);
+        assert_eq!(git(&repository, &["status", "--porcelain"]), "", "{kill}");
+        assert!(!repository.join(".git/index.lock").exists(), "{kill}");
+        let commit = if now == before {
+            none += 1;
+            Value::Null
+        } else {
+            committed += 1;
+            assert_eq!(git(&repository, &["rev-parse", "HEAD^"]).trim(), before, "{kill}");
+            assert_eq!(fs::read_to_string(repository.join("value.txt")).unwrap(), "good\n");
+            json!(now)
+        };
+        assert!(ours || commit.is_null(), "{kill}: a commit of no run");
+        if ours {
+            let path = installation.home().join("runs").join(run["run_id"].as_str().unwrap());
+            let report: Value = serde_json::from_slice(&fs::read(path.join("report.json")).unwrap()).unwrap();
+            assert_ne!(report["status"], "pass", "{kill}");
+            assert_eq!(report["governed"]["target_commit"], commit, "{kill}: {report:#}");
+            interrupted += usize::from(codes(&report) == ["harness_interrupted"]);
+        }
+        git(&repository, &["reset", "--quiet", "--hard", &before]);
+    }
+    assert!(
+        committed > 0 && none > 0 && interrupted > 0,
+        "{committed} {none} {interrupted}"
+    );
+    let (code, verified) = installation.json(&["verify", "--all"]);
+    assert_eq!(code, 0, "{verified:#}");
 }
 
 #[test]
