@@ -77,7 +77,11 @@ fn put_in(context: &Context<'_>, contract: Option<&TaskContract>) -> Result<(), 
         ),
         (
             "journal apply_intent branch",
-            applied.is_none_or(|applied| recovered || intent.is_some_and(|(_, branch)| *branch == applied.branch)),
+            // A change that was refused before the intent has a branch and no commit.
+            applied.is_none_or(|applied| {
+                let refused = applied.target_commit.is_none();
+                recovered || intent.map_or(refused, |(_, branch)| *branch == applied.branch)
+            }),
         ),
         ("journal applied", done_agrees),
         ("outcome of no commit", seen.outcome.is_none() || commit.is_some()),

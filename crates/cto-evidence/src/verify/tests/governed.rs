@@ -387,7 +387,7 @@ fn a_word_beside_counts_only_where_none_was_sealed_in_and_all_else_holds() {
     let edits: [fn(&mut OutcomeStatement); 5] = [
         |s| s.outcome = OperatorOutcome::Rejected,
         |s| s.run_id.push('x'),
-        |s| s.attestation_digest = None,
+        |s| s.attestation_digest = Some(Sha256Digest::of(b"another seal")),
         |s| s.target_commit = None,
         |s| s.decided_at = "2026-11-20T08:00:00Z".parse().unwrap(),
     ];
@@ -396,6 +396,10 @@ fn a_word_beside_counts_only_where_none_was_sealed_in_and_all_else_holds() {
         say_beside(&made, 1, edit);
         assert_eq!(effective(&made), Some(Status::Blocked), "{index}");
     }
+    // Said after the commit and before the seal, too late to be sealed in: it names all that the seal is about.
+    let made = World::owned_as(pending()).make();
+    say_beside(&made, 1, |s| s.attestation_digest = None);
+    assert_eq!(effective(&made), Some(Status::Pass));
     let made = World::owned_as(pending()).make();
     say_beside(&made, 9, |_| {});
     assert_eq!(effective(&made), Some(Status::Blocked), "a stranger");
