@@ -48,6 +48,17 @@ pub(super) fn judge(engine: &EngineObservation, model_failed: bool, reasons: &mu
     }
 }
 
+/// True when an engine ended without its last word, and without a complaint of its own that says why.
+pub(super) fn fell_silent(engine: &EngineObservation) -> bool {
+    let stream = &engine.stream;
+    let stopped = engine.ended_by == EndedBy::Itself
+        && engine.exit_code == Some(0)
+        && stream.final_event.is_some()
+        && !stream.final_event_seen
+        && stream.failure.is_none();
+    stream.protocol_error.is_some() || stopped
+}
+
 /// An engine that ended by itself answers for its exit, its stream and what it left running.
 fn judge_own_end(engine: &EngineObservation, model_failed: bool, reasons: &mut Reasons) {
     if !engine.survivors.is_empty() {

@@ -45,7 +45,10 @@ struct Reasons(BTreeMap<BlockerCode, Vec<String>>);
 
 impl Reasons {
     fn add(&mut self, code: BlockerCode, detail: impl Into<String>) {
-        self.0.entry(code).or_default().push(detail.into());
+        let (told, detail) = (self.0.entry(code).or_default(), detail.into());
+        if !told.contains(&detail) {
+            told.push(detail);
+        }
     }
 
     fn has(&self, code: BlockerCode) -> bool {
@@ -117,7 +120,11 @@ fn judge(evidence: &Evidence<'_>, at_the_end: bool) -> Vec<Blocker> {
         .as_ref()
         .is_some_and(|model| model::judge(model, &mut reasons));
     if let Some(engine) = &observed.engine {
-        if let (Some(model), Some(_), false) = (&observed.model, &engine.stream.protocol_error, model_failed) {
+        if let Some(model) = observed
+            .model
+            .as_ref()
+            .filter(|_| !model_failed && engine::fell_silent(engine))
+        {
             model_failed = model::explain_silence(model, &mut reasons);
         }
         engine::judge(engine, model_failed, &mut reasons);
@@ -174,6 +181,8 @@ fn cause_known(reasons: &Reasons) -> bool {
         C::ProviderAuthUnavailable,
         C::ProviderLocalConfigUnavailable,
         C::ModelNotAdmitted,
+        // Here only of a provider that sent the credential back.
+        C::SecretDetected,
         C::ReviewerRejected,
         C::AgentProtocol,
         C::MissingRequiredEvent,

@@ -48,8 +48,8 @@ pub(super) fn judge(model: &ModelObservation, reasons: &mut Reasons) -> bool {
     any
 }
 
-/// Adds what explains an answer without its envelope: an engine that repeats its calls, and goes on to other ones, keeps
-/// to itself that the provider failed. Tells whether something does.
+/// Adds what explains an engine without its last word: one that repeats its calls, and goes on to other ones, keeps to
+/// itself that the provider failed. Tells whether something does.
 pub(super) fn explain_silence(model: &ModelObservation, reasons: &mut Reasons) -> bool {
     let mut any = false;
     for (outcome, count) in &model.failures {

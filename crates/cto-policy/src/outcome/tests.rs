@@ -436,7 +436,17 @@ fn model_codes(world: &World) -> Vec<BlockerCode> {
 }
 
 #[test]
-fn an_envelope_that_is_missing_after_failed_calls_is_the_providers_doing() {
+fn a_last_word_that_is_missing_after_failed_calls_is_the_providers_doing() {
+    let silent: &[(fn(&mut EngineObservation), BlockerCode)] = &[
+        (
+            |engine| engine.stream.protocol_error = Some("no envelope".to_owned()),
+            BlockerCode::AgentProtocol,
+        ),
+        (
+            |engine| engine.stream.final_event_seen = false,
+            BlockerCode::MissingRequiredEvent,
+        ),
+    ];
     let world = |failures: &[(ModelOutcome, u32)]| {
         let mut world = with_model(ModelObservation {
             calls: 9,
@@ -445,22 +455,26 @@ fn an_envelope_that_is_missing_after_failed_calls_is_the_providers_doing() {
             failures: failures.iter().copied().collect(),
             ..ModelObservation::default()
         });
-        engine(&mut world).stream.protocol_error = Some("no envelope".to_owned());
+        let stream = &mut engine(&mut world).stream;
+        (stream.final_event, stream.final_event_seen) = (Some("result".to_owned()), true);
         world
     };
-    for (failures, code) in [
-        (
-            &[(ModelOutcome::UpstreamError, 3)][..],
-            BlockerCode::ProviderUnavailable,
-        ),
-        (&[(ModelOutcome::ReasoningOnly, 1)], BlockerCode::ProviderResponseShape),
-        (&[(ModelOutcome::EngineGone, 1)], BlockerCode::AgentProtocol),
-        (&[], BlockerCode::AgentProtocol),
-    ] {
-        assert_eq!(codes(&world(failures)).0, [code], "{failures:?}");
+    for (fall_silent, alone) in silent {
+        for (failures, code) in [
+            (
+                &[(ModelOutcome::UpstreamError, 3)][..],
+                BlockerCode::ProviderUnavailable,
+            ),
+            (&[(ModelOutcome::ReasoningOnly, 1)], BlockerCode::ProviderResponseShape),
+            (&[(ModelOutcome::EngineGone, 1)], *alone),
+            (&[], *alone),
+        ] {
+            let mut world = world(failures);
+            fall_silent(engine(&mut world));
+            assert_eq!(codes(&world).0, [code], "{failures:?}");
+        }
     }
-    let mut recovered = world(&[(ModelOutcome::UpstreamError, 3)]);
-    engine(&mut recovered).stream.protocol_error = None;
+    let recovered = world(&[(ModelOutcome::UpstreamError, 3)]);
     assert_eq!(codes(&recovered).0, [], "an engine may recover from a failed call");
 }
 

@@ -80,52 +80,78 @@ fn fixes_the_case(engine: &str) {
     }
 }
 
-fn fault(engine: &str, fault: &str, expected: &[&str]) {
+/// Returns how a run with a fault is none of the things that it may be: lists of blockers, of which the empty one is a
+/// pass.
+fn surprise(engine: &str, fault: &str, may_be: &[&[&str]]) -> Option<String> {
     // The preflight and the first turn are answered; the agent meets the fault at its second.
     let world = Modelled::with(engine, "scripted-fix", failing(fault, When::Turn(2)));
     let (_, report) = run_case(&world, engine);
-    assert_eq!(codes(&report), expected, "{engine}, {fault}: {report:#}");
-    assert_eq!(report["case_process_started"], true);
-    assert_eq!(
-        report["changed_files"],
-        json!([]),
-        "{engine}, {fault}: nothing half done came through"
-    );
     verifies(&world, &report);
+    assert_eq!(report["case_process_started"], true);
+    let codes = codes(&report);
+    // What a pass changed was verified; of all else nothing half done may come through.
+    let changed = if codes.is_empty() {
+        json!(["strings.py"])
+    } else {
+        json!([])
+    };
+    let expected = may_be.iter().any(|one| codes == *one) && report["changed_files"] == changed;
+    (!expected).then(|| {
+        let (blockers, model) = (&report["blockers"], &report["model"]);
+        let bundle = world.installation.bundle(&report);
+        let last = |name: &str| {
+            let text = std::fs::read_to_string(bundle.join("backend").join(name)).unwrap_or_default();
+            let from = text.char_indices().rev().nth(1500).map_or(0, |(at, _)| at);
+            text[from..].to_owned()
+        };
+        format!(
+            "{fault}: {blockers} is none of {may_be:?}; changed {}; model {model}\nstdout … {}\nstderr … {}\n",
+            report["changed_files"],
+            last("stdout.log"),
+            last("stderr.log")
+        )
+    })
 }
 
 /// One fault of each class always, the others in the long tests.
 fn meets_faults(engine: &str) {
-    for (name, expected) in [
-        ("500", ["provider_unavailable"]),
-        ("cut", ["provider_unavailable"]),
-        ("truncated-arguments", ["provider_unavailable"]),
-        ("reasoning-only", ["provider_response_shape"]),
-        ("other-model", ["model_not_admitted"]),
-    ] {
-        fault(engine, name, &expected);
-    }
-    let unavailable = [
-        "401",
-        "404",
-        "429",
-        "hang",
-        "hang-midway",
-        "malformed-sse",
-        "malformed-json",
-        "gzip-bomb",
-        "endless",
-        "huge-event",
-        "redirect",
-        "html",
-        "wrong-length",
+    let unavailable: &[&[&str]] = &[&["provider_unavailable"]];
+    let classes: [(&str, &[&[&str]]); 5] = [
+        ("500", unavailable),
+        ("cut", unavailable),
+        ("truncated-arguments", unavailable),
+        ("reasoning-only", &[&["provider_response_shape"]]),
+        ("other-model", &[&["model_not_admitted"]]),
     ];
-    for name in unavailable.iter().filter(|_| all()) {
-        fault(engine, name, &["provider_unavailable"]);
-    }
-    if all() {
-        fault(engine, "echo-credential", &["secret_detected"]);
-    }
+    // pi repeats all that it has at each piece of text, so its own bounds come before the gateway's.
+    let endless: &[&[&str]] = match engine {
+        "pi" => &[&["resource_limit"], &["engine_failed"], &["provider_unavailable"]],
+        _ => unavailable,
+    };
+    let others: [(&str, &[&[&str]]); 14] = [
+        ("401", unavailable),
+        ("404", unavailable),
+        ("429", unavailable),
+        ("hang", unavailable),
+        ("hang-midway", unavailable),
+        ("malformed-sse", unavailable),
+        ("malformed-json", unavailable),
+        ("gzip-bomb", unavailable),
+        ("endless", endless),
+        ("huge-event", unavailable),
+        ("redirect", unavailable),
+        ("html", unavailable),
+        ("echo-credential", &[&["secret_detected"]]),
+        // Whole up to its finishing event: who hangs up on that, as agents may, never sees the cut.
+        ("wrong-length", &[&[], &["provider_unavailable"]]),
+    ];
+    let more: &[_] = if all() { &others } else { &[] };
+    let surprises: Vec<String> = classes
+        .iter()
+        .chain(more)
+        .filter_map(|(name, may_be)| surprise(engine, name, may_be))
+        .collect();
+    assert!(surprises.is_empty(), "{engine}: {}", surprises.concat());
 }
 
 fn asks_for_another_model(engine: &str) {
