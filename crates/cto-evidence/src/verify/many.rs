@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use super::once::fail_shared_approvals;
 use super::{LedgerView, TrustedKeys, VerificationOutcome, verify_bundle};
 use crate::bundle::{Bundle, BundleError};
 
@@ -23,7 +24,8 @@ impl Verified {
     }
 }
 
-/// Checks every path with up to `threads` threads and returns the results in the order of `paths`.
+/// Checks every path with up to `threads` threads and returns the results in the order of `paths`; runs that consumed one
+/// approval fail together.
 ///
 /// `progress` is called after each bundle with how many are done, from whichever thread did it.
 pub fn verify_many(
@@ -58,7 +60,9 @@ pub fn verify_many(
     });
     let mut results = results.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
     results.sort_by_key(|(index, _)| *index);
-    results.into_iter().map(|(_, verified)| verified).collect()
+    let mut results: Vec<Verified> = results.into_iter().map(|(_, verified)| verified).collect();
+    fail_shared_approvals(&mut results);
+    results
 }
 
 fn verify_path(path: &Path, keys: &TrustedKeys, ledger: Option<&dyn LedgerView>) -> Verified {

@@ -5,6 +5,7 @@ mod context;
 mod keys;
 mod ledger;
 mod many;
+mod once;
 mod outcome;
 mod patch;
 #[cfg(test)]
@@ -76,6 +77,8 @@ pub struct VerificationOutcome {
     pub signer: Option<String>,
     /// Digest of `SHA256SUMS`, which identifies the bundle.
     pub manifest_digest: Option<Sha256Digest>,
+    /// Digest of the approval packet that the run consumed; `None` when it consumed none.
+    pub approval_packet: Option<Sha256Digest>,
     /// Bytes that were digested.
     pub bytes: u64,
     /// Every check, in order.
@@ -157,6 +160,7 @@ pub fn verify_bundle(bundle: &Bundle, keys: &TrustedKeys, ledger: Option<&dyn Le
         keyid: signer.map(|key| key.keyid().to_owned()),
         signer: signer.map(|key| escape(key.name().as_bytes(), 200)),
         manifest_digest: bundle.digest("SHA256SUMS"),
+        approval_packet: checks::consumed_packet(&context),
         bytes: bundle.files().values().map(|file| file.size_bytes).sum(),
         checks,
     }

@@ -43,6 +43,12 @@ pub(super) fn approval(context: &Context<'_>) -> Finding {
     consumed(context)
 }
 
+/// Returns the digest of the packet that the run consumed.
+pub(in crate::verify) fn consumed_packet(context: &Context<'_>) -> Option<Sha256Digest> {
+    let granted = context.report().ok()?.approval_status == ApprovalStatus::Granted;
+    granted.then(|| context.bundle.digest(PACKET)).flatten()
+}
+
 /// What the bundle holds of the approval, byte for byte and read.
 struct Consumed<'a> {
     packet_bytes: &'a [u8],

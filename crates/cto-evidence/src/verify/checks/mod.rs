@@ -17,6 +17,7 @@ mod verdict;
 
 use super::{Context, Finding};
 
+pub(super) use approval::consumed_packet;
 pub(super) use outcome::said_in_time;
 #[cfg(test)]
 pub(crate) use readable::passive;

@@ -10,7 +10,7 @@ use super::fixture::owned::{Said, operator, signed, signers, statement};
 use super::fixture::{Made, World, repair};
 use super::{failed, outcome, trusted};
 use crate::bundle::Bundle;
-use crate::verify::{CheckState, VerificationOutcome, verify_bundle};
+use crate::verify::{CheckState, VerificationOutcome, Verified, verify_bundle, verify_many};
 
 fn with_signers(made: &Made, seed: u8, options: &str) -> VerificationOutcome {
     let keys = trusted().with_signers(signers(seed, options));
@@ -449,4 +449,22 @@ fn rejected() -> World {
         world.extra.insert(name.to_owned(), serde_json::to_vec(&value).unwrap());
     }
     world
+}
+
+#[test]
+fn two_runs_that_consumed_one_approval_fail_together_and_one_that_is_here_twice_does_not() {
+    let first = World::owned().make();
+    let mut world = World::owned();
+    world.test_log.extend_from_slice(b"said in another run\n");
+    let second = world.make();
+    let keys = trusted().with_signers(signers(1, ""));
+    let verify = |made: &[&Made]| {
+        let paths: Vec<_> = made.iter().map(|made| made.path.clone()).collect();
+        let seen = verify_many(&paths, &keys, None, 2, &|_, _| {});
+        let failed = |verified: &Verified| failed(verified.result.as_ref().unwrap());
+        seen.iter().map(failed).map(|names| names.join(" ")).collect::<Vec<_>>()
+    };
+    assert_eq!(verify(&[&first, &first]), ["", ""]);
+    assert_eq!(verify(&[&second]), [""]);
+    assert_eq!(verify(&[&first, &second]), ["approval-once", "approval-once"]);
 }
