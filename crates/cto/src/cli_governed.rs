@@ -88,6 +88,9 @@ pub(crate) enum StageAction {
         /// The engine.
         #[arg(long, default_value = "fake")]
         engine: String,
+        /// Look for the engine below this directory as well, as a run with --toolchain does.
+        #[arg(long, value_name = "DIR")]
+        toolchain: Vec<PathBuf>,
         /// The agent of engine command: program and arguments.
         #[arg(last = true, value_name = "COMMAND")]
         command: Vec<OsString>,

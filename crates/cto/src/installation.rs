@@ -1,7 +1,7 @@
 //! The installation that a command works on: home, settings, git and the environment, read once.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use cto_evidence::{Home, KnownSecret};
 use cto_runner::{Git, Harness, Settings};
@@ -208,4 +208,12 @@ fn secrets() -> Vec<KnownSecret> {
             value: value.into_bytes(),
         })
         .collect()
+}
+
+/// Returns a toolchain directory that was named on the command line; it must be there.
+pub(crate) fn toolchain(path: &Path) -> Result<PathBuf, CommandError> {
+    std::fs::canonicalize(path).map_err(|error| {
+        let shown = cto_schema::escape(path.as_os_str().as_encoded_bytes(), 400);
+        CommandError::usage(format!("failed to find toolchain {shown}: {error}")).hint("cto doctor lists what it found")
+    })
 }

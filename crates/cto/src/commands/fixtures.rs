@@ -70,7 +70,9 @@ fn describe(row: &Row) -> serde_json::Value {
 
 fn run(global: &Global, asked: &Asked<'_>, output: &Output) -> Result<Exit, CommandError> {
     let mut harness = installation::open(global)?;
-    harness.settings.toolchains.extend(asked.toolchains.iter().cloned());
+    for path in asked.toolchains {
+        harness.settings.toolchains.push(installation::toolchain(path)?);
+    }
     let by_fake = asked.engine == "fake";
     if !by_fake {
         let found = harness.engines.find(asked.engine);

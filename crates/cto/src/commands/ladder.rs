@@ -100,13 +100,21 @@ fn print(ladder: &EngineLadder, whole: bool, output: &Output) {
 }
 
 pub(super) fn stage(global: &Global, action: &StageAction, output: &Output) -> Result<Exit, CommandError> {
-    let StageAction::Validate { stage, engine, command } = action;
+    let StageAction::Validate {
+        stage,
+        engine,
+        toolchain,
+        command,
+    } = action;
     if (engine == "command") == command.is_empty() {
         return Err(CommandError::usage(
             "engine command, and no other, is given its program and arguments after --",
         ));
     }
-    let harness = installation::open(global)?;
+    let mut harness = installation::open(global)?;
+    for path in toolchain {
+        harness.settings.toolchains.push(installation::toolchain(path)?);
+    }
     harness
         .engines
         .find(engine)

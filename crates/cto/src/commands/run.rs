@@ -82,7 +82,7 @@ pub(super) fn request(harness: &Harness, args: &TaskArgs) -> Result<RunRequest, 
         toolchains: args
             .toolchain
             .iter()
-            .map(|path| absolute(path))
+            .map(|path| installation::toolchain(path))
             .collect::<Result<_, _>>()?,
         model: requested_model(args, &profile),
         stage: profile.stage,
@@ -160,12 +160,5 @@ fn task(args: &TaskArgs, case_directories: &[std::path::PathBuf]) -> Result<Task
 pub(super) fn read_contract(path: &Path) -> Result<Vec<u8>, CommandError> {
     cto_runner::read_authority(path, Links::Followed, MAX_BYTES).map_err(|error| {
         CommandError::refused(crate::error::chain(&error)).hint("name the YAML or JSON file of your contract")
-    })
-}
-
-fn absolute(path: &Path) -> Result<std::path::PathBuf, CommandError> {
-    std::fs::canonicalize(path).map_err(|error| {
-        let shown = cto_schema::escape(path.as_os_str().as_encoded_bytes(), 400);
-        CommandError::usage(format!("failed to find toolchain {shown}: {error}")).hint("cto doctor lists what it found")
     })
 }

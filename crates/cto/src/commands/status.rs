@@ -18,7 +18,9 @@ pub(super) fn status(
     output: &Output,
 ) -> Result<Exit, CommandError> {
     let mut harness = installation::open_without_git(global)?;
-    harness.settings.toolchains.extend(toolchains.iter().cloned());
+    for path in toolchains {
+        harness.settings.toolchains.push(installation::toolchain(path)?);
+    }
     let names: Vec<String> = match engine {
         Some(name) => {
             harness.engines.find(name).map_err(|error| {
