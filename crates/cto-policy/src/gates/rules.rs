@@ -2,7 +2,7 @@
 
 use cto_schema::{BlockerCode, LimitName, MutationMode};
 
-use super::{GateInput, Refusal};
+use super::{GateInput, Refusal, admissions};
 use crate::admission::{judge_repository, shown_path};
 use crate::approval::{judge_approval, judge_approved_target};
 use crate::scope::Scope;
@@ -109,18 +109,25 @@ pub(super) fn engine_stage(input: &GateInput<'_>) -> Option<Refusal> {
     ))
 }
 
-/// The lowest stage whose rung below is asked for: what runs on copies of a fixture of ours proves itself there.
-const FIRST_PROVEN_STAGE: u8 = 3;
-
 pub(super) fn engine_ladder(input: &GateInput<'_>) -> Option<Refusal> {
     let stage = input.contract.ok()?.mutation_mode.stage();
     let engine = &input.facts.engine;
-    let asked = (FIRST_PROVEN_STAGE..=HIGHEST_STAGE).contains(&stage);
+    let asked = (2..=HIGHEST_STAGE).contains(&stage);
     if !engine.registered || !asked || ungated(input) || engine.ladder.proving || engine.ladder.validated {
         return None;
     }
-    // Without its gates the engine may not run whatever is proven.
-    if engine_allow(input).is_some() || engine_stage(input).is_some() {
+    // Without its gates the engine may not run whatever is proven, and what was proven was proven of its program and
+    // under its records: where one of them is wrong, that is the cause.
+    let causes = [
+        engine_allow,
+        engine_stage,
+        engine_program,
+        admissions::provider_decision,
+        admissions::model_admission,
+        admissions::source_admission,
+        admissions::build,
+    ];
+    if causes.iter().any(|gate| gate(input).is_some()) {
         return None;
     }
     let below = stage - 1;

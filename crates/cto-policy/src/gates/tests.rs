@@ -263,11 +263,19 @@ fn a_stage_is_open_only_on_the_one_below_unless_the_harness_proves_itself() {
         facts.engine.stage_gate_value = Some(mode.stage().to_string());
         decide(Ok(&contract), facts).missing_gates
     };
-    assert_eq!(missing(MutationMode::CopiedFixture, &mut facts), Vec::<String>::new());
-    assert_eq!(missing(MutationMode::CopiedRepo, &mut facts), ["engine-ladder"]);
-    facts.engine.ladder.proving = true;
-    assert_eq!(missing(MutationMode::CopiedRepo, &mut facts), Vec::<String>::new());
-    facts.engine.ladder.proving = false;
+    for mode in [MutationMode::CopiedFixture, MutationMode::CopiedRepo] {
+        assert_eq!(missing(mode, &mut facts), ["engine-ladder"]);
+        facts.engine.ladder.proving = true;
+        assert_eq!(missing(mode, &mut facts), Vec::<String>::new());
+        facts.engine.ladder.proving = false;
+    }
+    facts.engine.program_found = Some(false);
+    assert_eq!(
+        missing(MutationMode::CopiedRepo, &mut facts),
+        ["engine-program"],
+        "nothing can be proven of a program that is not there"
+    );
+    facts.engine.program_found = Some(true);
     facts.engine.allow_gate_set = false;
     assert_eq!(
         missing(MutationMode::CopiedRepo, &mut facts),

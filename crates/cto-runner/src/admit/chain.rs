@@ -1,12 +1,14 @@
 //! How far an engine has come: from the decision over its admissions to the stage that is open for it.
 
-use cto_policy::{judge_build, judge_decision, judge_model, judge_source};
+use cto_policy::{Rung, judge_build, judge_decision, judge_model, judge_source};
 use cto_schema::{EngineFacts, MutationMode};
 
 use crate::engine::{EngineManifest, Search};
 use crate::facts::look_at_engine;
+use crate::ladder::{LadderError, admissions_of, one_rung};
 use crate::model::Variables;
 use crate::request::{Harness, RunRequest, Task};
+use crate::run::chain;
 
 /// How far an engine has come.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,7 +100,11 @@ pub fn engine_chain(harness: &Harness, engine: &str) -> Option<EngineChain> {
         .position(|step| step.name == "build")
         .unwrap_or(steps.len());
     steps.insert(at, program(&search));
-    steps.extend(gates(about, stage));
+    let below = stage.filter(|stage| (2..=6).contains(stage)).map(|stage| {
+        let admissions = admissions_of(&facts);
+        (stage - 1, one_rung(harness, engine, stage - 1, &admissions))
+    });
+    steps.extend(gates(about, stage, below.as_ref()));
     Some(EngineChain {
         engine: manifest.name.clone(),
         needs_model: about.needs_model,
@@ -230,7 +236,8 @@ fn program(search: &Search) -> ChainStep {
     }
 }
 
-fn gates(engine: &EngineFacts, stage: Option<u8>) -> [ChainStep; 2] {
+/// The allow gate, and the stage: open when its gate names it and the stage below is validated.
+fn gates(engine: &EngineFacts, stage: Option<u8>, below: Option<&(u8, Result<Rung, LadderError>)>) -> [ChainStep; 2] {
     if !engine.gated {
         let detail = format!("no gate up to stage {}", engine.ungated_up_to_stage);
         return ["allow-gate", "stage"].map(|name| step(name, ChainState::NotNeeded, detail.clone(), ""));
@@ -247,14 +254,20 @@ fn gates(engine: &EngineFacts, stage: Option<u8>) -> [ChainStep; 2] {
             format!("export {allow}=1"),
         )
     };
-    let open = match stage {
-        Some(stage @ 1..=6) => step("stage", ChainState::Holds, format!("{stage_gate}={stage}"), ""),
-        _ => step(
-            "stage",
-            ChainState::Missing,
-            format!("{stage_gate} names no stage"),
-            format!("export {stage_gate}=2"),
+    let missing = |detail: String, next: String| step("stage", ChainState::Missing, detail, next);
+    let validate = |below: u8| format!("cto stage validate {below} --engine {}", engine.name);
+    let open = match (stage, below) {
+        (Some(stage @ 1..=6), None) => step("stage", ChainState::Holds, format!("{stage_gate}={stage}"), ""),
+        (Some(stage @ 1..=6), Some((below, Ok(rung)))) if rung.validated() => {
+            let detail = format!("{stage_gate}={stage}; stage {below} is validated");
+            step("stage", ChainState::Holds, detail, "")
+        }
+        (Some(1..=6), Some((below, Ok(rung)))) => missing(
+            format!("stage {below} is not validated: {} missing", rung.missing.join(", ")),
+            validate(*below),
         ),
+        (Some(1..=6), Some((below, Err(error)))) => missing(chain(error), validate(*below)),
+        _ => missing(format!("{stage_gate} names no stage"), format!("export {stage_gate}=2")),
     };
     [allowed, open]
 }

@@ -366,7 +366,7 @@ impl Gathering {
         let stage = contract.map_or(0, |contract| contract.mutation_mode.stage());
         let engine = &mut self.facts.engine;
         engine.ladder.proving = harness.validator.is_some();
-        let asked = (3..=5).contains(&stage) && (engine.gated || stage > engine.ungated_up_to_stage);
+        let asked = (2..=5).contains(&stage) && (engine.gated || stage > engine.ungated_up_to_stage);
         if engine.ladder.proving || !asked {
             return;
         }

@@ -65,7 +65,7 @@ fn told(field: ComparedField) -> StageField {
 }
 
 /// The report, and the names of the harness's own required events.
-fn read(harness: &Harness, run: &RunId) -> Result<(Report, Vec<String>), String> {
+pub(super) fn read(harness: &Harness, run: &RunId) -> Result<(Report, Vec<String>), String> {
     let bundle = harness.home.run(run);
     let text =
         |name: &str| std::fs::read_to_string(bundle.join(name)).map_err(|error| format!("{name} of {run}: {error}"));

@@ -4,10 +4,10 @@ use std::ffi::OsString;
 
 use cto_evidence::{AllowedSigners, Home};
 use cto_policy::{Rung, needs};
-use cto_schema::{MutationMode, RunId, Status};
+use cto_schema::{Blocker, MutationMode, RunId, Status};
 use serde::Serialize;
 
-use super::compare::{StageComparison, compare};
+use super::compare::{StageComparison, compare, read};
 use super::play::play_need;
 use super::{LadderError, current_admissions, one_rung};
 use crate::cases::find;
@@ -273,7 +273,7 @@ fn fixtures(
                 (Ok(format!("{code}, and the bundle verifies")), Some(run_id))
             }
             (Ok(run_id), _) => (
-                Err(format!("run {run_id} does not show it; see cto show {run_id}")),
+                Err(format!("{}; see cto show {run_id}", ended_with(harness, &run_id))),
                 Some(run_id),
             ),
             (Err(problem), _) => (Err(problem), None),
@@ -289,6 +289,19 @@ fn fixtures(
         }
     }
     Ok(())
+}
+
+/// Says how a run ended that does not show what it was played for.
+fn ended_with(harness: &Harness, run_id: &RunId) -> String {
+    match read(harness, run_id) {
+        Ok((report, _)) if report.blockers.is_empty() => format!("run {run_id} passed"),
+        Ok((report, _)) => {
+            let told = |blocker: &Blocker| format!("{}: {}", blocker.code.name(), blocker.detail);
+            let blockers: Vec<String> = report.blockers.iter().map(told).collect();
+            format!("run {run_id} ended with {}", blockers.join("; "))
+        }
+        Err(problem) => format!("run {run_id}: {problem}"),
+    }
 }
 
 /// Stage 2 is held against `fake` on the same fixture, stage 3 against the engine's own stage 2.

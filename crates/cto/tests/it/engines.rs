@@ -39,6 +39,14 @@ fn installation(manifest: &str) -> Installation {
     installation
 }
 
+/// As [`installation`], with stage 1 on record, so that stage 2 is open.
+fn climbed(manifest: &str) -> Installation {
+    let installation = installation(manifest);
+    let (exit, found) = installation.json(&["stage", "validate", "1", "--engine", "my-agent"]);
+    assert_eq!(exit, 0, "{found:#}");
+    installation
+}
+
 fn run(installation: &Installation, gates: &[(&str, &str)]) -> (i32, Value) {
     let mut command = installation.command();
     command.envs(gates.iter().copied());
@@ -56,7 +64,7 @@ const GATES: [(&str, &str); 2] = [("CTO_HARNESS_ALLOW_MY_AGENT", "1"), ("CTO_HAR
 
 #[test]
 fn an_engine_that_is_only_a_manifest_passes_a_case() {
-    let installation = installation(MANIFEST);
+    let installation = climbed(MANIFEST);
     let (exit, report) = run(&installation, &GATES);
     assert_eq!(exit, 0, "{report:#}");
     let quoted = installation.events(&report);
@@ -69,7 +77,7 @@ fn an_engine_that_is_only_a_manifest_passes_a_case() {
 
 #[test]
 fn an_engine_that_never_says_that_it_is_done_fails() {
-    let installation = installation(&MANIFEST.replace("final_event: done", "final_event: finished"));
+    let installation = climbed(&MANIFEST.replace("final_event: done", "final_event: finished"));
     let (exit, report) = run(&installation, &GATES);
     assert_eq!(exit, 1, "{report:#}");
     assert!(report.to_string().contains("missing_required_event"));
@@ -87,7 +95,7 @@ fn a_manifest_is_denied_until_both_gates_say_otherwise() {
 
 #[test]
 fn a_run_that_a_gate_stops_points_to_the_whole_chain_and_one_that_ran_does_not() {
-    let installation = installation(MANIFEST);
+    let installation = climbed(MANIFEST);
     let run = |gates: &[(&str, &str)]| {
         let mut command = installation.command();
         command.envs(gates.iter().copied());
@@ -142,7 +150,7 @@ fn the_list_says_where_each_engine_is_and_what_comes_next() {
 #[test]
 fn a_contract_below_what_the_engine_needs_is_refused_with_what_to_raise() {
     let needs = format!("{MANIFEST}minimum: {{memory_mib: 9000, processes: 600}}\n");
-    let installation = installation(&needs);
+    let installation = climbed(&needs);
     let (exit, report) = run(&installation, &GATES);
     assert_eq!(exit, 3, "{report:#}");
     assert_eq!(crate::support::codes(&report), ["contract_invalid"]);
@@ -162,7 +170,7 @@ fn the_marker_of_a_known_failure_is_one_line() {
     let fails = MANIFEST.replace("print(\"working\\ndone\")", "sys.stderr.write('no key at all\\n')");
     let fails = fails.replace("    open('strings.py'", "    import sys\n    open('strings.py'");
     let known = "failures: [{text: no key, blocker: provider_auth_unavailable, marker: no-key.txt}]\n";
-    let installation = installation(&format!("{fails}{known}"));
+    let installation = climbed(&format!("{fails}{known}"));
     let (_, report) = run(&installation, &GATES);
     assert_eq!(
         crate::support::codes(&report),

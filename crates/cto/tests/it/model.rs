@@ -78,6 +78,12 @@ impl Modelled {
         self
     }
 
+    /// Puts stage 1 of an engine on record, without which no run at stage 2 starts.
+    pub(crate) fn climb(&self, engine: &str, more: &[&str]) {
+        let (exit, found) = self.run(&[&["stage", "validate", "1", "--engine", engine], more].concat());
+        assert_eq!((exit, &found["ok"]), (0, &json!(true)), "{engine}: {found:#}");
+    }
+
     pub(crate) fn command(&self, arguments: &[&str]) -> std::process::Command {
         let mut command = self.installation.command();
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
