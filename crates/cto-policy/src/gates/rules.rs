@@ -122,6 +122,7 @@ pub(super) fn engine_ladder(input: &GateInput<'_>) -> Option<Refusal> {
         engine_allow,
         engine_stage,
         engine_program,
+        engine_minimum,
         admissions::provider_decision,
         admissions::model_admission,
         admissions::source_admission,

@@ -58,6 +58,8 @@ impl Journey<'_> {
         self.dir.journal(JournalEvent::FactsGathered {
             facts: Box::new(self.facts.clone()),
         })?;
+        // Before the decision: whoever finds that, after a kill, must find what it was about.
+        self.write_owned_contract(admitted)?;
         let decision_digest = self.write_json("decision.json", &decision)?;
         self.dir.journal(JournalEvent::Decided {
             decision_digest,
@@ -70,7 +72,6 @@ impl Journey<'_> {
             &decision.reasons.join("; "),
         );
         self.decision = Some(decision);
-        self.write_owned_contract(admitted)?;
         if !admitted {
             self.refuse()?;
             return Ok(None);

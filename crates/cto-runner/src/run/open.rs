@@ -153,9 +153,22 @@ pub(crate) fn read_task(harness: &Harness, request: &RunRequest) -> (String, Res
         contract.budget.tokens = stricter(contract.budget.tokens, request.budget.tokens);
         contract.budget.cost_micro_usd = stricter(contract.budget.cost_micro_usd, request.budget.cost_micro_usd);
         admit_target(harness, request, &mut contract);
+        if harness.validator.is_some() {
+            fit_engine(harness, request, &mut contract);
+        }
         contract
     });
     (case_id, contract)
+}
+
+/// On ground that the harness makes to prove an engine, the limits are not below what that engine needs.
+fn fit_engine(harness: &Harness, request: &RunRequest, contract: &mut TaskContract) {
+    let Ok((engine, _)) = harness.engines.find(&request.engine) else {
+        return;
+    };
+    let (limits, needs) = (&mut contract.limits, &engine.manifest().minimum);
+    limits.memory_mib = limits.memory_mib.max(needs.memory_mib);
+    limits.processes = limits.processes.max(needs.processes);
 }
 
 /// What a target's admission forbids is forbidden in the contract as executed, too.

@@ -97,6 +97,47 @@ fn a_run_that_is_killed_while_it_is_held_is_interrupted_and_nothing_worse() {
     assert_eq!(installation.json(&["rollback", run_id]).0, 0);
 }
 
+/// What a dead run has written is what its verdict can be made from, however little it is.
+#[test]
+fn a_run_that_is_killed_as_soon_as_it_has_written_something_verifies_as_what_it_is() {
+    let (installation, operator, repository) = world();
+    let runs = installation.home().join("runs");
+    for (kill, name) in [
+        "journal.jsonl",
+        "events.normalized.jsonl",
+        "contract.json",
+        "decision.json",
+    ]
+    .iter()
+    .enumerate()
+    {
+        let asked = ask(&installation, &repository, &format!("EARLY-{kill}"), &SCRIPT);
+        assert_eq!(approve(&installation, &operator, &asked.packet).0, 0);
+        let before: std::collections::BTreeSet<_> = fs::read_dir(&runs).map(names).unwrap_or_default();
+        let id = asked.packet["packet_id"].as_str().unwrap();
+        let words = ["--json", "run", "--contract", &asked.contract, "--engine", "command"];
+        let mut command = installation.command();
+        command.args(words).args(["--approval", id]).args(SCRIPT);
+        command.envs(gates("command", 5)).stdout(Stdio::null());
+        let mut child = command.stderr(Stdio::null()).spawn().unwrap();
+        while child.try_wait().unwrap().is_none() {
+            let now: std::collections::BTreeSet<_> = fs::read_dir(&runs).map(names).unwrap_or_default();
+            if now.difference(&before).any(|run| runs.join(run).join(name).exists()) {
+                break;
+            }
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(installation.json(&["recover"]).0, 0, "{name}");
+        let (code, verified) = installation.json(&["verify", "--all"]);
+        assert_eq!(code, 0, "{name}: {verified:#}");
+    }
+}
+
+fn names(entries: fs::ReadDir) -> std::collections::BTreeSet<std::ffi::OsString> {
+    entries.filter_map(Result::ok).map(|entry| entry.file_name()).collect()
+}
+
 /// Kills of a stage 5 run in tier 1, and with `--all`.
 const KILLS: (u32, u32) = (12, 200);
 
