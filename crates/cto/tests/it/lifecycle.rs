@@ -266,6 +266,7 @@ fn an_engine_that_waits_for_its_model_is_not_idle() {
         &installation.home().join("harness.yaml"),
         settings.to_string().as_bytes(),
     );
+    world.climb("lingers", &[]);
     let output = world
         .command(&["run", "r1-string-slugify", "--engine", "lingers"])
         .output()
