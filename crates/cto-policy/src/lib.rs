@@ -15,6 +15,8 @@ mod ladder;
 mod lifecycle;
 mod look_alike;
 mod outcome;
+mod path_mention;
+mod route_guard;
 mod scope;
 
 pub use admission::{
@@ -35,4 +37,6 @@ pub use ladder::{Need, Rung, RungEvidence, RungQuestion, needs, rung};
 pub use lifecycle::{IllegalTransition, RunState};
 pub use look_alike::is_git_directory;
 pub use outcome::{Evidence, before_apply, conclude, ends_in_a_repository, failure_reason, model_blockers, status_of};
+pub use path_mention::{is_below, mentioned_path};
+pub use route_guard::judge_core_route;
 pub use scope::{Scope, ScopeError, ScopeVerdict, may_match_below};

@@ -19,6 +19,7 @@ mod engine;
 mod facts;
 mod fixture;
 mod ground;
+mod guard;
 mod harness;
 mod health;
 mod keep;
@@ -79,6 +80,7 @@ pub use engine::{
 };
 pub use facts::decide_only;
 pub use fixture::{FixtureBaseline, FixtureError, FixtureFile, FixtureSource};
+pub use guard::{GuardError, GuardRequest, guard_core_route};
 pub use health::{Health, HealthLine, HealthState, health};
 pub use ladder::{
     EngineLadder, LadderError, StageCheck, StageComparison, StageField, StageValidation, Who, engine_ladder,

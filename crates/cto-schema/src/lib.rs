@@ -16,6 +16,7 @@ mod enforcement;
 mod engine;
 mod event;
 mod facts;
+mod guard;
 mod ids;
 mod journal;
 mod model;
@@ -66,6 +67,11 @@ pub use engine::{
 pub use event::{Event, EventType};
 pub use facts::{
     EngineFacts, Facts, LadderFacts, RepositoryState, RunsRootFacts, SandboxFacts, TargetFacts, VerificationFacts,
+};
+pub use guard::{
+    Conflict, ConflictHit, ConflictList, CoreProcess, CoreRouteAdmission, CoreRouteFacts, CoreRouteGuard, CoreSnapshot,
+    CoreWorkTree, GUARD_FILE_MAX_BYTES, GuardBlock, GuardFile, GuardFinding, GuardStatus, NextCoreAction, ProcessScan,
+    RouteRecord, RouteStatus,
 };
 pub use ids::{InvalidId, RunId};
 pub use journal::{JournalEvent, JournalRecord};

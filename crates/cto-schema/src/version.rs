@@ -56,6 +56,13 @@ impl SchemaId {
     /// What an operator says after a run. 1.0: first version.
     pub const OPERATOR_OUTCOME: Self = Self::new("operator-outcome");
 
+    /// Conflict lists of `cto guard`. 1.0: first version.
+    pub const CORE_CONFLICTS: Self = Self::new("core-conflicts");
+    /// Route records of `cto guard`. 1.0: first version.
+    pub const CORE_ROUTE: Self = Self::new("core-route");
+    /// What `cto guard` says. 1.0: first version.
+    pub const ROUTE_GUARD: Self = Self::new("route-guard");
+
     const fn new(name: &'static str) -> Self {
         Self {
             name,

@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::cli_admissions::{AdmissionAction, AdmitAction, Pair, parse_pair};
 use crate::cli_engines::{DevAction, EngineAction};
 use crate::cli_governed::{ApproveArgs, DenyArgs, OutcomeArgs, RequestArgs, StageAction};
+use crate::cli_guard::GuardArgs;
 
 /// Hand code-change work to AI coding agents without losing authority over your repositories.
 ///
@@ -142,6 +143,8 @@ pub(crate) enum Command {
         #[command(subcommand)]
         action: KeyAction,
     },
+    /// Tell whether another repository is idle, so that a governed Core route may be opened; touches nothing there.
+    Guard(GuardArgs),
     /// Freeze dependency directories for clean rooms.
     Deps {
         #[command(subcommand)]

@@ -137,6 +137,11 @@ impl SourceRepository {
         &self.git_dir_path
     }
 
+    /// Tells whether it is a linked work tree.
+    pub(crate) fn is_linked(&self) -> bool {
+        self.linked
+    }
+
     /// Returns the directory that holds objects and branches.
     pub(crate) fn common_directory(&self) -> BorrowedFd<'_> {
         self.common.as_fd()

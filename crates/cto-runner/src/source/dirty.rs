@@ -11,7 +11,7 @@ use crate::baseline::init_bare;
 use crate::tool::{Git, GitCall};
 
 /// How many names are shown.
-const SHOWN: usize = 20;
+pub(super) const SHOWN: usize = 20;
 
 /// What differs from the commit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -5,6 +5,7 @@ mod config;
 mod dirty;
 mod open;
 mod refs;
+mod staged;
 mod state;
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ mod engines;
 mod export;
 mod fixtures;
 mod gc;
+mod guard;
 mod health;
 mod key;
 mod ladder;
@@ -56,6 +57,7 @@ pub(crate) fn dispatch(cli: &Cli, output: &Output) -> Result<Exit, CommandError>
         Command::Admission { action } => admission::admission(action, output),
         Command::Cases { action } => cases::cases(global, action.as_ref(), output),
         Command::Key { action } => key::key(global, action, output),
+        Command::Guard(args) => guard::guard(global, args, output),
         Command::Deps { action } => deps::deps(global, action, output),
         Command::Fixtures { action } => fixtures::fixtures(global, action, output),
         Command::Recover => recover::recover(global, output),

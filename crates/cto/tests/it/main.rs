@@ -32,6 +32,7 @@ mod owned;
 mod owned_hostile;
 mod recovery;
 mod repository;
+mod route_guard;
 mod run;
 mod slow_git;
 mod support;
