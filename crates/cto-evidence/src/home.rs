@@ -12,7 +12,7 @@ use rustix::fs::{Mode, Stat, StatVfsMountFlags};
 use crate::durable;
 
 /// Directories of a home, in the order of [`Home::open`]'s handles.
-const DIRECTORIES: [&str; 10] = [
+const DIRECTORIES: [&str; 11] = [
     "runs",
     "live",
     "keys",
@@ -23,6 +23,7 @@ const DIRECTORIES: [&str; 10] = [
     "approvals",
     "applies",
     "disposable",
+    "imported",
 ];
 
 /// Name of the file that tells this installation from every other.
@@ -157,6 +158,11 @@ impl Home {
         self.root.join("disposable")
     }
 
+    /// Returns the directory of runs that other installations made: one directory per run.
+    pub fn imported(&self) -> PathBuf {
+        self.root.join("imported")
+    }
+
     /// Returns what tells this installation from every other: 128 random bits, drawn once, hexadecimal.
     pub fn installation_id(&self) -> io::Result<String> {
         if let Some(id) = self.read_installation_id()? {
@@ -210,6 +216,10 @@ impl Home {
 
     pub(crate) fn approvals_dir(&self) -> BorrowedFd<'_> {
         self.dirs[7].as_fd()
+    }
+
+    pub(crate) fn imported_dir(&self) -> BorrowedFd<'_> {
+        self.dirs[10].as_fd()
     }
 
     pub(crate) fn applies_dir(&self) -> BorrowedFd<'_> {

@@ -9,6 +9,7 @@ mod clock;
 mod durable;
 mod export;
 mod home;
+mod import;
 mod keys;
 mod ledger;
 mod live;
@@ -35,8 +36,9 @@ pub use bundle::{Bundle, BundleError, BundleFile, ReadLimits};
 pub use clock::{ClockError, RunClock, boot_id, canonical_time, rfc3339, wall_now};
 pub use export::{ExportError, Exported, export};
 pub use home::{Home, HomeError};
+pub use import::{ImportError, Imported, import, imported_run, sweep_imports};
 pub use keys::{KeyError, Keys, Signer, TrustedKey, public_key};
-pub use ledger::{Ledger, LedgerEntry, LedgerError, LedgerFilter, LedgerHead, NewEntry};
+pub use ledger::{ImportEntry, Ledger, LedgerEntry, LedgerError, LedgerFilter, LedgerHead, NewEntry};
 pub use live::{LiveError, LiveMarker, MarkerInfo, OpenedInfo, is_live, unfinished, unfinished_run};
 pub use manifest::ManifestError;
 pub use outcome::{

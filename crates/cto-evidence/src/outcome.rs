@@ -1,7 +1,8 @@
 //! The operator's word after a run: `runs/<run id>.outcome/operator-outcome.json`, beside the bundle, which stays as it is.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read as _};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use cto_schema::{
@@ -141,6 +142,48 @@ pub fn export_outcome(bundle: &Path, archive: &Path, overwrite: bool) -> Result<
     Ok((!said.is_empty()).then_some(place))
 }
 
+/// Returns the name of what lies beside a run's bundle.
+pub(crate) fn beside_name(run_id: &RunId) -> String {
+    format!("{run_id}.outcome")
+}
+
+/// Copies what is said beside a bundle or its archive into a directory of this name, byte for byte; returns whether
+/// anything was said. A file that is there already must be the same.
+pub(crate) fn copy_beside(bundle: &Path, into: impl AsFd, name: &str) -> Result<bool, OutcomeError> {
+    let into = into.as_fd();
+    let mut said = false;
+    // That a change was taken back outweighs that it was accepted, so it comes first.
+    for file in [ROLLBACK, FILE] {
+        let Some(bytes) = bytes_beside(bundle, file)? else {
+            continue;
+        };
+        let path = beside(bundle).join(file);
+        if bytes.len() > LIMITS.bytes {
+            let reason = format!("it has {} bytes, {} are allowed", bytes.len(), LIMITS.bytes);
+            return Err(OutcomeError::Damaged { path, reason });
+        }
+        let failed = |source| OutcomeError::Io {
+            path: path.clone(),
+            source,
+        };
+        match durable::make_dir_at(into, name) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed(error)),
+            _ => durable::sync_dir(into).map_err(failed)?,
+        }
+        let dir = durable::open_dir_at(into, name).map_err(failed)?;
+        match durable::read_if_present_at(&dir, file).map_err(failed)? {
+            None => durable::write_new(&dir, file, &bytes).map_err(failed)?,
+            Some(here) if here == bytes => {}
+            Some(_) => {
+                let reason = "another one was taken in before, and stays".to_owned();
+                return Err(OutcomeError::Damaged { path, reason });
+            }
+        }
+        said = true;
+    }
+    Ok(said)
+}
+
 fn beside(bundle: &Path) -> PathBuf {
     let mut place = bundle.as_os_str().to_owned();
     place.push(".outcome");
@@ -157,7 +200,15 @@ fn bytes_beside(bundle: &Path, file: &str) -> Result<Option<Vec<u8>>, OutcomeErr
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         other => other.map_err(failed)?,
     };
-    durable::read_if_present_at(&dir, file).map_err(failed)
+    let opened = match durable::open_read_at(&dir, file) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        other => other.map_err(failed)?,
+    };
+    // One byte more than is allowed is enough to refuse it.
+    let mut bytes = Vec::new();
+    let cap = LIMITS.bytes as u64 + 1;
+    opened.take(cap).read_to_end(&mut bytes).map_err(failed)?;
+    Ok(Some(bytes))
 }
 
 fn read_beside<T: serde::de::DeserializeOwned>(bundle: &Path, file: &str) -> Result<Option<T>, OutcomeError> {

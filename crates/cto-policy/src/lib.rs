@@ -11,6 +11,7 @@ mod completion;
 mod eligibility;
 mod gates;
 mod governed;
+mod import;
 mod ladder;
 mod lifecycle;
 mod look_alike;
@@ -33,6 +34,7 @@ pub use governed::{
     COPIED_REPO_PARTS, Disposition, approval_status, branch_policy, clean_end, copied_repo_proof, disposable_branch,
     governed_report, repository_stage_proof, sandbox_disposition, target_admission,
 };
+pub use import::{AlreadyHere, ImportCode, ImportFacts, ImportRefusal, judge_import};
 pub use ladder::{Need, Rung, RungEvidence, RungQuestion, needs, rung};
 pub use lifecycle::{IllegalTransition, RunState};
 pub use look_alike::is_git_directory;

@@ -9,6 +9,7 @@ use crate::cli_admissions::{AdmissionAction, AdmitAction, Pair, parse_pair};
 use crate::cli_engines::{DevAction, EngineAction};
 use crate::cli_governed::{ApproveArgs, DenyArgs, OutcomeArgs, RequestArgs, StageAction};
 use crate::cli_guard::GuardArgs;
+use crate::cli_import::ImportArgs;
 
 /// Hand code-change work to AI coding agents without losing authority over your repositories.
 ///
@@ -101,6 +102,8 @@ pub(crate) enum Command {
     Runs(RunsArgs),
     /// Pack a sealed run into one reproducible .tar.zst file.
     Export(ExportArgs),
+    /// Take in a run of another installation, verified against a key that is trusted here.
+    Import(ImportArgs),
     /// Say whether each engine may run a contract, and why; runs nothing.
     Decide(DecideArgs),
     /// List the engines: which are installed and where, how each is gated, and what to do next.

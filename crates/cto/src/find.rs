@@ -6,8 +6,17 @@ use cto_evidence::{Home, Ledger, LedgerFilter};
 
 use crate::error::CommandError;
 
-/// Returns the directory of the run that is meant.
+/// Returns the directory of the run that is meant, of this installation or imported.
 pub(crate) fn bundle_of(home: &Home, typed: &str) -> Result<PathBuf, CommandError> {
+    find(home, typed, true)
+}
+
+/// Returns the directory of the run of this installation that is meant: about those of others nobody here decides.
+pub(crate) fn own_bundle_of(home: &Home, typed: &str) -> Result<PathBuf, CommandError> {
+    find(home, typed, false)
+}
+
+fn find(home: &Home, typed: &str, imported_too: bool) -> Result<PathBuf, CommandError> {
     let shown = cto_schema::escape(typed.as_bytes(), 80);
     if typed == "last" {
         let ledger = Ledger::open(home).map_err(|error| CommandError::failed(&error))?;
@@ -25,6 +34,7 @@ pub(crate) fn bundle_of(home: &Home, typed: &str) -> Result<PathBuf, CommandErro
             .ok_or_else(|| CommandError::refused("there is no run yet").hint("start with: cto run r1-string-slugify"));
     }
     let names = std::fs::read_dir(home.runs()).map_err(|error| CommandError::failed(&error))?;
+    let is_meant = |name: &str| name == typed || (typed.len() >= 4 && name.contains(typed));
     let mut found: Vec<PathBuf> = names
         .filter_map(Result::ok)
         .filter(|entry| {
@@ -32,10 +42,16 @@ pub(crate) fn bundle_of(home: &Home, typed: &str) -> Result<PathBuf, CommandErro
                 .file_name()
                 .to_str()
                 .filter(|name| !name.ends_with(".outcome"))
-                .is_some_and(|name| name == typed || (typed.len() >= 4 && name.contains(typed)))
+                .is_some_and(is_meant)
         })
         .map(|entry| entry.path())
         .collect();
+    if imported_too && home.ledger().exists() {
+        let imports = Ledger::open(home).and_then(|ledger| ledger.imports());
+        let imports = imports.map_err(|error| CommandError::failed(&error))?;
+        let meant = imports.iter().filter(|entry| is_meant(entry.run_id.as_str()));
+        found.extend(meant.map(|entry| home.imported().join(entry.run_id.as_str())));
+    }
     found.sort();
     match (found.pop(), found.is_empty()) {
         (Some(one), true) => Ok(one),

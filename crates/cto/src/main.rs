@@ -5,6 +5,7 @@ mod cli_admissions;
 mod cli_engines;
 mod cli_governed;
 mod cli_guard;
+mod cli_import;
 mod commands;
 mod error;
 mod find;

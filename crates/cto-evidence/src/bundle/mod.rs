@@ -6,9 +6,11 @@
 mod archive;
 mod directory;
 mod take;
+mod unpack;
 
 use std::collections::BTreeMap;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use cto_schema::{Sha256Digest, escape};
@@ -72,6 +74,14 @@ pub enum BundleError {
         /// Which limit, with numbers.
         what: String,
     },
+    /// What was read could not be written where it is unpacked.
+    #[error("unpack bundle '{path}'; is there space?")]
+    Write {
+        /// Which path.
+        path: String,
+        /// The system's error.
+        source: io::Error,
+    },
     /// The archive is not one that `cto export` makes.
     #[error("read archive '{path}': {what}; make it again with cto export")]
     Archive {
@@ -115,6 +125,17 @@ impl Bundle {
 
     /// Reads a bundle within limits.
     pub fn open_within(path: &Path, limits: ReadLimits) -> Result<Self, BundleError> {
+        Self::take(path, Taker::new(shown(path), limits))
+    }
+
+    /// Reads a bundle and writes each of its files below an empty directory, durably. Nothing is written but plain files
+    /// with plain names; what else there is, is a problem.
+    pub(crate) fn unpack(path: &Path, into: OwnedFd) -> Result<Self, BundleError> {
+        let taker = Taker::new(shown(path), ReadLimits::default());
+        Self::take(path, taker.unpacking(unpack::Unpacking::new(into)))
+    }
+
+    fn take(path: &Path, mut taker: Taker) -> Result<Self, BundleError> {
         let shown = shown(path);
         let read = |source| BundleError::Read {
             path: shown.clone(),
@@ -122,7 +143,6 @@ impl Bundle {
         };
         let real = std::fs::canonicalize(path).map_err(read)?;
         let kind = std::fs::symlink_metadata(&real).map_err(read)?.file_type();
-        let mut taker = Taker::new(shown.clone(), limits);
         let name = if kind.is_dir() {
             directory::read(&real, &mut taker)?
         } else if kind.is_file() {
@@ -130,6 +150,7 @@ impl Bundle {
         } else {
             return Err(BundleError::NotABundle { path: shown });
         };
+        taker.settle()?;
         let (files, mut problems) = taker.finish();
         if problems.len() > SHOWN_PROBLEMS {
             let more = problems.len() - SHOWN_PROBLEMS;

@@ -7,6 +7,8 @@ use cto_schema::{Sha256Digest, escape};
 use sha2::{Digest as _, Sha256};
 
 use super::{BundleError, BundleFile, ReadLimits, name_problem};
+use crate::bundle::unpack::Unpacking;
+use crate::durable;
 use crate::verify::PatchScan;
 
 /// Collects files within limits.
@@ -20,6 +22,7 @@ pub(crate) struct Taker {
     kept_bytes: u64,
     seen: usize,
     buffer: Vec<u8>,
+    unpacking: Option<Unpacking>,
 }
 
 const CHUNK_BYTES: usize = 256 * 1024;
@@ -35,6 +38,28 @@ impl Taker {
             kept_bytes: 0,
             seen: 0,
             buffer: vec![0; CHUNK_BYTES],
+            unpacking: None,
+        }
+    }
+
+    /// Also writes every file that is taken.
+    pub(crate) fn unpacking(self, unpacking: Unpacking) -> Self {
+        Self {
+            unpacking: Some(unpacking),
+            ..self
+        }
+    }
+
+    /// Makes the names of what was written durable.
+    pub(crate) fn settle(&self) -> Result<(), BundleError> {
+        let settled = self.unpacking.as_ref().map_or(Ok(()), Unpacking::settle);
+        settled.map_err(|source| self.write_error(source))
+    }
+
+    fn write_error(&self, source: io::Error) -> BundleError {
+        BundleError::Write {
+            path: self.path.clone(),
+            source,
         }
     }
 
@@ -137,6 +162,12 @@ impl Taker {
         let mut kept = Vec::new();
         let mut patch = (name == "patch.diff").then(Box::<PatchScan>::default);
         let mut size_bytes = 0_u64;
+        let unpacked = self
+            .unpacking
+            .as_ref()
+            .map(|unpacking| unpacking.file(name))
+            .transpose();
+        let unpacked = unpacked.map_err(|source| self.write_error(source))?;
         let mut buffer = std::mem::take(&mut self.buffer);
         let result = loop {
             let read = match reader.read(&mut buffer) {
@@ -153,6 +184,9 @@ impl Taker {
                 break Err(self.too_large(what));
             }
             hasher.update(chunk);
+            if let Some(Err(source)) = unpacked.as_ref().map(|file| durable::write_all(file, chunk)) {
+                break Err(self.write_error(source));
+            }
             if let Some(patch) = &mut patch {
                 patch.feed(chunk);
             }
@@ -161,6 +195,9 @@ impl Taker {
         };
         self.buffer = buffer;
         result?;
+        if let Some(file) = &unpacked {
+            durable::sync_file(file).map_err(|source| self.write_error(source))?;
+        }
         self.total_bytes += size_bytes;
         if let Some(patch) = &mut patch {
             patch.finish();

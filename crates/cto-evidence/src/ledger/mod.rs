@@ -4,12 +4,15 @@
 //! and triggers refuse to change or remove a row, so that an edit needs intent and shows in [`Ledger::check`].
 
 mod entry;
+mod imports;
 mod query;
 mod schema;
 #[cfg(test)]
 mod tests;
 
 pub use entry::{LedgerEntry, NewEntry};
+pub use imports::ImportEntry;
+pub(crate) use imports::Origin;
 pub use query::{LedgerFilter, LedgerHead};
 
 use std::io;

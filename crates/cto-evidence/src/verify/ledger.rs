@@ -30,6 +30,8 @@ pub trait LedgerView: Sync {
 pub struct LedgerSnapshot {
     /// Every entry, by run.
     pub lines: BTreeMap<String, LedgerLine>,
+    /// Every imported run.
+    pub imports: BTreeMap<String, LedgerLine>,
     /// Where its chain is broken.
     pub chain_error: Option<String>,
     /// Keys of the installation that keeps it, retired ones included.
@@ -55,9 +57,23 @@ impl LedgerSnapshot {
             .list()?
             .into_iter()
             .filter(|key| key.is_signing || key.retired_at.is_some());
-        let chain_error = ledger.check().err().map(|error| error.to_string());
+        let mut chain_error = ledger.check().err().map(|error| error.to_string());
+        let imports = match ledger.imports() {
+            Ok(imports) => imports,
+            Err(error) => {
+                chain_error.get_or_insert(error.to_string());
+                Vec::new()
+            }
+        };
+        let imports = imports.into_iter().map(|entry| {
+            let line = LedgerLine {
+                manifest_digest: entry.manifest_digest,
+            };
+            (entry.run_id.to_string(), line)
+        });
         Ok(Self {
             lines,
+            imports: imports.collect(),
             chain_error,
             keyids: own.map(|key| key.keyid).collect(),
         })
@@ -77,7 +93,7 @@ pub enum SnapshotError {
 
 impl LedgerView for LedgerSnapshot {
     fn line(&self, run_id: &str) -> Option<LedgerLine> {
-        self.lines.get(run_id).cloned()
+        self.lines.get(run_id).or_else(|| self.imports.get(run_id)).cloned()
     }
 
     fn chain_error(&self) -> Option<String> {

@@ -17,6 +17,7 @@ mod fixtures;
 mod gc;
 mod guard;
 mod health;
+mod import;
 mod key;
 mod ladder;
 mod outcome;
@@ -49,6 +50,7 @@ pub(crate) fn dispatch(cli: &Cli, output: &Output) -> Result<Exit, CommandError>
         Command::Show(args) => show::show(global, args, output),
         Command::Runs(args) => runs::runs(global, args, output),
         Command::Export(args) => export::export(global, args, output),
+        Command::Import(args) => import::import(global, args, output),
         Command::Decide(args) => decide::decide(global, args, output),
         Command::Engines { toolchain } => engines::engines(global, toolchain, output),
         Command::Engine { action } => engine::engine(global, action, output),

@@ -11,13 +11,13 @@ use super::approvals::{signing, unsaid};
 use crate::cli::Global;
 use crate::cli_governed::{OutcomeArgs, OutcomeChoice};
 use crate::error::{CommandError, chain};
-use crate::find::bundle_of;
+use crate::find::own_bundle_of;
 use crate::installation;
 use crate::output::{Exit, Output};
 
 pub(super) fn outcome(global: &Global, args: &OutcomeArgs, output: &Output) -> Result<Exit, CommandError> {
     let harness = installation::open_without_git(global)?;
-    let run_id = run_id(&bundle_of(&harness.home, &args.run)?)?;
+    let run_id = run_id(&own_bundle_of(&harness.home, &args.run)?)?;
     let outcome = match args.outcome {
         OutcomeChoice::Accept => OperatorOutcome::Accepted,
         OutcomeChoice::Reject => OperatorOutcome::Rejected,
@@ -54,7 +54,7 @@ pub(super) fn outcome(global: &Global, args: &OutcomeArgs, output: &Output) -> R
 pub(super) fn rollback(global: &Global, run: &str, output: &Output) -> Result<Exit, CommandError> {
     let harness = installation::open(global)?;
     super::recover::recover_quietly(&harness, output)?;
-    let run_id = run_id(&bundle_of(&harness.home, run)?)?;
+    let run_id = run_id(&own_bundle_of(&harness.home, run)?)?;
     let rolled: Rolled = take_back(&harness, &run_id).map_err(|error| match &error {
         RollbackError::Refused(_)
         | RollbackError::Target(_)

@@ -1,5 +1,6 @@
 //! `cto recover`: close what a killed cto left.
 
+use cto_evidence::sweep_imports;
 use cto_runner::{Harness, RecoveredApply, Recovery, RecoveryOutcome, recover as recover_all};
 use cto_schema::ExitClass;
 use serde_json::json;
@@ -12,6 +13,7 @@ use crate::output::{Exit, Output};
 pub(super) fn recover(global: &Global, output: &Output) -> Result<Exit, CommandError> {
     let harness = installation::open(global)?;
     let recovered = recover_all(&harness).map_err(|error| CommandError::failed(&error))?;
+    let imports = sweep_imports(&harness.home).map_err(|error| CommandError::failed(&error))?;
     if output.json() {
         let runs: Vec<_> = recovered
             .runs
@@ -23,12 +25,17 @@ pub(super) fn recover(global: &Global, output: &Output) -> Result<Exit, CommandE
             .iter()
             .map(|a| json!({ "run_id": a.run_id, "target": a.target, "outcome": apply_words(&a.outcome) }))
             .collect();
-        output.document(&json!({ "recovered": runs, "applies": applies }));
+        output.document(&json!({ "recovered": runs, "applies": applies, "imports_removed": imports }));
+    } else if recovered.is_empty() && imports > 0 {
+        output.print(&imports_line(imports));
     } else if recovered.is_empty() {
         output.print("nothing to recover: every run is sealed\n");
     } else {
         let lines: String = lines(&recovered).iter().map(|line| format!("{line}\n")).collect();
         output.print(&lines);
+        if imports > 0 {
+            output.print(&imports_line(imports));
+        }
     }
     let failed = recovered
         .runs
@@ -51,7 +58,15 @@ pub(super) fn recover_quietly(harness: &Harness, output: &Output) -> Result<(), 
     for line in lines(&recovered) {
         output.note(&format!("recovered {line}"));
     }
+    let imports = sweep_imports(&harness.home).map_err(|error| CommandError::failed(&error))?;
+    if imports > 0 {
+        output.note(imports_line(imports).trim_end());
+    }
     Ok(())
+}
+
+fn imports_line(count: u64) -> String {
+    format!("removed what {count} interrupted imports left; import them again\n")
 }
 
 fn lines(recovered: &Recovery) -> Vec<String> {

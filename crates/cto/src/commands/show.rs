@@ -10,11 +10,20 @@ use crate::find::{bundle_of, sealed_note};
 use crate::installation;
 use crate::output::{Exit, Output};
 
+use super::import::whence;
+use super::runs::imported;
+
 pub(super) fn show(global: &Global, args: &ShowArgs, output: &Output) -> Result<Exit, CommandError> {
     let home = installation::open_home(global)?;
     let bundle = bundle_of(&home, &args.run)?;
     if let Some(note) = sealed_note(&bundle) {
         output.note(&note);
+    }
+    if let Some(entry) = imported(&home, &bundle)?.filter(|_| !output.json()) {
+        output.note(&format!(
+            "this run was made by another installation: {}",
+            whence(&entry)
+        ));
     }
     if !output.json() && cto_evidence::read_outcome_beside(&bundle).is_ok_and(|said| said.is_some()) {
         output.note(&format!(

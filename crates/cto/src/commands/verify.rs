@@ -24,7 +24,9 @@ pub(super) fn verify(global: &Global, args: &VerifyArgs, output: &Output) -> Res
     }
     let ledger = ledger_snapshot(&home, args.key.is_empty())?;
     let paths = if args.all {
-        all_runs(&home)?
+        let mut all = all_runs(&home)?;
+        all.extend(all_imports(&home)?);
+        all
     } else {
         args.bundles.iter().map(|path| locate(&home, path)).collect()
     };
@@ -38,11 +40,17 @@ pub(super) fn verify(global: &Global, args: &VerifyArgs, output: &Output) -> Res
     progress.finish();
     if output.json() {
         output.document(
-            &json!({ "ok": results.iter().all(Verified::ok), "bundles": results.iter().map(row).collect::<Vec<_>>() }),
+            &json!({ "ok": results.iter().all(Verified::ok), "bundles": results.iter().map(|result| row(result, &home)).collect::<Vec<_>>() }),
         );
     } else {
         for result in &results {
             print(result, args.verbose || total == 1, output);
+            if let Some(entry) = super::runs::imported(&home, &result.path)? {
+                output.print(&format!(
+                    "  made by another installation: {}\n",
+                    super::import::whence(&entry)
+                ));
+            }
         }
         if total > 1 {
             let good = results.iter().filter(|result| result.ok()).count();
@@ -124,8 +132,34 @@ fn ledger_snapshot(home: &Home, own: bool) -> Result<Option<LedgerSnapshot>, Com
         .map_err(|error| CommandError::failed(&error))
 }
 
+/// The operators that this installation believes.
+pub(super) fn own_signers(global: &Global, home: &Home) -> Result<Option<AllowedSigners>, CommandError> {
+    let args = VerifyArgs {
+        bundles: vec![],
+        all: false,
+        key: vec![],
+        allowed_signers: None,
+        verbose: false,
+    };
+    signers(global, home, &args)
+}
+
 fn all_runs(home: &Home) -> Result<Vec<PathBuf>, CommandError> {
-    let entries = std::fs::read_dir(home.runs()).map_err(|error| CommandError::failed(&error))?;
+    bundles_in(&home.runs())
+}
+
+/// What an interrupted import left is no bundle.
+fn all_imports(home: &Home) -> Result<Vec<PathBuf>, CommandError> {
+    let mut paths = bundles_in(&home.imported())?;
+    paths.retain(|path| {
+        path.file_name()
+            .is_some_and(|name| !name.as_encoded_bytes().starts_with(b"."))
+    });
+    Ok(paths)
+}
+
+fn bundles_in(place: &Path) -> Result<Vec<PathBuf>, CommandError> {
+    let entries = std::fs::read_dir(place).map_err(|error| CommandError::failed(&error))?;
     // What an operator said lies beside a bundle and is read with it.
     let beside = |name: &std::ffi::OsStr| name.as_encoded_bytes().ends_with(b".outcome");
     let mut paths: Vec<PathBuf> = entries
@@ -147,9 +181,17 @@ fn gone(home: &Home, ledger: Option<&LedgerSnapshot>) -> Result<Vec<String>, Com
             .collect());
     };
     let missing = ledger.lines.keys().filter(|id| !home.runs().join(id).exists());
-    Ok(missing
-        .map(|id| format!("{id}: the ledger lists it, and its bundle is gone"))
-        .collect())
+    let missing_imports = ledger.imports.keys().filter(|id| !home.imported().join(id).exists());
+    let gone = missing
+        .chain(missing_imports)
+        .map(|id| format!("{id}: the ledger lists it, and its bundle is gone"));
+    let imports = all_imports(home)?;
+    let names = imports.iter().filter_map(|path| path.file_name());
+    let unlisted = names
+        .map(|name| cto_schema::escape(name.as_encoded_bytes(), 200))
+        .filter(|name| !ledger.imports.contains_key(name))
+        .map(|name| format!("imported/{name}: the ledger does not list it as an import"));
+    Ok(gone.chain(unlisted).collect())
 }
 
 /// A run's id is as good as its path.
@@ -163,12 +205,14 @@ fn locate(home: &Home, typed: &Path) -> PathBuf {
     found.unwrap_or_else(|| typed.to_owned())
 }
 
-fn row(result: &Verified) -> serde_json::Value {
+fn row(result: &Verified, home: &Home) -> serde_json::Value {
+    let import = super::runs::imported(home, &result.path).ok().flatten();
     match &result.result {
         Ok(outcome) => json!({
             "path": result.path,
             "ok": outcome.ok(),
             "run_id": outcome.run_id,
+            "import": import,
             "status": outcome.status,
             "effective_status": outcome.effective_status,
             "operator_outcome": outcome.outcome.as_ref().map(|said| json!({

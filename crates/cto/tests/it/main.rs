@@ -18,6 +18,7 @@ mod evidence;
 mod faults;
 mod guides;
 mod hostile;
+mod import;
 #[path = "../../../cto-runner/src/lacks.rs"]
 mod lacks;
 mod ladder;
