@@ -67,8 +67,8 @@ pub use baseline::{
     Baseline, BaselineError, BaselineKey, BaselineStore, GarbageReport, ObjectFormat, ObjectSource, TreeCheck,
 };
 pub use cases::{
-    CaseError, CaseFile, CaseFileKind, CaseOrigin, EmbeddedCase, LoadedCase, check as check_case,
-    embedded as embedded_cases, find as find_case, load as load_case,
+    CaseError, CaseFile, CaseFileKind, CaseOrigin, EmbeddedCase, HarborTask, LoadedCase, case_directories,
+    check as check_case, embedded as embedded_cases, find as find_case, load as load_case,
 };
 pub use closing::CloseError;
 pub use cto_gateway::{GATEWAY_ARGUMENT, gateway_main, scripted};

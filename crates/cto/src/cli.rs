@@ -341,9 +341,9 @@ pub(crate) struct DecideArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum CasesAction {
-    /// Check case directories and say what is wrong with each.
+    /// Check case directories and Harbor tasks, and say what is wrong with each, or cannot be had here.
     Check {
-        /// Case directories.
+        /// Directories: each with a case.yaml, or a Harbor (Terminal-Bench) task with a task.toml.
         #[arg(required = true)]
         dirs: Vec<PathBuf>,
     },

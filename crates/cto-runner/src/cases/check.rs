@@ -8,6 +8,8 @@ use super::{CaseError, load};
 /// Returns every problem of a case directory; none means that it can be run.
 pub fn check(directory: &Path) -> Vec<String> {
     match load(directory) {
+        // A Harbor task has the name of its directory.
+        Ok(found) if found.harbor.is_some() => Vec::new(),
         Ok(found) => {
             let name = directory
                 .file_name()

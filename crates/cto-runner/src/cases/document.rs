@@ -35,7 +35,7 @@ pub(super) fn problems(case: &Case, files: &[CaseFile]) -> Vec<String> {
     found
 }
 
-fn identity(case: &Case, found: &mut Vec<String>) {
+pub(super) fn identity(case: &Case, found: &mut Vec<String>) {
     let id_ok = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
     if case.case_id.is_empty() || case.case_id.len() > 36 || !case.case_id.bytes().all(id_ok) {
         let shown = escape(case.case_id.as_bytes(), 80);
@@ -112,12 +112,17 @@ fn paths(case: &Case, files: &[CaseFile], found: &mut Vec<String>) {
     if files.is_empty() {
         found.push("the fixture is empty; put the files of the task in fixture/".to_owned());
     }
-    for file in files.iter().filter(|file| is_forbidden(&file.path)) {
+    found.extend(forbidden_files(files));
+}
+
+/// Returns what is wrong with the names of a fixture.
+pub(super) fn forbidden_files(files: &[CaseFile]) -> Vec<String> {
+    let bad = files.iter().filter(|file| is_forbidden(&file.path));
+    bad.map(|file| {
         let shown = escape(&file.path, 200);
-        found.push(format!(
-            "fixture: '{shown}' is a path that every contract forbids; leave it out"
-        ));
-    }
+        format!("fixture: '{shown}' is a path that every contract forbids; leave it out")
+    })
+    .collect()
 }
 
 fn edits(case: &Case, files: &[CaseFile], found: &mut Vec<String>) {

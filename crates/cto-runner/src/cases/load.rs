@@ -11,7 +11,7 @@ use rustix::fs::{Mode, OFlags};
 
 use crate::authority::{Links, read_authority};
 
-use super::{CaseError, CaseFile, CaseFileKind, CaseOrigin, EmbeddedCase, LoadedCase, document, embedded};
+use super::{CaseError, CaseFile, CaseFileKind, CaseOrigin, EmbeddedCase, LoadedCase, document, embedded, harbor};
 
 /// The largest `case.yaml`, in bytes.
 const MAX_DOCUMENT_BYTES: u64 = 1 << 20;
@@ -30,7 +30,13 @@ pub fn find(id: &str, extra_directories: &[PathBuf]) -> Result<LoadedCase, CaseE
             .map(|case| case.case_id)
     };
     // A document that cannot be read still goes by its directory's name, so that its problems can be shown.
-    let name = |directory: &PathBuf| named(directory).unwrap_or_else(|| name_of(directory));
+    let name = |directory: &PathBuf| {
+        if harbor::is_task(directory) {
+            harbor::name_of(directory)
+        } else {
+            named(directory).unwrap_or_else(|| name_of(directory))
+        }
+    };
     let mut places: Vec<CaseOrigin> = Vec::new();
     if embedded().iter().any(|case| case.id == id) {
         places.push(CaseOrigin::Embedded);
@@ -74,6 +80,9 @@ pub fn find(id: &str, extra_directories: &[PathBuf]) -> Result<LoadedCase, CaseE
 
 /// Reads one case directory and refuses it with every problem that it has.
 pub fn load(directory: &Path) -> Result<LoadedCase, CaseError> {
+    if harbor::is_task(directory) {
+        return harbor::load(directory);
+    }
     let bytes = read_document(directory)?;
     let files = read_fixture(&directory.join("fixture"))?;
     let place = shown(directory);
@@ -106,17 +115,22 @@ fn finish(bytes: &[u8], mut files: Vec<CaseFile>, origin: CaseOrigin, place: Str
     files.sort_by(|a, b| a.path.cmp(&b.path));
     let problems = document::problems(&case, &files);
     if problems.is_empty() {
-        Ok(LoadedCase { case, files, origin })
+        Ok(LoadedCase {
+            case,
+            files,
+            origin,
+            harbor: None,
+        })
     } else {
         Err(CaseError::Invalid { place, problems })
     }
 }
 
-/// Lists the case directories: each given one, or what is directly below it.
-fn case_directories(given: &[PathBuf]) -> Vec<PathBuf> {
+/// Lists the case directories and Harbor tasks: each given one, or what is directly below it.
+pub fn case_directories(given: &[PathBuf]) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for directory in given {
-        if directory.join("case.yaml").exists() {
+        if is_case(directory) {
             found.push(directory.clone());
             continue;
         }
@@ -125,11 +139,15 @@ fn case_directories(given: &[PathBuf]) -> Vec<PathBuf> {
             .flatten()
             .flatten()
             .map(|entry| entry.path());
-        let mut cases: Vec<PathBuf> = below.filter(|path| path.join("case.yaml").exists()).collect();
+        let mut cases: Vec<PathBuf> = below.filter(|path| is_case(path)).collect();
         cases.sort();
         found.extend(cases);
     }
     found
+}
+
+fn is_case(directory: &Path) -> bool {
+    directory.join("case.yaml").exists() || harbor::is_task(directory)
 }
 
 fn name_of(directory: &Path) -> String {
@@ -139,11 +157,11 @@ fn name_of(directory: &Path) -> String {
         .unwrap_or_default()
 }
 
-fn shown(path: &Path) -> String {
+pub(super) fn shown(path: &Path) -> String {
     escape(path.as_os_str().as_bytes(), 400)
 }
 
-fn read_error(path: &Path, source: impl Into<std::io::Error>) -> CaseError {
+pub(super) fn read_error(path: &Path, source: impl Into<std::io::Error>) -> CaseError {
     CaseError::Read {
         place: shown(path),
         source: source.into(),
@@ -154,6 +172,15 @@ fn read_error(path: &Path, source: impl Into<std::io::Error>) -> CaseError {
 fn read_document(directory: &Path) -> Result<Vec<u8>, CaseError> {
     let path = directory.join("case.yaml");
     Ok(read_authority(&path, Links::Refused, MAX_DOCUMENT_BYTES)?)
+}
+
+/// Reads a text from which a contract follows.
+pub(super) fn read_text(path: &Path) -> Result<String, CaseError> {
+    let bytes = read_authority(path, Links::Refused, MAX_DOCUMENT_BYTES)?;
+    String::from_utf8(bytes).map_err(|_| CaseError::Invalid {
+        place: shown(path),
+        problems: vec!["it is not UTF-8; save it as UTF-8".to_owned()],
+    })
 }
 
 fn read_file(path: &Path) -> Result<Vec<u8>, CaseError> {
@@ -175,7 +202,7 @@ fn read_file(path: &Path) -> Result<Vec<u8>, CaseError> {
     Ok(bytes)
 }
 
-fn read_fixture(root: &Path) -> Result<Vec<CaseFile>, CaseError> {
+pub(super) fn read_fixture(root: &Path) -> Result<Vec<CaseFile>, CaseError> {
     let mut pending = vec![root.to_owned()];
     let mut files = Vec::new();
     while let Some(directory) = pending.pop() {

@@ -4,6 +4,7 @@ mod check;
 mod contract;
 mod document;
 mod embedded;
+mod harbor;
 mod load;
 
 #[cfg(test)]
@@ -18,7 +19,8 @@ use crate::authority::AuthorityError;
 pub use check::check;
 pub(crate) use contract::contract_for;
 pub use embedded::embedded;
-pub use load::{find, load};
+pub use harbor::HarborTask;
+pub use load::{case_directories, find, load};
 
 /// A case that is part of the program.
 #[derive(Clone, Copy, Debug)]
@@ -40,6 +42,8 @@ pub struct LoadedCase {
     pub files: Vec<CaseFile>,
     /// Where it came from.
     pub origin: CaseOrigin,
+    /// What a Harbor task says besides; `None` for a case of our own form.
+    pub harbor: Option<HarborTask>,
 }
 
 /// One file of a fixture.

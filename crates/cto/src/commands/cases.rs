@@ -40,8 +40,8 @@ pub(super) fn cases(global: &Global, action: Option<&CasesAction>, output: &Outp
                 let loaded = find_case(embedded.id, &[]).map_err(|error| CommandError::failed(&error))?;
                 rows.push((loaded.case, "embedded".to_owned()));
             }
-            for dir in &harness.settings.cases {
-                match cto_runner::load_case(dir) {
+            for dir in cto_runner::case_directories(&harness.settings.cases) {
+                match cto_runner::load_case(&dir) {
                     Ok(loaded) => rows.push((loaded.case, loaded.origin.to_string())),
                     Err(error) => output.note(&crate::error::chain(&error)),
                 }

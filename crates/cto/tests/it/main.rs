@@ -17,6 +17,7 @@ mod engines;
 mod evidence;
 mod faults;
 mod guides;
+mod harbor;
 mod hostile;
 mod import;
 #[path = "../../../cto-runner/src/lacks.rs"]

@@ -148,6 +148,14 @@ fn reference_edit(task: &EngineTask<'_>) -> Vec<Step> {
     let Some(case) = task.case else {
         return useless_edit(task);
     };
+    if let Some(solution) = case.harbor.as_ref().and_then(|harbor| harbor.solution.clone()) {
+        return vec![
+            Step::Run {
+                argv: vec!["/bin/bash".to_owned(), "-c".to_owned(), solution],
+            },
+            emit("fake.edit", "path", "the task's own solution"),
+        ];
+    }
     let edits = case.case.reference_edit.iter();
     edits
         .flat_map(|(path, content)| {
