@@ -83,6 +83,12 @@ pub fn load(directory: &Path) -> Result<LoadedCase, CaseError> {
     if harbor::is_task(directory) {
         return harbor::load(directory);
     }
+    if harbor::is_old_task(directory) {
+        return Err(CaseError::Invalid {
+            place: shown(directory),
+            problems: vec![harbor::OLD_TASK.to_owned()],
+        });
+    }
     let bytes = read_document(directory)?;
     let files = read_fixture(&directory.join("fixture"))?;
     let place = shown(directory);

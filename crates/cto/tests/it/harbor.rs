@@ -181,6 +181,17 @@ fn a_task_that_cannot_be_mapped_is_refused_with_every_reason() {
     assert_eq!(refused.status.code(), Some(2));
     let said = String::from_utf8(refused.stderr).unwrap();
     assert!(said.contains("RUN pip install numpy"), "{said}");
+    // The form before Harbor's.
+    let old = tasks.0.dir.path().join("old");
+    write(&old.join("task.yaml"), b"instruction: x\ndifficulty: easy\n");
+    let (exit, checked) = tasks.0.json(&["cases", "check", old.to_str().unwrap()]);
+    assert_eq!(exit, 1);
+    assert!(
+        checked["checked"][0]["problems"][0]
+            .as_str()
+            .unwrap()
+            .contains("harbor task migrate")
+    );
     // Who else may write it could decide what is run.
     fs::set_permissions(path.join("task.toml"), fs::Permissions::from_mode(0o666)).unwrap();
     let (_, checked) = tasks.0.json(&["cases", "check", path.to_str().unwrap()]);

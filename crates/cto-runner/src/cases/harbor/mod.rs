@@ -45,6 +45,15 @@ pub(super) fn is_task(directory: &Path) -> bool {
     !directory.join("case.yaml").exists() && directory.join(MARK).exists()
 }
 
+/// What is said of a task in the form of Terminal-Bench 1.
+pub(super) const OLD_TASK: &str = "task.yaml is the form of Terminal-Bench 1, whose tests and containers are described otherwise; \
+                                   convert it with Harbor: harbor task migrate -i DIR -o OUT";
+
+/// Tells whether a directory holds a task in the form of Terminal-Bench 1.
+pub(super) fn is_old_task(directory: &Path) -> bool {
+    !directory.join("case.yaml").exists() && directory.join("task.yaml").exists()
+}
+
 /// Returns the name of a task: its directory's, in the letters of a case.
 pub(super) fn name_of(directory: &Path) -> String {
     let name = directory
