@@ -56,6 +56,13 @@ impl SchemaId {
     /// What an operator says after a run. 1.0: first version.
     pub const OPERATOR_OUTCOME: Self = Self::new("operator-outcome");
 
+    /// Rules of a planning workspace. 1.0: first version.
+    pub const WORKSPACE_RULES: Self = Self::new("workspace-rules");
+    /// What a validation of a planning workspace found. 1.0: first version.
+    pub const WORKSPACE_VALIDATION: Self = Self::new("workspace-validation");
+    /// The board of a planning workspace. 1.0: first version.
+    pub const WORKSPACE_BOARD: Self = Self::new("workspace-board");
+
     const fn new(name: &'static str) -> Self {
         Self {
             name,
