@@ -15,6 +15,7 @@ mod ladder;
 mod lifecycle;
 mod look_alike;
 mod outcome;
+mod planning;
 mod scope;
 
 pub use admission::{
