@@ -238,7 +238,11 @@ impl<'a> Reader<'a> {
     fn push(&mut self, text: &str, at: usize) -> usize {
         if self.open.is_none() {
             let first = self.items.last_mut().is_some_and(|seen| !std::mem::replace(seen, true));
-            let kind = if first { BlockKind::Item(None) } else { BlockKind::Paragraph };
+            let kind = if first {
+                BlockKind::Item(None)
+            } else {
+                BlockKind::Paragraph
+            };
             self.open_block(kind, at);
         }
         let line = self.line(at);
@@ -360,8 +364,25 @@ mod tests {
     #[test]
     fn blocks_have_their_kind_text_and_line_with_either_line_end() {
         let lines = [
-            "---", "title: x", "created: 2026-05-31", "---", "# Head", "", "One *two*", "three `four`.", "", "- item",
-            "- [x] done", "- [ ] open", "  - inner", "", "> quoted", "", "```", "code", "```",
+            "---",
+            "title: x",
+            "created: 2026-05-31",
+            "---",
+            "# Head",
+            "",
+            "One *two*",
+            "three `four`.",
+            "",
+            "- item",
+            "- [x] done",
+            "- [ ] open",
+            "  - inner",
+            "",
+            "> quoted",
+            "",
+            "```",
+            "code",
+            "```",
         ];
         for end in ["\n", "\r\n"] {
             let source = lines.join(end);

@@ -39,11 +39,7 @@ pub(crate) enum BlockKind {
     /// The first text of a list item; with a box, whether it is ticked.
     Item(Option<bool>),
     /// A table's cell: number of the table, row (0 is the header), column.
-    Cell {
-        table: usize,
-        row: usize,
-        column: usize,
-    },
+    Cell { table: usize, row: usize, column: usize },
     /// A code block: of interest only because it is not nothing.
     Code,
 }
@@ -68,9 +64,7 @@ impl Block {
     /// Returns the line of the source at an offset in the text.
     pub(crate) fn line_at(&self, offset: usize) -> u32 {
         let next = self.marks.partition_point(|(start, _)| *start <= offset);
-        self.marks
-            .get(next.saturating_sub(1))
-            .map_or(1, |(_, line)| *line)
+        self.marks.get(next.saturating_sub(1)).map_or(1, |(_, line)| *line)
     }
 
     /// Returns the line on which it starts.
@@ -125,6 +119,7 @@ pub(crate) struct Link {
 
 impl Page {
     /// Returns the text of a field of front matter.
+    #[cfg(test)]
     pub(crate) fn front_text(&self, name: &str) -> Option<(&str, u32)> {
         let FrontMatter::Fields(fields) = &self.front else {
             return None;
@@ -147,9 +142,5 @@ impl Page {
 /// Returns a text for comparing names: one space between words, lower case, no colon or full stop at its end.
 pub(crate) fn plain(text: &str) -> String {
     let words: Vec<&str> = text.split_whitespace().collect();
-    words
-        .join(" ")
-        .trim_end_matches([':', '.'])
-        .trim()
-        .to_lowercase()
+    words.join(" ").trim_end_matches([':', '.']).trim().to_lowercase()
 }

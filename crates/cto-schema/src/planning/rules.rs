@@ -177,7 +177,10 @@ impl WorkspaceRules {
             ("limits.file_bytes", self.limits.file_bytes == 0),
         ] {
             if empty {
-                return value(field, "it is empty or zero; leave it out for the built-in one".to_owned());
+                return value(
+                    field,
+                    "it is empty or zero; leave it out for the built-in one".to_owned(),
+                );
             }
         }
         if let Some(field) = self.front_matter.fields.iter().find(|field| field.names.is_empty()) {

@@ -54,7 +54,9 @@ fn refuses_what_no_rules_file_may_say() {
 
 #[test]
 fn levels_are_changed_by_a_file_but_not_for_what_was_not_read() {
-    let rules = read("schema: cto/workspace-rules/1.0\nlevels: {review-stale: error, authority-drift: warning, raw-html: off}").unwrap();
+    let rules =
+        read("schema: cto/workspace-rules/1.0\nlevels: {review-stale: error, authority-drift: warning, raw-html: off}")
+            .unwrap();
     assert_eq!(rules.is_error(RuleId::ReviewStale, false), Some(true));
     assert_eq!(rules.is_error(RuleId::AuthorityDrift, true), Some(false));
     assert_eq!(rules.is_error(RuleId::RawHtml, true), None);
@@ -70,6 +72,10 @@ fn ids_of_rules_are_unique_and_read_back() {
     assert_eq!(ids.len(), RuleId::all().len());
     for rule in RuleId::all() {
         assert_eq!(RuleId::find(rule.id()), Some(*rule));
-        assert!(rule.id().bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'));
+        assert!(
+            rule.id()
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        );
     }
 }

@@ -4,8 +4,8 @@ use cto_schema::DriftRules;
 
 use super::tokens::{QUOTED, Token, starts, tokens};
 use super::words::{
-    AFTER_ROLE, AUTHORIZES, BE, COMMON, CONDITIONS, FILLERS, HAVE, HEADS, HOLDS, HYPOTHETICALS, MADE, MAKE, MAKES, NEGATORS,
-    PARTS, PROCEDURE, SERVE, SPEAKERS,
+    AFTER_ROLE, AUTHORIZES, BE, COMMON, CONDITIONS, FILLERS, HAVE, HEADS, HOLDS, HYPOTHETICALS, MADE, MAKE, MAKES,
+    NEGATORS, PARTS, PROCEDURE, SERVE, SPEAKERS,
 };
 
 /// The phrases of the rules, as words.
@@ -34,8 +34,20 @@ const ACTIVATIONS: &[&str] = &[
     "core promotion status",
 ];
 const SWITCHED_ON: &[&str] = &[
-    "true", "enabled", "active", "on", "complete", "completed", "granted", "approved", "done", "promoted", "finished",
-    "effective", "given", "activated",
+    "true",
+    "enabled",
+    "active",
+    "on",
+    "complete",
+    "completed",
+    "granted",
+    "approved",
+    "done",
+    "promoted",
+    "finished",
+    "effective",
+    "given",
+    "activated",
 ];
 const HAPPENED: &[&str] = &["occurred", "happened", "succeeded", "completed"];
 
@@ -128,7 +140,12 @@ impl Drift {
             is(clause.get(end), &["engine"]).then_some(end)
         })?;
         let before = at.checked_sub(1).and_then(|before| clause.get(before));
-        if is(before, COMMON) && !self.subjects.iter().any(|phrase| starts(clause, at, &phrase.words) && phrase.words.len() > 1) {
+        if is(before, COMMON)
+            && !self
+                .subjects
+                .iter()
+                .any(|phrase| starts(clause, at, &phrase.words) && phrase.words.len() > 1)
+        {
             return None;
         }
         let end = if is(clause.get(end), HEADS) { end + 1 } else { end };
@@ -193,7 +210,11 @@ impl Drift {
             let more = role + 1..(role + 6).min(clause.len());
             verb = more.clone().find(|place| is(clause.get(*place), BE))?;
         }
-        let objects = if label { vec![role + 1] } else { after_verb(clause, verb) };
+        let objects = if label {
+            vec![role + 1]
+        } else {
+            after_verb(clause, verb)
+        };
         objects.into_iter().find_map(|object| {
             let object = fillers(clause, aside(clause, object));
             self.subject(clause, object, true).map(|end| (at, end))
@@ -205,12 +226,17 @@ impl Drift {
         let before = at.checked_sub(1).and_then(|before| clause.get(before));
         let base = is(clause.get(at), MAKE) && is(before, SPEAKERS);
         // `Case made by …` and `to be made` are no acts of somebody.
-        let finite = is(clause.get(at), MAKES) && before.is_some() && !is(before, HAVE) && !is(before, &["be", "to", "the"]);
+        let finite =
+            is(clause.get(at), MAKES) && before.is_some() && !is(before, HAVE) && !is(before, &["be", "to", "the"]);
         if !base && !finite {
             return None;
         }
         let subject = self.subject(clause, fillers(clause, at + 1), false)?;
-        let object = if is(clause.get(subject), &["as", "to", "into"]) { subject + 1 } else { subject };
+        let object = if is(clause.get(subject), &["as", "to", "into"]) {
+            subject + 1
+        } else {
+            subject
+        };
         self.role(clause, fillers(clause, object)).map(|end| (at, end))
     }
 
@@ -246,7 +272,11 @@ fn after_verb(clause: &[Token], at: usize) -> Vec<usize> {
     let verb = clause.get(at);
     if is(verb, SERVE) {
         let next = fillers(clause, at + 1);
-        return if is(clause.get(next), &["as"]) { vec![next + 1] } else { vec![] };
+        return if is(clause.get(next), &["as"]) {
+            vec![next + 1]
+        } else {
+            vec![]
+        };
     }
     if !is(verb, BE) && !is(verb, HAVE) {
         return vec![];
@@ -302,7 +332,9 @@ pub(super) fn denied(words: &[Token]) -> bool {
         let before = at.checked_sub(1).and_then(|before| words.get(before));
         let after = words.get(at + 1);
         // `no doubt` and `not only` deny nothing.
-        if matches!(word, "no" | "without") && is(after, &["doubt", "question"]) || word == "not" && is(after, &["only"]) {
+        if matches!(word, "no" | "without") && is(after, &["doubt", "question"])
+            || word == "not" && is(after, &["only"])
+        {
             return false;
         }
         // `The decision of those who can …`: a name that is also a verb (May, Will) has a capital letter inside a sentence.

@@ -35,7 +35,9 @@ pub(crate) fn drifted(page: &Page, drift: &Drift) -> Vec<Drifted> {
                 list_denied = false;
             }
             BlockKind::Paragraph => list_denied = denies_what_follows(&block.text),
-            BlockKind::Item(_) if block.text.trim_end().ends_with(':') => list_denied = denies_what_follows(&block.text),
+            BlockKind::Item(_) if block.text.trim_end().ends_with(':') => {
+                list_denied = denies_what_follows(&block.text)
+            }
             BlockKind::Item(_) | BlockKind::Cell { .. } | BlockKind::Code => {}
         }
         let listed = matches!(block.kind, BlockKind::Item(_) | BlockKind::Cell { .. });
@@ -120,7 +122,13 @@ fn ends_sentence(all: &[Token], at: usize, text: &str) -> bool {
 fn without_quotations(block: &Block) -> (String, Vec<Range<usize>>) {
     let mut gone: Vec<Range<usize>> = block.struck.clone();
     let several = |range: &Range<usize>| block.text[range.clone()].split_whitespace().count() > 1;
-    gone.extend(block.code.iter().filter(|range| several(range) && !is_setting(&block.text[(*range).clone()])).cloned());
+    gone.extend(
+        block
+            .code
+            .iter()
+            .filter(|range| several(range) && !is_setting(&block.text[(*range).clone()]))
+            .cloned(),
+    );
     gone.extend(quotations(&block.text));
     let mut text = block.text.clone().into_bytes();
     for range in gone {
@@ -176,4 +184,10 @@ fn quotations(text: &str) -> Vec<Range<usize>> {
         before = c;
     }
     found
+}
+
+/// Whether words deny what follows them, or make it a wish or a condition.
+pub(crate) fn is_hypothetical(text: &str) -> bool {
+    let last = text.rsplit(['.', '!', ';']).next().unwrap_or(text);
+    denied(&tokens(last, &[]))
 }
