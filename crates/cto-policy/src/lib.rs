@@ -38,6 +38,6 @@ pub use look_alike::is_git_directory;
 pub use outcome::{Evidence, before_apply, conclude, ends_in_a_repository, failure_reason, model_blockers, status_of};
 pub use planning::{
     BundleAnswer, BundleFacts, BundleQuestion, CommitAnswer, FileReading, Planner, PlanningError, WorldAnswers,
-    WorldQuestions, dot, mermaid,
+    WorldQuestions, dot, is_run_id, mermaid,
 };
 pub use scope::{Scope, ScopeError, ScopeVerdict, may_match_below};

@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::cli_admissions::{AdmissionAction, AdmitAction, Pair, parse_pair};
 use crate::cli_engines::{DevAction, EngineAction};
 use crate::cli_governed::{ApproveArgs, DenyArgs, OutcomeArgs, RequestArgs, StageAction};
+use crate::cli_workspace::WorkspaceAction;
 
 /// Hand code-change work to AI coding agents without losing authority over your repositories.
 ///
@@ -167,6 +168,11 @@ pub(crate) enum Command {
     Dev {
         #[command(subcommand)]
         action: DevAction,
+    },
+    /// Make, check and look at a planning workspace: PRDs, issues, evidence, workboard.
+    Workspace {
+        #[command(subcommand)]
+        action: WorkspaceAction,
     },
     /// Print shell completions.
     Completions {

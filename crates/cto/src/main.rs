@@ -4,6 +4,7 @@ mod cli;
 mod cli_admissions;
 mod cli_engines;
 mod cli_governed;
+mod cli_workspace;
 mod commands;
 mod error;
 mod find;

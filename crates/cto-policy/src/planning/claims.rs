@@ -196,8 +196,8 @@ fn last_part(word: &str) -> &str {
     last.strip_suffix(".tar.zst").unwrap_or(last)
 }
 
-/// `20261120t103101z-r1-string-slugify-ib5cvr6ubc`.
-pub(crate) fn is_run_id(text: &str) -> bool {
+/// Returns whether a text has the form of a run's id, such as `20261120t103101z-r1-string-slugify-ib5cvr6ubc`.
+pub fn is_run_id(text: &str) -> bool {
     let mut parts = text.split('-');
     let stamp = parts.next().is_some_and(|stamp| {
         stamp.len() == 16
@@ -324,6 +324,8 @@ fn attach(bundles: Vec<Placed<BundleReference>>, claims: Vec<Placed<Claim>>, fou
             Some(bundle) => bundle.claims.push(claim.what),
             // A digest without a bundle may be of anything.
             None if matches!(claim.what.what, Claimed::Digest { .. }) => {}
+            // `changed files: none`, where nothing ran.
+            None if claim.what.what == Claimed::ChangedFiles(vec![]) => {}
             None => found.loose.push(claim.what),
         }
     }

@@ -27,5 +27,6 @@ mod workboard;
 mod world;
 
 pub use board::{dot, mermaid};
+pub use claims::is_run_id;
 pub use reading::{FileReading, Planner, PlanningError};
 pub use world::{BundleAnswer, BundleFacts, BundleQuestion, CommitAnswer, WorldAnswers, WorldQuestions};
