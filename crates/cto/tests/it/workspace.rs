@@ -83,7 +83,7 @@ const CORRUPTIONS: &[(Change, &str, &str, &str)] = &[
         "once",
     ),
     (
-        Text(PRD, "not-promoted", "promoted"),
+        Text(PRD, "not-promoted", "requested"),
         "front-matter-value",
         PRD,
         "core_promotion_status: not-promoted",
@@ -370,7 +370,7 @@ const CORRUPTIONS: &[(Change, &str, &str, &str)] = &[
         "cto admit",
     ),
     (
-        Text("contracts/example.yaml", "[push]", "[pusch]"),
+        Text("contracts/example.yaml", "copied-repo", "copied-repoo"),
         "contract-invalid",
         "contracts/example.yaml",
         "cto decide",
@@ -505,4 +505,491 @@ fn restore(place: &Path, template: &[(PathBuf, Vec<u8>)]) {
     {
         write(path, bytes);
     }
+}
+
+/// Runs the demo case; returns its report.
+fn run(installation: &Installation) -> Value {
+    let (code, report) = installation.json(&["run", "r1-string-slugify"]);
+    assert_eq!(code, 0, "{report:#}");
+    report
+}
+
+fn evidence_of(report: &Value) -> String {
+    format!(
+        "- bundle: `{}`\n- report status: pass\n- changed files: `strings.py`\n- `patch.diff` has sha256:{}\n- commit {}\n",
+        report["run_id"].as_str().unwrap(),
+        digest(report, "patch.diff"),
+        "0".repeat(7),
+    )
+}
+
+fn digest(report: &Value, file: &str) -> String {
+    let text = report["artifact_digests"][file].as_str().unwrap();
+    text.strip_prefix("sha256:").unwrap().to_owned()
+}
+
+const NOTHING_RAN: &str = "- bundle: none\n- report status: none\n- changed files: none\n";
+
+#[test]
+fn what_a_text_says_of_a_bundle_is_held_against_the_bundle() {
+    let (installation, place) = made();
+    let report = run(&installation);
+    let good = evidence_of(&report).replace("- commit 0000000\n", "");
+    replace(&place, EVIDENCE, NOTHING_RAN, &good);
+    let (code, document) = validated(&installation, &[]);
+    assert_eq!(code, 0, "{document:#}");
+    assert_eq!(
+        (&document["counts"]["bundles"], &document["counts"]["claims"]),
+        (&Value::from(1), &Value::from(3))
+    );
+    let id = report["run_id"].as_str().unwrap();
+    let patch = digest(&report, "patch.diff");
+    let other_id = format!("{}a", &id[..id.len() - 1]).replace("aa", "ab");
+    for (from, to, rule, mend) in [
+        ("status: pass", "status: fail", "claim-status", "report status: pass"),
+        (
+            "`strings.py`",
+            "`strings.py`, `b.py`",
+            "claim-changed-files",
+            "changed files: strings.py",
+        ),
+        (
+            "`strings.py`",
+            "none",
+            "claim-changed-files",
+            "changed files: strings.py",
+        ),
+        (
+            patch.as_str(),
+            &digest(&report, "report.md"),
+            "claim-digest",
+            patch.as_str(),
+        ),
+        ("`patch.diff` has", "the bundle has", "none", ""),
+        (id, &other_id, "bundle-missing", "cto export"),
+    ] {
+        replace(&place, EVIDENCE, from, to);
+        let (_, document) = validated(&installation, &[]);
+        let (errors, warnings) = rules(&document);
+        let expected: BTreeSet<String> = [rule]
+            .iter()
+            .filter(|rule| **rule != "none")
+            .map(|rule| (*rule).to_owned())
+            .collect();
+        assert_eq!(
+            (errors, warnings),
+            (expected, BTreeSet::new()),
+            "{from} → {to}: {document:#}"
+        );
+        if rule != "none" {
+            assert!(
+                document["errors"][0]["mend"].as_str().unwrap().contains(mend),
+                "{document:#}"
+            );
+            assert!(document["errors"][0]["line"].as_u64().unwrap() > 10);
+        }
+        replace(&place, EVIDENCE, to, from);
+    }
+}
+
+#[test]
+fn a_bundle_in_the_workspace_counts_only_while_it_verifies_and_is_looked_at_without_being_named() {
+    let (installation, place) = made();
+    let report = run(&installation);
+    let id = report["run_id"].as_str().unwrap();
+    replace(
+        &place,
+        EVIDENCE,
+        NOTHING_RAN,
+        &format!("- bundle: `../bundles/{id}`\n- report status: pass\n"),
+    );
+    fs::create_dir(place.join("bundles")).unwrap();
+    let copy = place.join("bundles").join(id);
+    for (path, bytes) in snapshot(&installation.bundle(&report)) {
+        let to = copy.join(path.strip_prefix(installation.bundle(&report)).unwrap());
+        if path.is_dir() {
+            fs::create_dir_all(to).unwrap();
+        } else {
+            write(&to, &bytes);
+        }
+    }
+    let (code, document) = validated(&installation, &[]);
+    assert_eq!(code, 0, "{document:#}");
+    write(&copy.join("patch.diff"), b"other");
+    let (_, document) = validated(&installation, &[]);
+    assert_eq!(
+        rules(&document).0,
+        ["bundle-unverified".to_owned()].into(),
+        "{document:#}"
+    );
+    replace(
+        &place,
+        EVIDENCE,
+        &format!("- bundle: `../bundles/{id}`\n- report status: pass\n"),
+        NOTHING_RAN,
+    );
+    let (_, document) = validated(&installation, &[]);
+    assert_eq!(
+        rules(&document).0,
+        ["bundle-unverified".to_owned()].into(),
+        "{document:#}"
+    );
+    assert_eq!(document["errors"][0]["file"], format!("bundles/{id}"));
+    // A stranger's installation trusts no key of this one.
+    let stranger = installation.dir.path().join("stranger");
+    let output = installation
+        .command()
+        .args(["--json", "--home"])
+        .arg(&stranger)
+        .args(["workspace", "validate", "plan"])
+        .output();
+    let document: Value = serde_json::from_slice(&output.unwrap().stdout).unwrap();
+    assert_eq!(rules(&document).0, ["bundle-unverified".to_owned()].into());
+}
+
+#[test]
+fn commits_are_asked_of_the_repository_around_the_workspace_and_of_those_that_the_rules_name() {
+    let (installation, place) = made();
+    let other = installation.repository("other", &[("a", "b")]);
+    let other_head = git(&other, &["rev-parse", "HEAD"]).trim().to_owned();
+    git(&place, &["init", "--quiet", "--initial-branch=main"]);
+    git(&place, &["add", "--all"]);
+    git(&place, &["commit", "--quiet", "--message=first"]);
+    let head = git(&place, &["rev-parse", "HEAD"]).trim().to_owned();
+    let tree = git(&place, &["rev-parse", "HEAD^{tree}"]).trim().to_owned();
+    let found = |text: &str| {
+        replace(&place, EVIDENCE, "Nothing yet.", text);
+        let (_, document) = validated(&installation, &[]);
+        replace(&place, EVIDENCE, text, "Nothing yet.");
+        rules(&document)
+    };
+    let none = (BTreeSet::new(), BTreeSet::new());
+    let unknown = (BTreeSet::from(["commit-unknown".to_owned()]), BTreeSet::new());
+    assert_eq!(found(&format!("At commit {head}.")), none);
+    assert_eq!(
+        found(&format!("At commit {}1.", &head[..39])),
+        if head.ends_with('1') {
+            none.clone()
+        } else {
+            unknown.clone()
+        }
+    );
+    assert_eq!(found(&format!("At commit {tree}.")), unknown, "a tree is no commit");
+    assert_eq!(found(&format!("At commit {other_head}.")), unknown);
+    write(
+        &place.join("workspace-rules.yaml"),
+        b"schema: cto/workspace-rules/1.0\nrepositories: ['.', ../other]\n",
+    );
+    assert_eq!(found(&format!("At commit {other_head}.")), none);
+    assert_eq!(found(&format!("At commit {head}.")), none);
+}
+
+#[test]
+fn what_cannot_be_read_is_a_finding_and_never_a_pass_or_a_crash() {
+    use std::os::unix::ffi::OsStrExt as _;
+    use std::os::unix::fs::symlink;
+    let (installation, place) = made();
+    symlink("..", place.join("loop")).unwrap();
+    symlink("/etc/passwd", place.join("prd/secret.md")).unwrap();
+    write(&place.join(std::ffi::OsStr::from_bytes(b"bad\xff.md")), b"# x\n");
+    write(&place.join("prd/latin.md"), b"---\ntitle: caf\xe9\n---\n");
+    write(&place.join("huge.md"), &vec![b'x'; 2 << 20]);
+    let deep: PathBuf = std::iter::repeat_n("d", 40).collect();
+    fs::create_dir_all(place.join(deep)).unwrap();
+    let fifo = place.join("fifo.md");
+    assert!(
+        std::process::Command::new("mkfifo")
+            .arg(&fifo)
+            .status()
+            .unwrap()
+            .success()
+    );
+    let (code, document) = validated(&installation, &[]);
+    assert_eq!(code, 1);
+    let expected = [
+        "file-not-utf8",
+        "file-special",
+        "file-too-large",
+        "link-not-followed",
+        "name-not-plain",
+        "tree-too-large",
+    ];
+    assert_eq!(rules(&document).0, expected.map(str::to_owned).into(), "{document:#}");
+    for finding in document["errors"].as_array().unwrap() {
+        assert!(!finding["mend"].as_str().unwrap().is_empty());
+    }
+    let text = document.to_string();
+    assert!(!text.contains("root:"), "nothing behind a link was read");
+}
+
+#[test]
+fn carriage_returns_change_no_line_and_no_verdict() {
+    let (installation, place) = made();
+    replace(&place, EVIDENCE, "report status: none", "report status: green");
+    let (_, before) = validated(&installation, &[]);
+    for (path, bytes) in snapshot(&place).into_iter().filter(|(path, _)| path.is_file()) {
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "md" || extension == "yaml")
+        {
+            write(
+                &path,
+                String::from_utf8(bytes).unwrap().replace('\n', "\r\n").as_bytes(),
+            );
+        }
+    }
+    let (_, after) = validated(&installation, &[]);
+    assert_eq!(before["errors"], after["errors"], "{after:#}");
+    assert_eq!(rules(&after).1, ["carriage-return".to_owned()].into());
+}
+
+#[test]
+fn strict_makes_errors_of_the_named_warnings_and_of_no_other() {
+    let (installation, place) = made();
+    replace(&place, ISSUES, "Status: candidate", "Status: validated");
+    replace(&place, ISSUES, "Blocked by: CTO-WORK-001", "Blocked by: none");
+    replace(&place, PRD, "## Scope", "## Problem\n\nAgain.\n\n## Scope");
+    replace(&place, BOARD, "status: blocked", "status: validated");
+    replace(
+        &place,
+        BOARD,
+        "blocked_by: [CTO-WORK-001]\n    evidence: []",
+        "blocked_by: [CTO-WORK-001]\n    evidence: [evidence/EVIDENCE-001.md]",
+    );
+    replace(&place, EVIDENCE, "description:", "descripton:");
+    let named = [
+        "acceptance-unticked",
+        "blockers-disagree",
+        "heading-repeated",
+        "status-disagrees",
+        "workboard-blocker-order",
+    ];
+    let (code, document) = validated(&installation, &[]);
+    let (errors, warnings) = rules(&document);
+    assert_eq!((code, errors), (0, BTreeSet::new()), "{document:#}");
+    let mut all: BTreeSet<String> = named.map(str::to_owned).into();
+    all.insert("front-matter-unknown-field".to_owned());
+    assert_eq!(warnings, all);
+    let (code, document) = validated(&installation, &["--strict"]);
+    let (errors, warnings) = rules(&document);
+    assert_eq!((code, errors), (1, named.map(str::to_owned).into()));
+    assert_eq!(warnings, ["front-matter-unknown-field".to_owned()].into());
+}
+
+#[test]
+fn a_validated_entry_with_evidence_and_ticked_boxes_is_in_order_and_one_without_is_not() {
+    let (installation, place) = made();
+    replace(
+        &place,
+        BOARD,
+        "status: candidate\n    blocked_by: []\n    evidence: []",
+        "status: validated\n    blocked_by: []\n    evidence: [evidence/EVIDENCE-001.md]",
+    );
+    replace(&place, ISSUES, "Status: candidate", "Status: validated");
+    replace(&place, ISSUES, "- [ ] AC-1", "- [x] AC-1");
+    replace(&place, BOARD, "status: blocked", "status: candidate");
+    replace(&place, ISSUES, "Status: blocked", "Status: candidate");
+    let (code, document) = validated(&installation, &["--strict"]);
+    assert_eq!(
+        (code, rules(&document)),
+        (0, (BTreeSet::new(), BTreeSet::new())),
+        "{document:#}"
+    );
+    let (_, board) = installation.json(&["workspace", "board", "plan"]);
+    assert_eq!(board["next"], serde_json::json!(["CTO-WORK-002"]));
+    replace(
+        &place,
+        BOARD,
+        "[evidence/EVIDENCE-001.md]",
+        "[evidence/EVIDENCE-002.md]",
+    );
+    assert_eq!(
+        rules(&validated(&installation, &[]).1).0,
+        ["reference-missing".to_owned()].into()
+    );
+    replace(&place, BOARD, "[evidence/EVIDENCE-002.md]", "[]");
+    assert_eq!(
+        rules(&validated(&installation, &[]).1).0,
+        ["workboard-evidence".to_owned()].into()
+    );
+}
+
+#[test]
+fn init_makes_new_files_only_and_refuses_as_a_whole() {
+    let installation = Installation::new();
+    let place = installation.dir.path().join("plan");
+    write(&place.join("CONTEXT.md"), b"mine");
+    let before = snapshot(&place);
+    let output = installation.cto(&["workspace", "init", "plan"]);
+    assert_eq!(output.status.code(), Some(3));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("CONTEXT.md") && said.contains("hint:"), "{said}");
+    assert_eq!(snapshot(&place), before);
+    // Another file is in nobody's way.
+    fs::rename(place.join("CONTEXT.md"), place.join("OTHER.txt")).unwrap();
+    let (code, document) = installation.json(&["workspace", "init", "plan"]);
+    assert_eq!((code, document["files"].as_array().unwrap().len()), (0, 11));
+    assert_eq!(fs::read(place.join("OTHER.txt")).unwrap(), b"mine");
+    assert_eq!(validated(&installation, &[]).0, 0);
+}
+
+#[test]
+fn a_validator_runs_only_when_asked_and_its_failure_is_told() {
+    let (installation, place) = made();
+    let rules_file = |command: &str, seconds: u32| {
+        format!(
+            "schema: cto/workspace-rules/1.0\nvalidators:\n  - {{name: mine, command: {command}, timeout_seconds: {seconds}}}\n"
+        )
+    };
+    let says = |command: &str, seconds, more: &[&str]| {
+        write(
+            &place.join("workspace-rules.yaml"),
+            rules_file(command, seconds).as_bytes(),
+        );
+        let (_, document) = validated(&installation, more);
+        (rules(&document).0, document["errors"].to_string())
+    };
+    let (errors, _) = says("[touch, ran]", 60, &[]);
+    assert_eq!(errors, ["validator-not-run".to_owned()].into());
+    assert!(!place.join("ran").exists());
+    assert_eq!(says("[touch, ran]", 60, &["--run-validators"]).0, BTreeSet::new());
+    assert!(place.join("ran").exists(), "it ran in the workspace");
+    let (errors, text) = says("[sh, -c, 'echo wrong link; exit 2']", 60, &["--run-validators"]);
+    assert_eq!(errors, ["validator-failed".to_owned()].into());
+    assert!(text.contains("wrong link"), "{text}");
+    let (_, text) = says("[sleep, '600']", 1, &["--run-validators"]);
+    assert!(text.contains("did not end within 1 seconds"), "{text}");
+}
+
+#[test]
+fn rules_that_cannot_be_used_are_an_error_that_names_the_place() {
+    let (installation, place) = made();
+    for (text, word) in [
+        ("schema: cto/workspace-rules/1.0\nrequired: [x]\n", "unknown field"),
+        ("schema: cto/workspace-rules/9.0\n", "cto/workspace-rules/9.0"),
+        (
+            "schema: cto/workspace-rules/1.0\nlevels: {file-unreadable: off}\n",
+            "stays an error",
+        ),
+        ("a: b: c\n", "line 1"),
+    ] {
+        write(&place.join("workspace-rules.yaml"), text.as_bytes());
+        let output = installation.cto(&["workspace", "validate", "plan"]);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(
+            said.contains(word) && said.contains("workspace-rules.yaml") && said.contains("hint:"),
+            "{said}"
+        );
+    }
+    // The built-in rules, printed and used as a file, are the built-in rules.
+    fs::remove_file(place.join("workspace-rules.yaml")).unwrap();
+    let printed = installation.cto(&["workspace", "rules"]).stdout;
+    write(&installation.dir.path().join("rules.yaml"), &printed);
+    let (code, document) = validated(&installation, &["--rules", "rules.yaml"]);
+    assert_eq!((code, &document["rules"]["lowered"]), (0, &serde_json::json!([])));
+    let output = installation.cto(&["workspace", "validate", "nowhere"]);
+    assert_eq!(output.status.code(), Some(2));
+}
+
+#[test]
+fn lowered_rules_are_named_in_the_result() {
+    let (installation, place) = made();
+    replace(
+        &place,
+        CLOSEOUT,
+        "Open: see",
+        "Case is now the default backend. Open: see",
+    );
+    write(
+        &place.join("workspace-rules.yaml"),
+        b"schema: cto/workspace-rules/1.0\nlevels: {authority-drift: off}\n",
+    );
+    let (code, document) = validated(&installation, &[]);
+    assert_eq!(
+        (code, &document["rules"]["lowered"]),
+        (0, &serde_json::json!(["authority-drift"]))
+    );
+}
+
+#[test]
+fn the_board_shows_order_gates_and_circles_and_its_graphs_hold_any_title() {
+    let (installation, place) = made();
+    let (code, board) = installation.json(&["workspace", "board", "plan"]);
+    assert_eq!((code, &board["schema"]), (0, &Value::from("cto/workspace-board/1.0")));
+    assert_eq!(
+        board["order"],
+        serde_json::json!(["CTO-WORK-001", "CTO-WORK-002", "CTO-WORK-003"])
+    );
+    assert_eq!(board["next"], serde_json::json!(["CTO-WORK-001"]));
+    assert_eq!(board["entries"][2]["human_gates"].as_array().unwrap().len(), 1);
+    replace(
+        &place,
+        BOARD,
+        "title: Close the work",
+        r#"title: 'a "b" \ <c> & #d ] }}'"#,
+    );
+    let dot = String::from_utf8(installation.cto(&["workspace", "board", "plan", "--dot"]).stdout).unwrap();
+    assert!(
+        dot.contains(r#"a \"b\" \\ <c>"#) && dot.contains("n0 -> n1;") && dot.ends_with("}\n"),
+        "{dot}"
+    );
+    let mermaid = String::from_utf8(installation.cto(&["workspace", "board", "plan", "--mermaid"]).stdout).unwrap();
+    assert!(
+        mermaid.contains("a &quot;b&quot; \\ &lt;c&gt; &amp; &#35;d ] }}") && mermaid.contains("n1 --> n2"),
+        "{mermaid}"
+    );
+    replace(&place, BOARD, "blocked_by: []", "blocked_by: [CTO-WORK-002]");
+    let output = installation.cto(&["workspace", "board", "plan"]);
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        said.contains("CTO-WORK-001 → CTO-WORK-002") && said.contains("Next: nothing"),
+        "{said}"
+    );
+    fs::remove_file(place.join(BOARD)).unwrap();
+    let output = installation.cto(&["workspace", "board", "plan"]);
+    assert_eq!(output.status.code(), Some(2));
+}
+
+#[test]
+fn watching_tells_what_is_new_and_what_is_mended_and_ends_on_an_interrupt() {
+    let (installation, place) = made();
+    let mut child = installation
+        .command()
+        .args(["workspace", "validate", "plan", "--watch"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    assert!(lines.any(|line| line.contains("✔ ok")));
+    replace(
+        &place,
+        CLOSEOUT,
+        "Open: see",
+        "Case is now the default backend. Open: see",
+    );
+    assert!(lines.any(|line| line.contains("✘ new") && line.contains("authority-drift")));
+    assert!(lines.any(|line| line.contains("✘ not ok")));
+    replace(
+        &place,
+        CLOSEOUT,
+        "Case is now the default backend. Open: see",
+        "Open: see",
+    );
+    assert!(lines.any(|line| line.contains("✔ gone") && line.contains("authority-drift")));
+    // In a new directory as well.
+    write(&place.join("prd/more/PRD-002.md"), b"# Nothing\n");
+    assert!(lines.any(|line| line.contains("✘ new") && line.contains("front-matter-missing")));
+    let id = i32::try_from(child.id()).unwrap().to_string();
+    assert!(
+        std::process::Command::new("kill")
+            .args(["-INT", &id])
+            .status()
+            .unwrap()
+            .success()
+    );
+    // Nobody else holds its output.
+    lines.for_each(drop);
+    assert_eq!(child.wait().unwrap().code(), Some(1));
 }
