@@ -65,52 +65,52 @@ impl Planner {
 
 /// Returns the graph in Mermaid's language.
 pub fn mermaid(board: &WorkspaceBoard) -> String {
-    let mut text = "flowchart LR\n".to_owned();
+    let mut lines = vec!["flowchart LR".to_owned()];
     for (number, entry) in board.entries.iter().enumerate() {
         // Mermaid knows HTML entities inside quotes and nothing else.
         let label = entity(&format!("{}: {}", entry.id, entry.title));
-        text.push_str(&format!(
-            "  n{number}[\"{label}<br/>{}\"]:::{}\n",
-            entity(&entry.status),
+        let status = entity(&entry.status);
+        lines.push(format!(
+            "  n{number}[\"{label}<br/>{status}\"]:::{}",
             class(&entry.status)
         ));
         for (gate, human) in entry.human_gates.iter().enumerate() {
-            text.push_str(&format!(
-                "  g{number}_{gate}{{{{\"{}\"}}}} --> n{number}\n",
-                entity(human)
-            ));
+            let human = entity(human);
+            lines.push(format!("  g{number}_{gate}{{{{\"{human}\"}}}} --> n{number}"));
         }
     }
-    for (from, to) in edges(board) {
-        text.push_str(&format!("  n{from} --> n{to}\n"));
+    lines.extend(edges(board).iter().map(|(from, to)| format!("  n{from} --> n{to}")));
+    for (name, colour) in [
+        ("validated", "d5f5d5"),
+        ("blocked", "f5d5d5"),
+        ("candidate", "d5e5f5"),
+        ("draft", "eeeeee"),
+        ("other", "ffffff"),
+    ] {
+        lines.push(format!("  classDef {name} fill:#{colour}"));
     }
-    text.push_str("  classDef validated fill:#d5f5d5\n  classDef blocked fill:#f5d5d5\n  classDef candidate fill:#d5e5f5\n  classDef draft fill:#eeeeee\n  classDef other fill:#ffffff\n");
-    text
+    lines.push(String::new());
+    lines.join("\n")
 }
 
 /// Returns the graph in the language of Graphviz.
 pub fn dot(board: &WorkspaceBoard) -> String {
     let quoted = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"");
-    let mut text = "digraph workboard {\n  rankdir=LR;\n  node [shape=box];\n".to_owned();
+    let mut lines = vec!["digraph workboard {".to_owned()];
+    lines.extend(["  rankdir=LR;", "  node [shape=box];"].map(str::to_owned));
     for (number, entry) in board.entries.iter().enumerate() {
         let label = quoted(&format!("{}: {}", entry.id, entry.title));
-        text.push_str(&format!(
-            "  n{number} [label=\"{label}\\n{}\"];\n",
-            quoted(&entry.status)
-        ));
+        let status = quoted(&entry.status);
+        lines.push(format!("  n{number} [label=\"{label}\\n{status}\"];"));
         for (gate, human) in entry.human_gates.iter().enumerate() {
-            text.push_str(&format!(
-                "  g{number}_{gate} [shape=hexagon, label=\"{}\"];\n",
-                quoted(human)
-            ));
-            text.push_str(&format!("  g{number}_{gate} -> n{number};\n"));
+            let human = quoted(human);
+            lines.push(format!("  g{number}_{gate} [shape=hexagon, label=\"{human}\"];"));
+            lines.push(format!("  g{number}_{gate} -> n{number};"));
         }
     }
-    for (from, to) in edges(board) {
-        text.push_str(&format!("  n{from} -> n{to};\n"));
-    }
-    text.push_str("}\n");
-    text
+    lines.extend(edges(board).iter().map(|(from, to)| format!("  n{from} -> n{to};")));
+    lines.extend(["}", ""].map(str::to_owned));
+    lines.join("\n")
 }
 
 /// Numbers of entries: what blocks, and what is blocked.

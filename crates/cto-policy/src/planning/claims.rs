@@ -112,10 +112,10 @@ pub(crate) fn read_claims(page: &Page) -> PageClaims {
                     claim(Claimed::Digest { hex, beside });
                 }
             }
-            if label.as_deref() == Some("changed files") {
-                if let Some(files) = changed_files(page, order, value) {
-                    claim(Claimed::ChangedFiles(files));
-                }
+            if label.as_deref() == Some("changed files")
+                && let Some(files) = changed_files(page, order, value)
+            {
+                claim(Claimed::ChangedFiles(files));
             }
         }
     }
@@ -300,28 +300,11 @@ fn changed_files(page: &Page, order: usize, value: &str) -> Option<Vec<String>> 
 
 /// Gives each claim to the bundle that it is about: in its row, else in its section, else further out.
 fn attach(bundles: Vec<Placed<BundleReference>>, claims: Vec<Placed<Claim>>, found: &mut PageClaims) {
-    let places: Vec<(Vec<usize>, Option<(usize, usize)>, usize)> = bundles
-        .iter()
-        .map(|bundle| (bundle.above.clone(), bundle.row, bundle.order))
-        .collect();
-    found.bundles = bundles.into_iter().map(|bundle| bundle.what).collect();
+    let mut bundles = bundles;
     for claim in claims {
-        let in_row = |index: &usize| claim.row.is_some() && places[*index].1 == claim.row;
-        let mut chosen = (0..places.len()).find(in_row);
-        let mut above = Some(claim.above.as_slice());
-        while let (None, Some(headings)) = (chosen, above) {
-            let here: Vec<usize> = (0..places.len())
-                .filter(|index| places[*index].1.is_none() && places[*index].0 == headings)
-                .collect();
-            let before = here.iter().rev().find(|index| places[**index].2 <= claim.order);
-            chosen = before.or(here.first()).copied();
-            above = headings.split_last().map(|(_, outer)| outer);
-        }
-        if chosen.is_none() && places.len() == 1 {
-            chosen = Some(0);
-        }
-        match chosen.and_then(|index| found.bundles.get_mut(index)) {
-            Some(bundle) => bundle.claims.push(claim.what),
+        let chosen = carrier(&bundles, &claim);
+        match chosen.and_then(|index| bundles.get_mut(index)) {
+            Some(bundle) => bundle.what.claims.push(claim.what),
             // A digest without a bundle may be of anything.
             None if matches!(claim.what.what, Claimed::Digest { .. }) => {}
             // `changed files: none`, where nothing ran.
@@ -329,6 +312,26 @@ fn attach(bundles: Vec<Placed<BundleReference>>, claims: Vec<Placed<Claim>>, fou
             None => found.loose.push(claim.what),
         }
     }
+    found.bundles = bundles.into_iter().map(|bundle| bundle.what).collect();
+}
+
+fn carrier(bundles: &[Placed<BundleReference>], claim: &Placed<Claim>) -> Option<usize> {
+    let in_row = |bundle: &Placed<BundleReference>| claim.row.is_some() && bundle.row == claim.row;
+    if let Some(index) = bundles.iter().position(in_row) {
+        return Some(index);
+    }
+    // The innermost section first, the document last.
+    for depth in (0..=claim.above.len()).rev() {
+        let headings = &claim.above[..depth];
+        let here: Vec<usize> = (0..bundles.len())
+            .filter(|index| bundles[*index].row.is_none() && bundles[*index].above == headings)
+            .collect();
+        let before = here.iter().rev().find(|index| bundles[**index].order <= claim.order);
+        if let Some(index) = before.or(here.first()) {
+            return Some(*index);
+        }
+    }
+    (bundles.len() == 1).then_some(0)
 }
 
 #[cfg(test)]
@@ -411,7 +414,9 @@ mod tests {
         };
         assert_eq!(files("- Changed files: `a.py`, `src/b.py`\n"), ["a.py", "src/b.py"]);
         assert_eq!(files("Changed files:\n\n- `a.py`\n- src/b.py\n"), ["a.py", "src/b.py"]);
-        assert_eq!(files("Changed files: none\n"), Vec::<String>::new());
+        assert_eq!(read("Changed files: none\n"), PageClaims::default());
+        let none = read(&format!("- Bundle: {RUN}\n- Changed files: none\n"));
+        assert_eq!(none.bundles[0].claims[0].what, Claimed::ChangedFiles(vec![]));
     }
 
     #[test]

@@ -177,7 +177,7 @@ pub(crate) fn check_issues(issues: &[Issue], class: &DocumentClass, rules: &Work
                 .filter(|field| plain(&field.name) == wanted)
                 .collect();
             let said = |field: &&IssueField| !field.value.trim().is_empty();
-            if !hits.iter().any(|field| said(field)) {
+            if !hits.iter().any(said) {
                 let line = hits.first().map_or(issue.line, |field| field.line);
                 let what = if hits.is_empty() {
                     "has no"

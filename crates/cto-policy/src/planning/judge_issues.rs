@@ -223,7 +223,7 @@ fn against_prds<'a>(
                     issue.id,
                     listed(&named.iter().collect::<Vec<_>>())
                 ),
-                format!("name one under Acceptance criteria: {}1 …", prefix),
+                format!("name one under Acceptance criteria: {prefix}1 …"),
             );
         }
     }

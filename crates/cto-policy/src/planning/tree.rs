@@ -197,11 +197,12 @@ mod tests {
         let error = parse_tree("a: 1\nb:\n  c: 1\n  c: 2\n").unwrap_err();
         assert_eq!(error.line, Some(4), "{error:?}");
         assert!(error.reason.contains("duplicate"), "{error:?}");
-        assert_eq!(parse_tree("a: [1\nb: 2\n").unwrap_err().line.is_some(), true);
+        assert!(parse_tree("a: [1\nb: 2\n").unwrap_err().line.is_some());
         let mut bomb = "a0: &a0 [x,x,x,x,x,x,x,x,x]\n".to_owned();
         for level in 1..12 {
             let inner = format!("*a{}", level - 1);
-            bomb += &format!("a{level}: &a{level} [{}]\n", [inner.as_str(); 9].join(","));
+            let nine = [inner.as_str(); 9].join(",");
+            bomb = format!("{bomb}a{level}: &a{level} [{nine}]\n");
         }
         assert!(parse_tree(&bomb).is_err());
         assert!(parse_tree(&"[".repeat(100_000)).is_err());

@@ -101,10 +101,37 @@ fn read_entry(entry: &Node, rules: &WorkboardRules, notes: &mut Notes) -> Option
     } else {
         shown(&id)
     };
+    check_names(entry, fields, &called, rules, notes);
+    if let Some(node) = field("id").filter(|_| !id.is_empty() && !is_id(&id, rules)) {
+        notes.add(
+            RuleId::WorkboardValue,
+            node.line,
+            format!("'{called}' is no id"),
+            format!("write '{}' and at least {} digits", rules.id_prefix, rules.id_digits),
+        );
+    }
+    let kind = word("type", field("type"), &rules.types, &called, notes);
+    let status = word("status", field("status"), &rules.statuses, &called, notes);
+    let (blocked_by, human_gates) = blockers(field("blocked_by"), rules, &called, notes);
+    Some(Work {
+        title: field("title").and_then(Node::text).unwrap_or_default().to_owned(),
+        kind,
+        status,
+        blocked_by,
+        human_gates,
+        evidence: texts(field("evidence"), "evidence", &called, notes),
+        line: entry.line,
+        id,
+    })
+}
+
+/// Every required field is there, and no field is unknown.
+fn check_names(entry: &Node, fields: &[(String, Node)], called: &str, rules: &WorkboardRules, notes: &mut Notes) {
     for name in REQUIRED {
         // An empty list of blockers or of evidence says something; an empty title does not.
         let listed = matches!(name, "blocked_by" | "evidence");
-        if field(name).is_none_or(|node| node.is_empty() && !listed) {
+        let field = fields.iter().find(|(field, _)| field == name);
+        if field.is_none_or(|(_, node)| node.is_empty() && !listed) {
             let mend = if listed {
                 format!("add '{name}: []', or what it is")
             } else {
@@ -135,45 +162,25 @@ fn read_entry(entry: &Node, rules: &WorkboardRules, notes: &mut Notes) -> Option
             );
         }
     }
-    if let Some(node) = field("id").filter(|_| !id.is_empty() && !is_id(&id, rules)) {
+}
+
+/// One of the allowed words.
+fn word(name: &str, node: Option<&Node>, allowed: &[String], called: &str, notes: &mut Notes) -> String {
+    let Some(node) = node else { return String::new() };
+    let text = node.text().unwrap_or_default();
+    if !node.is_empty() && !allowed.iter().any(|known| known == text) {
         notes.add(
             RuleId::WorkboardValue,
             node.line,
-            format!("'{called}' is no id"),
-            format!("write '{}' and at least {} digits", rules.id_prefix, rules.id_digits),
+            format!(
+                "the {name} of {called} is '{}'{}",
+                shown(text),
+                suggestion(text, allowed.iter().map(String::as_str))
+            ),
+            format!("write '{name}: {}'", allowed.join(&format!("' or '{name}: "))),
         );
     }
-    let word = |name: &str, allowed: &[String], notes: &mut Notes| {
-        let Some((text, node)) = field(name).and_then(|node| Some((node.text().unwrap_or_default(), node))) else {
-            return String::new();
-        };
-        if !node.is_empty() && !allowed.iter().any(|known| known == text) {
-            notes.add(
-                RuleId::WorkboardValue,
-                node.line,
-                format!(
-                    "the {name} of {called} is '{}'{}",
-                    shown(text),
-                    suggestion(text, allowed.iter().map(String::as_str))
-                ),
-                format!("write '{name}: {}'", allowed.join(&format!("' or '{name}: "))),
-            );
-        }
-        text.to_owned()
-    };
-    let kind = word("type", &rules.types, notes);
-    let status = word("status", &rules.statuses, notes);
-    let (blocked_by, human_gates) = blockers(field("blocked_by"), rules, &called, notes);
-    Some(Work {
-        title: field("title").and_then(Node::text).unwrap_or_default().to_owned(),
-        kind,
-        status,
-        blocked_by,
-        human_gates,
-        evidence: texts(field("evidence"), "evidence", &called, notes),
-        line: entry.line,
-        id,
-    })
+    text.to_owned()
 }
 
 /// Texts of a list, or of a single text.

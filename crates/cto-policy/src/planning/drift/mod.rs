@@ -28,7 +28,7 @@ pub(crate) fn drifted(page: &Page, drift: &Drift) -> Vec<Drifted> {
     let mut found = Vec::new();
     let mut heading_denies = false;
     let mut list_denied = false;
-    for (index, block) in page.blocks.iter().enumerate() {
+    for block in &page.blocks {
         match block.kind {
             BlockKind::Heading(_) => {
                 heading_denies = denied(&tokens(&block.text, &[]));
@@ -36,7 +36,7 @@ pub(crate) fn drifted(page: &Page, drift: &Drift) -> Vec<Drifted> {
             }
             BlockKind::Paragraph => list_denied = denies_what_follows(&block.text),
             BlockKind::Item(_) if block.text.trim_end().ends_with(':') => {
-                list_denied = denies_what_follows(&block.text)
+                list_denied = denies_what_follows(&block.text);
             }
             BlockKind::Item(_) | BlockKind::Cell { .. } | BlockKind::Code => {}
         }
@@ -48,8 +48,8 @@ pub(crate) fn drifted(page: &Page, drift: &Drift) -> Vec<Drifted> {
             if row > 0 && denied_column(page, table, column) {
                 continue;
             }
-            if let Some(pair) = row_as_pair(page, index, table, row, column) {
-                push(&pair, block, drift, &mut found);
+            if let Some(pair) = row_as_pair(page, table, row, column) {
+                sentences(&pair, &[], block, drift, &mut found);
                 continue;
             }
         }
@@ -73,17 +73,13 @@ fn denied_column(page: &Page, table: usize, column: usize) -> bool {
 }
 
 /// A row of two cells says `first: second`; it is read once, at its first cell.
-fn row_as_pair(page: &Page, _index: usize, table: usize, row: usize, column: usize) -> Option<String> {
+fn row_as_pair(page: &Page, table: usize, row: usize, column: usize) -> Option<String> {
     let cells = &page.tables.get(table)?.rows.get(row)?.cells;
     match (cells.as_slice(), column) {
         ([first, second], 0) => Some(format!("{first}: {second}")),
         ([_, _], _) => Some(String::new()),
         _ => None,
     }
-}
-
-fn push(text: &str, block: &Block, drift: &Drift, found: &mut Vec<Drifted>) {
-    sentences(text, &[], block, drift, found);
 }
 
 fn sentences(text: &str, code: &[Range<usize>], block: &Block, drift: &Drift, found: &mut Vec<Drifted>) {
