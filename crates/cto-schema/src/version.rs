@@ -56,6 +56,8 @@ impl SchemaId {
     /// What an operator says after a run. 1.0: first version.
     pub const OPERATOR_OUTCOME: Self = Self::new("operator-outcome");
 
+    /// `WORKBOARD.yaml`. 1.0: first version.
+    pub const WORKBOARD: Self = Self::new("workboard");
     /// Rules of a planning workspace. 1.0: first version.
     pub const WORKSPACE_RULES: Self = Self::new("workspace-rules");
     /// What a validation of a planning workspace found. 1.0: first version.

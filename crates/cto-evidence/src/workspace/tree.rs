@@ -129,7 +129,9 @@ impl WorkspaceTree {
 
     /// Returns whether a path exists, relative to the workspace; it may lead out of it with `..`, and is only looked up.
     pub fn exists(&self, path: &str) -> bool {
-        self.paths.contains(path.trim_end_matches('/'))
+        // The workspace itself has no name in it.
+        path.is_empty()
+            || self.paths.contains(path.trim_end_matches('/'))
             || rustix::fs::statat(&self.root, path, AtFlags::SYMLINK_NOFOLLOW).is_ok()
     }
 }

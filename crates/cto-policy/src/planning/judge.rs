@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use cto_schema::{RuleId, ValidationCounts, WorkspaceFinding};
 
 use super::claims::{BundleReference, Claim, Claimed};
-use super::notes::{Notes, listed, shown};
+use super::notes::{Notes, listed, shown, suggestion};
 use super::reading::{FileReading, Planner};
 use super::references::{FileReference, is_path, joined};
 use super::world::{BundleAnswer, BundleFacts, BundleQuestion, CommitAnswer, WorldAnswers, WorldQuestions};
@@ -147,8 +147,7 @@ fn check_reference(
         return;
     };
     if !page.anchors.contains(anchor) {
-        let near = cto_schema::nearest(anchor, page.anchors.iter().map(String::as_str));
-        let near = near.map_or_else(String::new, |near| format!(" (did you mean '#{near}'?)"));
+        let near = suggestion(anchor, page.anchors.iter().map(String::as_str));
         notes.add(
             RuleId::AnchorMissing,
             reference.line,

@@ -187,7 +187,7 @@ fn against_prds<'a>(
         let mut maps = false;
         for (path, at, criterion) in &criteria {
             let by_id = criterion.id.as_ref().is_some_and(|id| ids.contains(&id.to_uppercase()));
-            let by_text = criterion.text.len() >= 8 && issue.text.contains(&criterion.text);
+            let by_text = criterion.id.is_none() && criterion.text.len() >= 8 && issue.text.contains(&criterion.text);
             if by_id || by_text {
                 maps = true;
                 covered.entry(path).or_default().insert(*at);

@@ -22,6 +22,8 @@ mod records;
 mod references;
 mod secrets;
 mod structure;
+#[cfg(test)]
+mod tests;
 mod tree;
 mod workboard;
 mod world;

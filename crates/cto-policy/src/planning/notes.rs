@@ -55,7 +55,11 @@ pub(crate) fn listed<S: AsRef<str>>(words: &[S]) -> String {
     }
 }
 
+/// How many known names are compared: a board may have twenty thousand ids, and as many slips.
+const COMPARED: usize = 100;
+
 /// ` (did you mean 'x'?)`, or nothing.
 pub(crate) fn suggestion<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
-    cto_schema::nearest(name, known).map_or_else(String::new, |near| format!(" (did you mean '{near}'?)"))
+    cto_schema::nearest(name, known.into_iter().take(COMPARED))
+        .map_or_else(String::new, |near| format!(" (did you mean '{near}'?)"))
 }

@@ -3,7 +3,7 @@
 use cto_schema::{DocumentClass, RuleId};
 
 use super::notes::{Notes, shown};
-use super::page::{BlockKind, FrontMatter, Page};
+use super::page::{Block, BlockKind, FrontMatter, Page};
 
 /// Checks required phrases (the notice among them) and forbidden ones.
 pub(crate) fn check_phrases(page: &Page, class: &DocumentClass, notice: &str, notes: &mut Notes) {
@@ -22,6 +22,14 @@ pub(crate) fn check_phrases(page: &Page, class: &DocumentClass, notice: &str, no
             );
         }
     }
+    let low: Vec<(&Block, String)> = if class.forbidden_phrases.is_empty() {
+        vec![]
+    } else {
+        let unquoted = prose.filter(|block| !block.quoted);
+        unquoted
+            .map(|block| (block, one_line(&block.text).to_lowercase()))
+            .collect()
+    };
     for phrase in &class.forbidden_phrases {
         let wanted = one_line(phrase).to_lowercase();
         let mut lines: Vec<u32> = Vec::new();
@@ -32,17 +40,8 @@ pub(crate) fn check_phrases(page: &Page, class: &DocumentClass, notice: &str, no
                 .filter(|(name, node)| node.text().is_some_and(|value| says(name, value)));
             lines.extend(hits.map(|(_, node)| node.line));
         }
-        for block in prose.clone().filter(|block| !block.quoted) {
-            if one_line(&block.text).to_lowercase().contains(&wanted) {
-                let last = block.text.split('\n').count().saturating_sub(1);
-                let at = (0..=last)
-                    .rev()
-                    .map(|skip| block.text.split('\n').skip(skip).collect::<Vec<_>>().join(" "))
-                    .position(|rest| one_line(&rest).to_lowercase().contains(&wanted));
-                let line = at.and_then(|from_end| block.lines().nth(last - from_end));
-                lines.push(line.map_or_else(|| block.line(), |(_, line)| line));
-            }
-        }
+        let hits = low.iter().filter(|(_, text)| text.contains(&wanted));
+        lines.extend(hits.map(|(block, _)| line_of(block, &wanted)));
         for line in lines {
             notes.add(
                 RuleId::PhraseForbidden,
@@ -52,6 +51,23 @@ pub(crate) fn check_phrases(page: &Page, class: &DocumentClass, notice: &str, no
             );
         }
     }
+}
+
+/// Returns the last line on which a window of as many lines as the phrase has words holds it, of the first such run.
+fn line_of(block: &Block, wanted: &str) -> u32 {
+    let all: Vec<(&str, u32)> = block.lines().collect();
+    let most = wanted.split(' ').count();
+    let holds = |at: &usize| {
+        let window: Vec<&str> = all[*at..all.len().min(at + most)]
+            .iter()
+            .map(|(text, _)| *text)
+            .collect();
+        one_line(&window.join(" ")).to_lowercase().contains(wanted)
+    };
+    let first = (0..all.len()).find(holds);
+    let last = first.and_then(|first| (first..all.len()).take_while(holds).last());
+    last.and_then(|at| all.get(at))
+        .map_or_else(|| block.line(), |(_, line)| *line)
 }
 
 /// One space between words: a phrase may be broken over lines.

@@ -150,8 +150,7 @@ impl Planner {
             && kind != PageKind::Record
             && matches!(extension, "md" | "markdown" | "yaml" | "yml" | "json")
         {
-            let at = text.lines().position(|line| line.ends_with('\r')).unwrap_or(0);
-            let split = text.split('\n').position(|line| line.contains('\r')).unwrap_or(at);
+            let split = text.split('\n').position(|line| line.contains('\r')).unwrap_or(0);
             let line = u32::try_from(split + 1).unwrap_or(u32::MAX);
             notes.add(
                 RuleId::CarriageReturn,

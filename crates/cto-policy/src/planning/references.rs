@@ -1,6 +1,6 @@
 //! References of documents: paths, anchors and commits, normalised so that the world can be asked about them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cto_schema::RuleId;
 
@@ -132,6 +132,7 @@ pub(crate) fn joined(directory: &str, target: &str) -> String {
 /// Returns the anchors of a page, as GitHub makes them.
 pub(crate) fn anchors(page: &Page) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
+    let mut seen: BTreeMap<String, usize> = BTreeMap::new();
     for block in page.blocks.iter().filter(|block| block.level().is_some()) {
         let slug: String = block
             .text
@@ -143,12 +144,11 @@ pub(crate) fn anchors(page: &Page) -> BTreeSet<String> {
                 _ => None,
             })
             .collect();
-        let mut name = slug.clone();
-        let mut again = 0;
-        while !found.insert(name.clone()) {
-            again += 1;
-            name = format!("{slug}-{again}");
-        }
+        // Counted, not tried one by one: a document may have one heading a hundred thousand times.
+        let again = seen.entry(slug.clone()).or_insert(0_usize);
+        let name = if *again == 0 { slug } else { format!("{slug}-{again}") };
+        *again += 1;
+        found.insert(name);
     }
     found
 }
@@ -180,7 +180,10 @@ pub(crate) fn commits(page: &Page) -> Vec<CommitReference> {
 
 fn in_text(block: &Block) -> Vec<CommitReference> {
     let mut found = Vec::new();
-    for (text, line) in block.lines() {
+    for (text, line) in block
+        .lines()
+        .filter(|(text, _)| text.contains("ommit") || text.contains("OMMIT"))
+    {
         let mut after = false;
         for word in words(text) {
             if is_commit(word) && after {
@@ -188,7 +191,7 @@ fn in_text(block: &Block) -> Vec<CommitReference> {
             } else {
                 // `commits a and b`, `commit id: a`, `commit hash a`.
                 let bridge = after && matches!(word, "and" | "id" | "hash" | "sha" | "is" | "to" | "or");
-                after = bridge || matches!(word.to_lowercase().as_str(), "commit" | "commits");
+                after = bridge || word.eq_ignore_ascii_case("commit") || word.eq_ignore_ascii_case("commits");
             }
         }
     }

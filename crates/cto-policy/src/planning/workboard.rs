@@ -1,6 +1,6 @@
 //! The workboard: entries with their lines, and what is wrong with each by itself.
 
-use cto_schema::{RuleId, WorkboardRules};
+use cto_schema::{RuleId, SchemaId, WorkboardRules, check_schema};
 
 use super::notes::{Notes, listed, shown, suggestion};
 use super::tree::{Node, Tree, parse_tree};
@@ -40,6 +40,17 @@ pub(crate) fn read_workboard(text: &str, rules: &WorkboardRules, notes: &mut Not
             return vec![];
         }
     };
+    if let Some((text, line)) = schema(&root)
+        && let Err(error) = check_schema(text, SchemaId::WORKBOARD)
+    {
+        notes.add(
+            RuleId::WorkboardInvalid,
+            line,
+            error.to_string(),
+            "write 'schema: cto/workboard/1.0', or leave it out",
+        );
+        return vec![];
+    }
     let Some(entries) = list(&root, rules) else {
         notes.add(
             RuleId::WorkboardInvalid,
@@ -56,6 +67,12 @@ pub(crate) fn read_workboard(text: &str, rules: &WorkboardRules, notes: &mut Not
         .iter()
         .filter_map(|entry| read_entry(entry, rules, notes))
         .collect()
+}
+
+fn schema(root: &Node) -> Option<(&str, u32)> {
+    let Tree::Map(fields) = &root.value else { return None };
+    let (_, node) = fields.iter().find(|(name, _)| name == "schema")?;
+    Some((node.text()?, node.line))
 }
 
 fn list<'a>(root: &'a Node, rules: &WorkboardRules) -> Option<&'a [Node]> {

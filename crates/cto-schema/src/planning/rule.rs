@@ -97,7 +97,7 @@ rules! {
     BlockersDisagree "blockers-disagree" WarningUnlessStrict "An issue names other blockers than the workboard." "One of them is out of date.";
     AcceptanceUnticked "acceptance-unticked" WarningUnlessStrict "An issue is validated, and its acceptance list has an open box or no box." "Validated means that each was seen.";
     IssueWithoutPrd "issue-without-prd" Error "Issues name no PRD of this workspace." "Name it in the front matter's `source`, or link to it.";
-    IssueMapsToNothing "issue-maps-to-nothing" Error "An issue names no acceptance criterion of its PRD." "A criterion is named by its id (`AC-1`) or by its whole text.";
+    IssueMapsToNothing "issue-maps-to-nothing" Error "An issue names no acceptance criterion of its PRD." "A criterion is named by its id (`AC-1`), or by its whole text where it has none.";
     CriterionUnknown "criterion-unknown" Error "An issue names a criterion that its PRD does not have." "It cannot be shown to be met.";
     CriterionUncovered "criterion-uncovered" Warning "No issue names an acceptance criterion of a PRD that has issues." "Nobody works on it.";
     ContextTerm "context-term" Error "The glossary does not define a term that it must." "A definition is a heading, a table row or an entry that starts with the term, and words after it.";

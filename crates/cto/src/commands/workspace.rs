@@ -125,10 +125,10 @@ fn validate(global: &Global, args: &ValidateArgs, output: &Output) -> Result<Exi
                 .hint("leave one of them out"),
         );
     }
-    let asked = Asked::open(global, args)?;
     if args.watch {
-        return watch(args, &asked, output);
+        return watch(global, args, output);
     }
+    let asked = Asked::open(global, args)?;
     let progress = Progress::new(!output.json());
     progress.set("checking", &shown(&args.dir));
     let result = once(args, &asked);
@@ -215,31 +215,33 @@ fn summary(result: &WorkspaceValidation, output: &Output) -> String {
     )
 }
 
-fn watch(args: &ValidateArgs, asked: &Asked, output: &Output) -> Result<Exit, CommandError> {
+fn watch(global: &Global, args: &ValidateArgs, output: &Output) -> Result<Exit, CommandError> {
     let stop = Stop::new().and_then(|stop| stop.on_signals().map(|()| stop));
     let stop = stop.map_err(|error| CommandError::failed(&error))?;
     let mut before: Option<BTreeSet<WorkspaceFinding>> = None;
     let mut ok = false;
-    let watched = watch_workspace(&args.dir, &stop, || match once(args, asked) {
-        Err(error) => {
-            ok = false;
-            output.fail(&error);
-        }
-        Ok(result) => {
-            ok = result.ok;
-            let now: BTreeSet<WorkspaceFinding> = result.errors.iter().chain(&result.warnings).cloned().collect();
-            match &before {
-                None => {
-                    print(&result, output);
-                    output.note("watching; Ctrl-C ends it");
-                }
-                Some(before) if *before == now => {}
-                Some(before) => {
-                    changes(before, &now, output);
-                    output.print(&summary(&result, output));
-                }
+    let watched = watch_workspace(&args.dir, &stop, || {
+        match Asked::open(global, args).and_then(|asked| once(args, &asked)) {
+            Err(error) => {
+                ok = false;
+                output.fail(&error);
             }
-            before = Some(now);
+            Ok(result) => {
+                ok = result.ok;
+                let now: BTreeSet<WorkspaceFinding> = result.errors.iter().chain(&result.warnings).cloned().collect();
+                match &before {
+                    None => {
+                        print(&result, output);
+                        output.note("watching; Ctrl-C ends it");
+                    }
+                    Some(before) if *before == now => {}
+                    Some(before) => {
+                        changes(before, &now, output);
+                        output.print(&summary(&result, output));
+                    }
+                }
+                before = Some(now);
+            }
         }
     });
     watched.map_err(|error| CommandError::failed(&error))?;

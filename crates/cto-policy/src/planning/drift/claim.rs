@@ -1,5 +1,7 @@
 //! Whether a sentence plainly claims authority: an engine, a verb, and a role or state that it does not have.
 
+use std::collections::HashSet;
+
 use cto_schema::DriftRules;
 
 use super::tokens::{QUOTED, Token, starts, tokens};
@@ -15,6 +17,8 @@ pub(crate) struct Drift {
     roles: Vec<Phrase>,
     states: Vec<Phrase>,
     activations: Vec<Phrase>,
+    /// The words with which a claim can begin: most words are none of them, and cost one look.
+    openers: HashSet<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -77,11 +81,17 @@ type Claimed = (usize, usize);
 
 impl Drift {
     pub(crate) fn new(rules: &DriftRules) -> Self {
+        let (subjects, roles) = (phrases(&rules.subjects), phrases(&rules.roles));
+        let activations = phrases(ACTIVATIONS);
+        let first = |phrase: &Phrase| phrase.words.first().cloned();
+        let openers = subjects.iter().chain(&roles).chain(&activations).filter_map(first);
+        let verbs = MAKE.iter().chain(MAKES).map(|word| (*word).to_owned());
         Self {
-            subjects: phrases(&rules.subjects),
-            roles: phrases(&rules.roles),
+            openers: openers.chain(verbs).collect(),
+            subjects,
+            roles,
             states: phrases(&rules.states),
-            activations: phrases(ACTIVATIONS),
+            activations,
         }
     }
 
@@ -104,7 +114,8 @@ impl Drift {
     }
 
     fn clause(&self, clause: &[Token]) -> Option<usize> {
-        for at in 0..clause.len() {
+        let opens = |at: &usize| self.openers.contains(&clause[*at].word);
+        for at in (0..clause.len()).filter(opens) {
             let claimed = self
                 .subject_is(clause, at)
                 .or_else(|| self.role_is(clause, at))

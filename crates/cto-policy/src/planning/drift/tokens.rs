@@ -23,7 +23,7 @@ pub(super) fn tokens(text: &str, code: &[std::ops::Range<usize>]) -> Vec<Token> 
             let raw = text[start..end].trim_end_matches(['-', '_', '\'', '’']);
             if !raw.is_empty() {
                 found.push(Token {
-                    word: raw.to_lowercase().replace('’', "'"),
+                    word: lower(raw),
                     name: raw.starts_with(char::is_uppercase) || code.iter().any(|range| range.contains(&start)),
                     at: start,
                 });
@@ -47,6 +47,13 @@ pub(super) fn tokens(text: &str, code: &[std::ops::Range<usize>]) -> Vec<Token> 
     }
     close(&mut word, text.len(), &mut found);
     found
+}
+
+fn lower(raw: &str) -> String {
+    if raw.is_ascii() {
+        return raw.to_ascii_lowercase();
+    }
+    raw.to_lowercase().replace('’', "'")
 }
 
 /// Returns whether the words at a place are those of a phrase.

@@ -227,6 +227,9 @@ pub(super) const HYPOTHETICALS: &[&str] = &[
     "claims",
     "claimed",
     "says",
+    "wrote",
+    "writes",
+    "written",
     "said",
     "say",
     "saying",
@@ -305,6 +308,9 @@ pub(super) const AFTER_ROLE: &[&str] = &[
     "which",
     "that",
     "so",
+    "last",
+    "yesterday",
+    "this",
 ];
 
 /// Verbs by which a document takes authority.
