@@ -26,6 +26,7 @@ mod test_child;
 mod test_support;
 mod timeline;
 mod verify;
+mod workspace;
 
 pub use apply_journal::{ApplyDraft, ApplyJournal, ApplyJournalError, Side, apply_record, unfinished_applies};
 pub use approvals::{
@@ -55,4 +56,7 @@ pub use timeline::{Lane, Timeline, TimelineRow, duration_text, timeline};
 pub use verify::{
     Check, CheckState, KnownKey, LedgerLine, LedgerSnapshot, LedgerView, OutcomeSeen, PatchScan, PatchedPath,
     SnapshotError, TrustedKeys, VerificationOutcome, Verified, keyid_of, verify_bundle, verify_many,
+};
+pub use workspace::{
+    BundlePlaces, CreateError, TreeError, WorkspaceFile, WorkspaceTree, create_workspace, look_at_bundle,
 };

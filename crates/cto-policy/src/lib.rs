@@ -18,12 +18,13 @@ mod look_alike;
 mod outcome;
 mod path_mention;
 mod route_guard;
+mod planning;
 mod scope;
 
 pub use admission::{
-    AdmissionWords, BuildStatus, DecisionRefusal, Judgement, ModelAdmissionStatus, RepositoryRefusal,
-    SourceAdmissionStatus, admission_words, judge_build, judge_decision, judge_model, judge_repository, judge_source,
-    shown_path,
+    AdmissionWords, Alone, BuildStatus, DecisionRefusal, Judgement, ModelAdmissionStatus, RepositoryRefusal,
+    SourceAdmissionStatus, admission_words, judge_build, judge_decision, judge_decision_alone, judge_model,
+    judge_model_alone, judge_repository, judge_repository_alone, judge_source, judge_source_alone, shown_path,
 };
 pub use approval::{judge_approval, judge_approved_target, needs_approval};
 pub use comparison::{ComparedField, ComparedRun, compare_runs};
@@ -41,4 +42,8 @@ pub use look_alike::is_git_directory;
 pub use outcome::{Evidence, before_apply, conclude, ends_in_a_repository, failure_reason, model_blockers, status_of};
 pub use path_mention::{is_below, mentioned_path};
 pub use route_guard::judge_core_route;
+pub use planning::{
+    BundleAnswer, BundleFacts, BundleQuestion, CommitAnswer, FileReading, Planner, PlanningError, WorldAnswers,
+    WorldQuestions, dot, is_run_id, mermaid,
+};
 pub use scope::{Scope, ScopeError, ScopeVerdict, may_match_below};

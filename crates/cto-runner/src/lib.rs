@@ -48,6 +48,7 @@ mod tool;
 mod toolchains;
 mod validate;
 mod watch;
+mod workspace;
 mod write_set;
 
 pub use admit::{
@@ -109,6 +110,10 @@ pub use tool::{GIT_DIRECTORIES, Git, GitError, OLDEST_GIT};
 pub use toolchains::{Toolchain, discover as discover_toolchains};
 pub use validate::{EngineCheck, Validation, validate_engine};
 pub use watch::{RunObserver, Stage, Stop, Unwatched};
+pub use workspace::{
+    LoadedRules, RULES_FILE, WatchError, WorkspaceError, WorkspaceRequest, dot, load_rules, mermaid,
+    validate_workspace, watch_workspace, workspace_board, workspace_template,
+};
 pub use write_set::{CollectLimits, CollectOptions, Collected, FinalContent, WorkspaceView, WriteSetError, collect};
 
 /// Runs the inner stage of a sandbox; `main` calls it when the first argument is [`INNER_ARGUMENT`].

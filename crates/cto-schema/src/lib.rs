@@ -23,6 +23,7 @@ mod model;
 mod nearest;
 mod observation;
 mod paths;
+mod planning;
 mod proof;
 mod report;
 mod strict;
@@ -82,6 +83,11 @@ pub use observation::{
     OutcomeObservation, ProviderFailure, SecretFinding, StreamFacts, TargetAfter,
 };
 pub use paths::PathText;
+pub use planning::{
+    BoardEntry, DEFAULT_WORKSPACE_RULES, DocumentClass, DriftRules, ExternalValidator, FieldKind, FrontMatterField,
+    FrontMatterRules, LevelChoice, PageKind, PlanRules, RuleId, RuleLevel, RulesError, TreeLimits, ValidationCounts,
+    ValidationRules, WorkboardRules, WorkspaceBoard, WorkspaceFinding, WorkspaceRules, WorkspaceValidation,
+};
 pub use proof::{
     AllowedPathsProof, ApprovalProof, BranchPolicy, ForbiddenActionsProof, NoTargetInspection, OutcomeProof,
     RepositoryStageProof, SandboxDisposition, SourceNonMutation, TargetAdmissionProof, TreeProof,

@@ -62,6 +62,14 @@ impl SchemaId {
     pub const CORE_ROUTE: Self = Self::new("core-route");
     /// What `cto guard` says. 1.0: first version.
     pub const ROUTE_GUARD: Self = Self::new("route-guard");
+    /// `WORKBOARD.yaml`. 1.0: first version.
+    pub const WORKBOARD: Self = Self::new("workboard");
+    /// Rules of a planning workspace. 1.0: first version.
+    pub const WORKSPACE_RULES: Self = Self::new("workspace-rules");
+    /// What a validation of a planning workspace found. 1.0: first version.
+    pub const WORKSPACE_VALIDATION: Self = Self::new("workspace-validation");
+    /// The board of a planning workspace. 1.0: first version.
+    pub const WORKSPACE_BOARD: Self = Self::new("workspace-board");
 
     const fn new(name: &'static str) -> Self {
         Self {

@@ -10,6 +10,7 @@ use crate::cli_engines::{DevAction, EngineAction};
 use crate::cli_governed::{ApproveArgs, DenyArgs, OutcomeArgs, RequestArgs, StageAction};
 use crate::cli_guard::GuardArgs;
 use crate::cli_import::ImportArgs;
+use crate::cli_workspace::WorkspaceAction;
 
 /// Hand code-change work to AI coding agents without losing authority over your repositories.
 ///
@@ -173,6 +174,11 @@ pub(crate) enum Command {
     Dev {
         #[command(subcommand)]
         action: DevAction,
+    },
+    /// Make, check and look at a planning workspace: PRDs, issues, evidence, workboard.
+    Workspace {
+        #[command(subcommand)]
+        action: WorkspaceAction,
     },
     /// Print shell completions.
     Completions {

@@ -6,6 +6,7 @@ mod cli_engines;
 mod cli_governed;
 mod cli_guard;
 mod cli_import;
+mod cli_workspace;
 mod commands;
 mod error;
 mod find;

@@ -50,6 +50,27 @@ fn matrix() -> String {
     text
 }
 
+fn workspace_rules() -> String {
+    let mut text = format!(
+        "{NOTE}\n\n# Rules of a planning workspace\n\n`cto workspace validate` names the rule of each finding. A rules file can change \
+         a level (`levels: {{review-stale: error}}`), but not where it says *always*: what could not be looked at is never a pass.\n\n\
+         | Rule | Level | What is found | |\n|---|---|---|---|\n"
+    );
+    for rule in cto_schema::RuleId::all() {
+        text = format!(
+            "{text}| `{}` | {} | {} | {} |\n",
+            rule.id(),
+            rule.level().words(),
+            rule.means(),
+            rule.why()
+        );
+    }
+    format!(
+        "{text}\n# The built-in rules\n\n`cto workspace rules` prints them.\n\n```yaml\n{}```\n",
+        cto_schema::DEFAULT_WORKSPACE_RULES
+    )
+}
+
 fn place(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../../docs/reference")
@@ -62,7 +83,11 @@ fn place(name: &str) -> PathBuf {
     reason = "the test writes the repository's own pages when asked to"
 )]
 fn reference_pages_are_what_the_program_says() {
-    for (name, text) in [("commands.md", commands()), ("failure-matrix.md", matrix())] {
+    for (name, text) in [
+        ("commands.md", commands()),
+        ("failure-matrix.md", matrix()),
+        ("workspace-rules.md", workspace_rules()),
+    ] {
         let path = place(name);
         if std::env::var_os("CTO_UPDATE").is_some() {
             std::fs::write(&path, &text).unwrap();

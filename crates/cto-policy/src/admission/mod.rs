@@ -1,5 +1,6 @@
 //! Judgements of admission records: what a record says, held against what is asked for and what is there now.
 
+mod alone;
 mod build;
 mod classes;
 mod decision;
@@ -11,6 +12,7 @@ pub(crate) mod tests;
 
 use cto_schema::{Facts, MutationMode, TaskContract};
 
+pub use alone::{Alone, judge_decision_alone, judge_model_alone, judge_repository_alone, judge_source_alone};
 pub use build::{BuildStatus, judge_build};
 pub use decision::{DecisionRefusal, judge_decision};
 pub use model::{ModelAdmissionStatus, judge_model};

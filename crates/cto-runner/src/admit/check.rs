@@ -2,11 +2,10 @@
 
 use std::path::Path;
 
-use cto_policy::{DecisionRefusal, judge_build, judge_decision, judge_model, judge_repository, judge_source};
-use cto_schema::{
-    AdmissionFacts, BuildAdmission, ModelAdmission, MutationMode, ProviderDecision, ProviderReach, Record, RecordFact,
-    RecordKind, RepositoryAdmission, SourceAdmission, read_object,
+use cto_policy::{
+    Alone, judge_build, judge_decision_alone, judge_model_alone, judge_repository_alone, judge_source_alone,
 };
+use cto_schema::{AdmissionFacts, BuildAdmission, MutationMode, Record, RecordFact, RecordKind, read_object};
 
 use crate::authority::{Links, read_authority};
 use crate::model::{binary_facts, read_fact};
@@ -39,22 +38,25 @@ pub fn check_file(path: &Path, kind: Option<RecordKind>) -> Checked {
             admits: false,
         };
     };
-    let mut facts = AdmissionFacts {
-        judged_at_seconds: now,
-        ..AdmissionFacts::default()
-    };
     match kind {
-        RecordKind::Model => model(path, facts),
+        RecordKind::Model => {
+            let record = read_fact(path);
+            missing(&record).unwrap_or_else(|| alone(kind, judge_model_alone(record, now)))
+        }
         RecordKind::Source => {
-            facts.source = read_fact::<SourceAdmission>(path);
-            source(&facts)
+            let record = read_fact(path);
+            missing(&record).unwrap_or_else(|| alone(kind, judge_source_alone(record, now)))
         }
-        RecordKind::Build => {
-            facts.build = read_fact::<BuildAdmission>(path);
-            build(facts)
+        RecordKind::Build => build(AdmissionFacts {
+            judged_at_seconds: now,
+            build: read_fact::<BuildAdmission>(path),
+            ..AdmissionFacts::default()
+        }),
+        RecordKind::Decision => {
+            let record = read_fact(path);
+            missing(&record).unwrap_or_else(|| alone(kind, judge_decision_alone(record, now)))
         }
-        RecordKind::Decision => decision(path, facts),
-        RecordKind::Repository => repository(&read_fact(path), now),
+        RecordKind::Repository => alone(kind, judge_repository_alone(&read_fact(path), now)),
     }
 }
 
@@ -76,39 +78,12 @@ fn missing<T: Record>(fact: &RecordFact<T>) -> Option<Checked> {
     (!fact.present).then(|| checked(T::KIND, "missing_admission", "there is no such file".to_owned(), false))
 }
 
-fn model(path: &Path, mut facts: AdmissionFacts) -> Checked {
-    facts.model.admission = read_fact::<ModelAdmission>(path);
-    if let Some(missing) = missing(&facts.model.admission) {
-        return missing;
-    }
-    let pair = facts.model.admission.record.as_ref().map(ModelAdmission::pair);
-    facts.model.provider = pair.as_ref().map(|pair| pair.provider.to_string());
-    facts.model.model = pair.as_ref().map(|pair| pair.model.to_string());
-    let judged = judge_model(&facts);
-    checked(RecordKind::Model, judged.status.word(), judged.reason, !judged.blocks)
-}
-
-/// A source is admitted when it is for every mode that it names.
-fn source(facts: &AdmissionFacts) -> Checked {
-    if let Some(missing) = missing(&facts.source) {
-        return missing;
-    }
-    let modes = facts
-        .source
-        .record
-        .as_ref()
-        .map(|record| record.allowed_execution_modes.clone());
-    let mut modes = modes.unwrap_or_default();
-    if modes.is_empty() {
-        modes.push(MutationMode::CopiedFixture);
-    }
-    let judged = modes
-        .into_iter()
-        .map(|mode| judge_source(facts, mode))
-        .find(|judged| !judged.reason.is_empty());
-    match judged {
-        Some(judged) => checked(RecordKind::Source, judged.status.word(), judged.reason, false),
-        None => checked(RecordKind::Source, "admitted", String::new(), true),
+fn alone(kind: RecordKind, judged: Alone) -> Checked {
+    Checked {
+        kind: Some(kind),
+        status: judged.status.to_owned(),
+        reasons: judged.reasons,
+        admits: judged.admits,
     }
 }
 
@@ -129,45 +104,4 @@ fn build(mut facts: AdmissionFacts) -> Checked {
         _ => judged.reason,
     };
     checked(RecordKind::Build, judged.status.word(), reason, !judged.blocks)
-}
-
-fn decision(path: &Path, mut facts: AdmissionFacts) -> Checked {
-    facts.decision = read_fact::<ProviderDecision>(path);
-    if let Some(missing) = missing(&facts.decision) {
-        return missing;
-    }
-    if let Some(record) = &facts.decision.record {
-        facts.model.provider = record.provider.as_ref().map(ToString::to_string);
-        facts.model.model = record.model.as_ref().map(ToString::to_string);
-        let external = record
-            .provider_class
-            .is_some_and(cto_schema::ProviderClass::is_external);
-        facts.model.providers = vec![ProviderReach {
-            provider: facts.model.provider.clone().unwrap_or_default(),
-            class: if external { "external" } else { "local" }.to_owned(),
-            ..ProviderReach::default()
-        }];
-    }
-    let word = facts
-        .decision
-        .record
-        .as_ref()
-        .map_or("invalid_admission", |record| record.decision_status.word());
-    match judge_decision(&facts) {
-        Ok(status) => checked(RecordKind::Decision, status.word(), String::new(), true),
-        Err(DecisionRefusal::NotDecided(reason) | DecisionRefusal::Forbids(reason)) => {
-            checked(RecordKind::Decision, word, reason, false)
-        }
-    }
-}
-
-fn repository(fact: &RecordFact<RepositoryAdmission>, now_seconds: i64) -> Checked {
-    let found = judge_repository(fact, None, now_seconds);
-    let admits = found.is_empty();
-    Checked {
-        kind: Some(RecordKind::Repository),
-        status: if admits { "admitted" } else { "not_admitted" }.to_owned(),
-        reasons: found.into_iter().map(|(_, detail)| detail).collect(),
-        admits,
-    }
 }

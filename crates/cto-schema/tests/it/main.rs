@@ -57,6 +57,9 @@ fn documents() -> Vec<(&'static str, String)> {
         ("route-guard", schema::<s::CoreRouteGuard>()),
         ("statement", schema::<s::Statement>()),
         ("trace-span", schema::<s::Span>()),
+        ("workspace-board", schema::<s::WorkspaceBoard>()),
+        ("workspace-rules", schema::<s::WorkspaceRules>()),
+        ("workspace-validation", schema::<s::WorkspaceValidation>()),
         ("write-set", schema::<s::WriteSet>()),
     ]
 }

@@ -27,6 +27,7 @@ mod runs;
 mod show;
 mod status;
 mod verify;
+mod workspace;
 
 use crate::cli::{Cli, Command};
 use crate::error::CommandError;
@@ -67,6 +68,7 @@ pub(crate) fn dispatch(cli: &Cli, output: &Output) -> Result<Exit, CommandError>
         Command::Doctor => doctor::doctor(global, output),
         Command::Config { action } => config::config(global, action, output),
         Command::Dev { action } => dev::dev(action, output),
+        Command::Workspace { action } => workspace::workspace(global, action, output),
         Command::Completions { shell } => Ok(completions::completions(*shell, output)),
         Command::Man { dir } => completions::man(dir, output),
     }

@@ -72,7 +72,7 @@ pub(super) fn verify(global: &Global, args: &VerifyArgs, output: &Output) -> Res
     Ok(Exit(if ok { ExitClass::Pass } else { ExitClass::Unverified }))
 }
 
-fn trusted_keys(home: &Home, files: &[PathBuf]) -> Result<TrustedKeys, CommandError> {
+pub(super) fn trusted_keys(home: &Home, files: &[PathBuf]) -> Result<TrustedKeys, CommandError> {
     if files.is_empty() {
         let keys = Keys::open(home)
             .and_then(|keys| keys.list())
@@ -82,6 +82,11 @@ fn trusted_keys(home: &Home, files: &[PathBuf]) -> Result<TrustedKeys, CommandEr
             .map(|key| KnownKey::new(key.name.unwrap_or_else(|| key.keyid.clone()), key.key));
         return Ok(TrustedKeys::new(known.collect()));
     }
+    named_keys(files)
+}
+
+/// Reads the public keys that a command line names.
+pub(super) fn named_keys(files: &[PathBuf]) -> Result<TrustedKeys, CommandError> {
     let read = |path: &PathBuf| {
         let shown = cto_schema::escape(path.as_os_str().as_encoded_bytes(), 400);
         let pem = std::fs::read(path)
@@ -122,7 +127,7 @@ fn signers(global: &Global, home: &Home, args: &VerifyArgs) -> Result<Option<All
 }
 
 /// The ledger of this installation; a stranger who brings a key has none.
-fn ledger_snapshot(home: &Home, own: bool) -> Result<Option<LedgerSnapshot>, CommandError> {
+pub(super) fn ledger_snapshot(home: &Home, own: bool) -> Result<Option<LedgerSnapshot>, CommandError> {
     if !own || !home.ledger().exists() {
         return Ok(None);
     }

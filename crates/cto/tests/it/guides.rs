@@ -111,3 +111,11 @@ fn the_ladder_is_climbed_by_pasting() {
     // Only then: the climb with `fake` is proved without an agent as well.
     lacks("agents", agents.is_some());
 }
+
+#[test]
+fn a_planning_workspace_is_made_and_checked_by_pasting() {
+    let guide = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/guides/a-planning-workspace.md");
+    let all = blocks(&fs::read_to_string(guide).unwrap());
+    assert!(all.len() > 6, "the blocks were found");
+    run(&Installation::new(), &all, &[], None);
+}

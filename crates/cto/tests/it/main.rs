@@ -39,3 +39,4 @@ mod run;
 mod slow_git;
 mod support;
 mod tidy;
+mod workspace;

@@ -50,8 +50,9 @@ const BANNED: &[&str] = &[
     "reqwest",
 ];
 
-/// A few more than there are now; the last rise was for the HTTP and TLS of the gateway (35 packages).
-const MOST_PACKAGES: usize = 210;
+/// A few more than there are now; the last rise was for Markdown (`pulldown-cmark`, 2 packages) and for the kernel's word of
+/// changed files (`notify`, 6 packages) of planning workspaces.
+const MOST_PACKAGES: usize = 218;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
