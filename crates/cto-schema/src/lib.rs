@@ -16,6 +16,7 @@ mod enforcement;
 mod engine;
 mod event;
 mod facts;
+mod fixed;
 mod ids;
 mod journal;
 mod model;
@@ -24,6 +25,7 @@ mod observation;
 mod paths;
 mod proof;
 mod report;
+mod sealed;
 mod strict;
 mod trace;
 mod untrusted;
@@ -67,6 +69,7 @@ pub use event::{Event, EventType};
 pub use facts::{
     EngineFacts, Facts, LadderFacts, RepositoryState, RunsRootFacts, SandboxFacts, TargetFacts, VerificationFacts,
 };
+pub use fixed::{NotActivated, NotPromoted};
 pub use ids::{InvalidId, RunId};
 pub use journal::{JournalEvent, JournalRecord};
 pub use model::{ModelEnd, ModelObservation, ModelOutcome, ModelRefusal, ModelUsage, RefusedCalls};
@@ -83,6 +86,7 @@ pub use proof::{
 pub use report::{
     ApprovalStatus, Claim, ClaimBasis, Freshness, GovernedReport, Report, ReportDigest, Usage, VerificationLine,
 };
+pub use sealed::{DOCUMENT_PREDICATE_TYPE, DocumentKind, DocumentPredicate, DocumentStatement};
 pub use strict::{StrictError, StrictLimits, parse_strict};
 pub use trace::Span;
 pub use untrusted::{Untrusted, escape, inert_json};

@@ -56,6 +56,15 @@ impl SchemaId {
     /// What an operator says after a run. 1.0: first version.
     pub const OPERATOR_OUTCOME: Self = Self::new("operator-outcome");
 
+    /// The predicate about a sealed document. 1.0: first version.
+    pub const SEALED_DOCUMENT: Self = Self::new("sealed-document");
+    /// Comparisons of a candidate with its lanes. 1.0: first version.
+    pub const CANDIDATE_COMPARISON: Self = Self::new("candidate-comparison");
+    /// Repeatability refreshes. 1.0: first version.
+    pub const REFRESH: Self = Self::new("repeatability-refresh");
+    /// Core Promotion Decision Packets. 1.0: first version.
+    pub const DECISION_PACKET: Self = Self::new("core-promotion-decision-packet");
+
     const fn new(name: &'static str) -> Self {
         Self {
             name,

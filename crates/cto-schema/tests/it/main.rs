@@ -53,6 +53,7 @@ fn documents() -> Vec<(&'static str, String)> {
         ("proof-tree", schema::<s::TreeProof>()),
         ("report", schema::<s::Report>()),
         ("statement", schema::<s::Statement>()),
+        ("statement-document", schema::<s::DocumentStatement>()),
         ("trace-span", schema::<s::Span>()),
         ("write-set", schema::<s::WriteSet>()),
     ]
