@@ -28,6 +28,7 @@ mod report;
 mod sealed;
 mod strict;
 mod trace;
+mod trials;
 mod untrusted;
 mod verification;
 mod version;
@@ -89,6 +90,10 @@ pub use report::{
 pub use sealed::{DOCUMENT_PREDICATE_TYPE, DocumentKind, DocumentPredicate, DocumentStatement};
 pub use strict::{StrictError, StrictLimits, parse_strict};
 pub use trace::Span;
+pub use trials::{
+    Amount, AtK, BlockerCount, CellCounts, CellState, CellTimes, CellTokens, FlakyLane, Interval, Matrix, MatrixCell,
+    MatrixMark, MatrixMethods, MatrixOptions, MatrixPlan, PairedComparison, PlannedLane, Spread, TrialSummary,
+};
 pub use untrusted::{Untrusted, escape, inert_json};
 pub use verification::{
     CanaryOutcome, CanaryState, CommandResult, IntegrityFact, RunLabel, Verification, VerificationRun,

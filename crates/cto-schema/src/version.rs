@@ -33,6 +33,13 @@ impl SchemaId {
     /// Engine manifests. 1.0: first version.
     pub const ENGINE: Self = Self::new("engine");
 
+    /// `matrix.json`: the report of a matrix of engines, cases and repeats. 1.0: first version.
+    pub const MATRIX: Self = Self::new("matrix");
+    /// `plan.json` of such a matrix. 1.0: first version.
+    pub const MATRIX_PLAN: Self = Self::new("matrix-plan");
+    /// Marks of its cells. 1.0: first version.
+    pub const MATRIX_CELL: Self = Self::new("matrix-cell");
+
     /// `plan.json` of an apply. 1.0: first version.
     pub const APPLY: Self = Self::new("apply");
     /// `done.json` of an apply. 1.0: first version.
