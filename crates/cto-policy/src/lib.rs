@@ -16,6 +16,8 @@ mod lifecycle;
 mod look_alike;
 mod outcome;
 mod scope;
+mod statistics;
+mod trials;
 
 pub use admission::{
     AdmissionWords, BuildStatus, DecisionRefusal, Judgement, ModelAdmissionStatus, RepositoryRefusal,
@@ -36,3 +38,8 @@ pub use lifecycle::{IllegalTransition, RunState};
 pub use look_alike::is_git_directory;
 pub use outcome::{Evidence, before_apply, conclude, ends_in_a_repository, failure_reason, model_blockers, status_of};
 pub use scope::{Scope, ScopeError, ScopeVerdict, may_match_below};
+pub use statistics::{
+    CONFIDENCE, Cluster, REPLICATES, SplitMix64, clustered_interval, holm, mcnemar_exact, pass_all_k, pass_at_k,
+    quantile, resampled, rounded, spread, wilson,
+};
+pub use trials::{ORDER, PlannedCell, Reported, SeenCell, aggregate, cell_at, judge_cell, plan_problem, planned_cells};
