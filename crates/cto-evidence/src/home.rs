@@ -168,6 +168,16 @@ impl Home {
         open_below(&self.root_dir, name, &self.root.join(name))
     }
 
+    /// Returns the directory of matrices: one directory for each, with its plan and the marks of its cells.
+    pub fn matrices(&self) -> PathBuf {
+        self.root.join("matrices")
+    }
+
+    /// Opens the directory of matrices, which is made with the first one.
+    pub(crate) fn matrices_dir(&self) -> Result<OwnedFd, HomeError> {
+        open_below(&self.root_dir, "matrices", &self.matrices())
+    }
+
     /// Returns what tells this installation from every other: 128 random bits, drawn once, hexadecimal.
     pub fn installation_id(&self) -> io::Result<String> {
         if let Some(id) = self.read_installation_id()? {

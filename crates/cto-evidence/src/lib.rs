@@ -14,6 +14,7 @@ mod keys;
 mod ledger;
 mod live;
 mod manifest;
+mod matrices;
 mod outcome;
 mod redact;
 mod render;
@@ -44,6 +45,7 @@ pub use keys::{KeyError, Keys, Signer, TrustedKey, public_key};
 pub use ledger::{Ledger, LedgerEntry, LedgerError, LedgerFilter, LedgerHead, NewEntry};
 pub use live::{LiveError, LiveMarker, MarkerInfo, OpenedInfo, is_live, unfinished, unfinished_run};
 pub use manifest::ManifestError;
+pub use matrices::{CellMarks, MatrixDir, MatrixError, check_report_place, list_matrices, write_report};
 pub use outcome::{
     OutcomeError, RollbackRecord, check_outcome, export_outcome, read_outcome, read_outcome_beside,
     read_rollback_beside, write_outcome, write_rollback,

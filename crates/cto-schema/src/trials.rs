@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::blocker::Status;
 use crate::digest::Sha256Digest;
+use crate::fixed::{NotActivated, NotPromoted};
 use crate::ids::RunId;
 
 /// `plan.json` of a matrix: written once, before any cell, and never changed. It decides what runs, so an unknown
@@ -120,6 +121,10 @@ pub struct Matrix {
     pub cells: Vec<MatrixCell>,
     /// What this report does not prove.
     pub limits_of_this_report: String,
+    /// Never true: numbers make no engine the default.
+    pub runtime_default_activation: NotActivated,
+    /// Always `not-promoted`: numbers are no authority.
+    pub core_promotion_status: NotPromoted,
 }
 
 /// How the numbers of a matrix report are made.

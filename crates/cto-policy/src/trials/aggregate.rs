@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use cto_schema::{CellState, FlakyLane, Matrix, MatrixCell, MatrixMethods, MatrixPlan, SchemaId, TrialSummary};
+use cto_schema::{
+    CellState, FlakyLane, Matrix, MatrixCell, MatrixMethods, MatrixPlan, NotActivated, NotPromoted, SchemaId,
+    TrialSummary,
+};
 
 use super::ORDER;
 use super::compare::comparisons;
@@ -70,6 +73,8 @@ pub fn aggregate(plan: &MatrixPlan, mut cells: Vec<MatrixCell>, reported: Report
         flaky,
         cells,
         limits_of_this_report: LIMITS.to_owned(),
+        runtime_default_activation: NotActivated,
+        core_promotion_status: NotPromoted,
     }
 }
 
