@@ -51,7 +51,10 @@ pub use outcome::{
     read_rollback_beside, write_outcome, write_rollback,
 };
 pub use redact::{KnownSecret, Redactor};
-pub use render::{ReportView, html, markdown, mend, packet_text};
+pub use render::{
+    DrawError, DrawnMatrix, InspectError, MatrixView, ReportView, draw_matrix, html, inspect_log, markdown, mend,
+    packet_text, percent,
+};
 pub use reopen::{Interrupted, ReopenError, Reopened, reopen};
 pub use run_dir::name::is_artifact_name;
 pub use run_dir::{Artifact, RunDir, RunDirError, StreamDigests, fresh_run_id};

@@ -45,6 +45,7 @@ mod supervise;
 mod sweep;
 mod tool;
 mod toolchains;
+mod trials;
 mod validate;
 mod watch;
 mod write_set;
@@ -105,6 +106,9 @@ pub use supervise::SuperviseError;
 pub use sweep::{SweepError, Swept, sweep};
 pub use tool::{GIT_DIRECTORIES, Git, GitError, OLDEST_GIT};
 pub use toolchains::{Toolchain, discover as discover_toolchains};
+pub use trials::{
+    Lanes, TrialsError, TrialsObserver, TrialsRequest, TrialsWork, make_plan, matrix_report, work as work_on_matrix,
+};
 pub use validate::{EngineCheck, Validation, validate_engine};
 pub use watch::{RunObserver, Stage, Stop, Unwatched};
 pub use write_set::{CollectLimits, CollectOptions, Collected, FinalContent, WorkspaceView, WriteSetError, collect};

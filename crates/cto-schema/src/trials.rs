@@ -61,6 +61,8 @@ pub struct MatrixOptions {
     pub sandbox: Option<String>,
     /// `overlay` or `copied`; probed when null.
     pub workspace: Option<String>,
+    /// The argv of the engine `command`; empty when it takes no part.
+    pub command: Vec<String>,
 }
 
 /// `cells/<cell>.<attempt>.begun.json` and `cells/<cell>.done.json`: a cell was begun as a run, or has its verdict. The
@@ -101,6 +103,8 @@ pub struct Matrix {
     pub cases: Vec<String>,
     /// How often each engine was to run each case.
     pub repeats: u32,
+    /// How many cells ran side by side when this report was made. With more than one, times are not those of one alone.
+    pub jobs: u32,
     /// Whether every cell has a verdict or cannot run; an interrupted matrix is not complete.
     pub complete: bool,
     /// Whether every cell passed; computed from `totals`.

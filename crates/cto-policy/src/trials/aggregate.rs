@@ -19,6 +19,8 @@ pub struct Reported<'a> {
     pub at: &'a str,
     /// Version of the harness.
     pub harness_version: &'a str,
+    /// How many cells ran side by side.
+    pub jobs: u32,
 }
 
 /// What no report of a matrix proves.
@@ -63,6 +65,7 @@ pub fn aggregate(plan: &MatrixPlan, mut cells: Vec<MatrixCell>, reported: Report
         engines: plan.engines.clone(),
         cases: plan.cases.clone(),
         repeats: plan.repeats,
+        jobs: reported.jobs,
         complete: totals.not_run == 0,
         passed: totals.cells > 0 && totals.pass == totals.cells,
         methods: methods(plan),

@@ -12,6 +12,7 @@ const CREATED: &str = "2026-11-20T10:00:00.000000Z";
 const REPORTED: Reported<'static> = Reported {
     at: "2026-11-20T11:00:00.000000Z",
     harness_version: "0.2.0",
+    jobs: 1,
 };
 
 fn plan(engines: &[&str], cases: &[&str], repeats: u32) -> MatrixPlan {

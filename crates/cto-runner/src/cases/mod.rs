@@ -18,6 +18,7 @@ use crate::authority::AuthorityError;
 pub use check::check;
 pub(crate) use contract::contract_for;
 pub use embedded::embedded;
+pub(crate) use load::known;
 pub use load::{find, load};
 
 /// A case that is part of the program.
