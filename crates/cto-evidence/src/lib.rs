@@ -45,7 +45,9 @@ pub use keys::{KeyError, Keys, Signer, TrustedKey, public_key};
 pub use ledger::{Ledger, LedgerEntry, LedgerError, LedgerFilter, LedgerHead, NewEntry};
 pub use live::{LiveError, LiveMarker, MarkerInfo, OpenedInfo, is_live, unfinished, unfinished_run};
 pub use manifest::ManifestError;
-pub use matrices::{CellMarks, MatrixDir, MatrixError, check_report_place, list_matrices, write_report};
+pub use matrices::{
+    CellMarks, MatrixDir, MatrixError, check_new_file, check_report_place, list_matrices, write_new_file, write_report,
+};
 pub use outcome::{
     OutcomeError, RollbackRecord, check_outcome, export_outcome, read_outcome, read_outcome_beside,
     read_rollback_beside, write_outcome, write_rollback,
@@ -53,7 +55,7 @@ pub use outcome::{
 pub use redact::{KnownSecret, Redactor};
 pub use render::{
     DrawError, DrawnMatrix, InspectError, MatrixView, ReportView, draw_matrix, html, inspect_log, markdown, mend,
-    packet_text, percent,
+    packet_text, percent, runs_reference,
 };
 pub use reopen::{Interrupted, ReopenError, Reopened, reopen};
 pub use run_dir::name::is_artifact_name;

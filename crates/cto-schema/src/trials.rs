@@ -435,8 +435,13 @@ impl MatrixPlan {
         u32::try_from(lanes).ok()?.checked_mul(self.repeats)
     }
 
+    /// Returns the plan's canonical form (RFC 8785), as it is on disk.
+    pub fn canonical(&self) -> Vec<u8> {
+        serde_json_canonicalizer::to_vec(self).unwrap_or_default()
+    }
+
     /// Returns the digest of the plan's canonical form.
     pub fn digest(&self) -> Sha256Digest {
-        Sha256Digest::of(&serde_json_canonicalizer::to_vec(self).unwrap_or_default())
+        Sha256Digest::of(&self.canonical())
     }
 }

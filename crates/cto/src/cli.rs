@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::cli_admissions::{AdmissionAction, AdmitAction, Pair, parse_pair};
 use crate::cli_engines::{DevAction, EngineAction};
 use crate::cli_governed::{ApproveArgs, DenyArgs, OutcomeArgs, RequestArgs, StageAction};
+use crate::cli_matrix::MatrixArgs;
 
 /// Hand code-change work to AI coding agents without losing authority over your repositories.
 ///
@@ -61,6 +62,8 @@ impl Global {
 pub(crate) enum Command {
     /// Run a case or a contract: sandbox, write set, clean room, sealed bundle.
     Run(RunArgs),
+    /// Run engines × cases × repeats, and report what their bundles show: pass rates, times, cost, failures.
+    Matrix(MatrixArgs),
     /// Make an approval packet for a run: text for an operator to read, and nothing else.
     Request(RequestArgs),
     /// Approve a packet: say its sentence, signed with your SSH key; good for one run.

@@ -4,10 +4,12 @@ mod cli;
 mod cli_admissions;
 mod cli_engines;
 mod cli_governed;
+mod cli_matrix;
 mod commands;
 mod error;
 mod find;
 mod installation;
+mod matrix_text;
 mod output;
 mod progress;
 #[cfg(test)]

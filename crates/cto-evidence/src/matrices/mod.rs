@@ -22,7 +22,7 @@ use serde::de::DeserializeOwned;
 use crate::durable;
 use crate::home::{Home, HomeError};
 
-pub use report::{check_report_place, write_report};
+pub use report::{check_new_file, check_report_place, write_new_file, write_report};
 
 const PLAN: &str = "plan.json";
 const CELLS: &str = "cells";
@@ -110,8 +110,7 @@ impl MatrixDir {
             let own = durable::open_dir_at(&all, &temporary)?;
             durable::make_dir_at(&own, CELLS)?;
             durable::create_at(&own, LOCK)?;
-            let bytes = serde_json_canonicalizer::to_vec(plan).map_err(io::Error::other)?;
-            durable::write_new(&own, PLAN, &bytes)?;
+            durable::write_new(&own, PLAN, &plan.canonical())?;
             durable::rename_new(&all, &temporary, id)?;
             durable::sync_dir(&all)
         };

@@ -36,3 +36,40 @@ pub fn write_report(path: &Path, files: &[(&str, &[u8])]) -> Result<(), MatrixEr
 pub fn check_report_place(path: &Path) -> Result<(), MatrixError> {
     open_empty_place(path).map(drop)
 }
+
+/// Finds out before a long work whether a new file can be written afterwards.
+pub fn check_new_file(path: &Path) -> Result<(), MatrixError> {
+    let dir = parent(path)?;
+    let (file, failed) = named(path);
+    match durable::exists_at(&dir, file) {
+        Ok(false) if !file.is_empty() => Ok(()),
+        Ok(_) => Err(failed(std::io::ErrorKind::AlreadyExists.into())),
+        Err(error) => Err(failed(error)),
+    }
+}
+
+/// Writes a file that must not exist, durably.
+pub fn write_new_file(path: &Path, bytes: &[u8]) -> Result<(), MatrixError> {
+    let dir = parent(path)?;
+    let (file, failed) = named(path);
+    durable::write_new(&dir, file, bytes).map_err(failed)
+}
+
+fn named(path: &Path) -> (&str, impl Fn(std::io::Error) -> MatrixError) {
+    let failed = |source| MatrixError::Io {
+        path: path.to_owned(),
+        source,
+    };
+    (
+        path.file_name().and_then(|name| name.to_str()).unwrap_or_default(),
+        failed,
+    )
+}
+
+fn parent(path: &Path) -> Result<OwnedFd, MatrixError> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    durable::open_dir(parent.unwrap_or(Path::new("."))).map_err(|source| MatrixError::Io {
+        path: path.to_owned(),
+        source,
+    })
+}

@@ -2,7 +2,7 @@
 
 use cto_schema::{Blocker, MatrixOptions, MatrixPlan};
 
-use super::TrialsError;
+use super::{TrialsError, TrialsObserver};
 use crate::cases::{LoadedCase, find};
 use crate::facts::decide_only;
 use crate::request::{Harness, RunRequest, Task};
@@ -24,7 +24,7 @@ impl<'a> Lanes<'a> {
         harness: &Harness,
         plan: &'a MatrixPlan,
         wanted: impl Fn(usize) -> bool,
-        asked: &dyn Fn(&str, &str),
+        observer: &dyn TrialsObserver,
     ) -> Result<Self, TrialsError> {
         let cases = plan
             .cases
@@ -47,7 +47,7 @@ impl<'a> Lanes<'a> {
                     case_id: cto_schema::escape(lane.case_id.as_bytes(), 80),
                 });
             }
-            asked(&lane.engine, &lane.case_id);
+            observer.asked(&lane.engine, &lane.case_id);
             let decision = decide_only(harness, &request);
             lanes.denied[at] = (decision.selected_backend == "none").then(|| {
                 let reasons = decision.denied_backends.into_iter().flat_map(|denial| denial.reasons);

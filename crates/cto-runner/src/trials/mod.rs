@@ -3,9 +3,10 @@
 mod evidence;
 mod lanes;
 mod plan;
+mod publish;
 mod work;
 
-use cto_evidence::{KeyError, LedgerError, MatrixError, SnapshotError};
+use cto_evidence::{DocumentError, DrawError, InspectError, KeyError, LedgerError, MatrixError, SnapshotError};
 
 use crate::cases::CaseError;
 use crate::engine::EngineError;
@@ -13,6 +14,7 @@ use crate::engine::EngineError;
 pub use evidence::matrix_report;
 pub use lanes::Lanes;
 pub use plan::{TrialsRequest, make_plan};
+pub use publish::{check_places, seal_matrix, write_inspect, write_matrix};
 pub use work::{TrialsObserver, TrialsWork, work};
 
 /// Why a matrix could not be planned, worked on or reported.
@@ -53,6 +55,18 @@ pub enum TrialsError {
     /// The ledger beside its runs.
     #[error("read the run ledger")]
     Snapshot(#[from] SnapshotError),
+    /// The report could not be drawn.
+    #[error(transparent)]
+    Draw(#[from] DrawError),
+    /// The Inspect log could not be made.
+    #[error(transparent)]
+    Inspect(#[from] InspectError),
+    /// The report could not be sealed.
+    #[error(transparent)]
+    Seal(#[from] DocumentError),
+    /// The report could not be expressed, or its place is gone.
+    #[error("write the matrix report")]
+    Express(#[source] std::io::Error),
     /// The random numbers of the kernel.
     #[error("draw the name of the matrix")]
     Random(#[source] std::io::Error),

@@ -5,6 +5,7 @@
 mod html;
 mod inspect;
 mod junit;
+mod link;
 mod markdown;
 mod plot;
 #[cfg(test)]
@@ -14,6 +15,7 @@ mod words;
 use cto_schema::{Matrix, MatrixCell};
 
 pub use inspect::{InspectError, inspect_log};
+pub use link::runs_reference;
 pub use words::percent;
 
 /// A matrix report as it is drawn.
