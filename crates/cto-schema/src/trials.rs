@@ -207,8 +207,8 @@ pub struct MatrixCell {
     pub state: CellState,
     /// The verdict in the bundle; null without one that verifies.
     pub status: Option<Status>,
-    /// Why it is no pass, for people; null for a pass.
-    pub rationale: Option<String>,
+    /// Why it is no pass, for people, each reason for itself; empty for a pass.
+    pub rationale: Vec<String>,
     /// Blocker codes of the bundle, or of the decision that kept the cell from starting.
     pub blockers: Vec<String>,
     /// Whether the engine's process started.

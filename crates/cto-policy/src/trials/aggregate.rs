@@ -89,7 +89,7 @@ fn once_each(cells: &mut [MatrixCell]) {
         if repeated {
             cell.state = CellState::Unverified;
             cell.status = None;
-            cell.rationale = Some("another cell before it names the same run".to_owned());
+            cell.rationale = vec!["another cell before it names the same run".to_owned()];
             cell.times = None;
             cell.tokens = None;
             cell.cost_micro_usd = None;

@@ -46,7 +46,7 @@ pub fn judge_cell(planned: PlannedCell<'_>, created_at: &str, attempts: u32, see
         case_id: planned.lane.case_id.clone(),
         state: CellState::NotRun,
         status: None,
-        rationale: None,
+        rationale: vec![],
         blockers: vec![],
         engine_started: false,
         attempts,
@@ -58,18 +58,18 @@ pub fn judge_cell(planned: PlannedCell<'_>, created_at: &str, attempts: u32, see
     };
     match seen {
         SeenCell::Nothing { why } => MatrixCell {
-            rationale: Some(why.clone()),
+            rationale: vec![why.clone()],
             ..bare
         },
         SeenCell::Denied { reasons } => MatrixCell {
             state: CellState::Blocked,
-            rationale: Some(told(reasons)),
+            rationale: told(reasons),
             blockers: codes(reasons),
             ..bare
         },
         SeenCell::Broken { run_id, why } => MatrixCell {
             state: CellState::Unverified,
-            rationale: Some(why.clone()),
+            rationale: vec![why.clone()],
             run_id: Some(run_id.clone()),
             ..bare
         },
@@ -80,7 +80,7 @@ pub fn judge_cell(planned: PlannedCell<'_>, created_at: &str, attempts: u32, see
         } => match stranger(planned, created_at, report) {
             Some(why) => MatrixCell {
                 state: CellState::Unverified,
-                rationale: Some(format!("the bundle verifies and is not this cell's: {why}")),
+                rationale: vec![format!("the bundle verifies and is not this cell's: {why}")],
                 run_id: report.run_id.parse().ok(),
                 manifest_digest: *manifest_digest,
                 ..bare
@@ -123,7 +123,7 @@ fn sealed(bare: MatrixCell, report: &Report, status: Status, manifest_digest: Op
     MatrixCell {
         state,
         status: Some(status),
-        rationale: (status != Status::Pass).then(|| told(&report.blockers)),
+        rationale: told(&report.blockers),
         blockers: codes(&report.blockers),
         engine_started: report.case_process_started,
         run_id: report.run_id.parse().ok(),
@@ -149,11 +149,14 @@ fn codes(blockers: &[Blocker]) -> Vec<String> {
     codes
 }
 
-/// Most bytes of a rationale; the bundle has all of it.
-const RATIONALE_BYTES: usize = 600;
+/// Most bytes of one reason, and most reasons; the bundle has all of it.
+const REASON_BYTES: usize = 600;
+const REASONS: usize = 20;
 
-fn told(blockers: &[Blocker]) -> String {
+fn told(blockers: &[Blocker]) -> Vec<String> {
     let one = |blocker: &Blocker| format!("{}: {}", blocker.code.name(), blocker.detail);
-    let all = blockers.iter().map(one).collect::<Vec<_>>().join("; ");
-    cto_schema::escape(all.as_bytes(), RATIONALE_BYTES)
+    let reasons = blockers.iter().take(REASONS).map(one);
+    reasons
+        .map(|reason| cto_schema::escape(reason.as_bytes(), REASON_BYTES))
+        .collect()
 }

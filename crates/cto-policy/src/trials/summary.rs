@@ -139,7 +139,7 @@ pub(super) fn blocker_counts(cells: &[&MatrixCell]) -> Vec<BlockerCount> {
 fn reasons(cells: &[&MatrixCell]) -> Vec<String> {
     let blocked = cells.iter().filter(|cell| cell.state == CellState::Blocked);
     let mut reasons: Vec<String> = Vec::new();
-    for reason in blocked.filter_map(|cell| cell.rationale.as_ref()) {
+    for reason in blocked.flat_map(|cell| &cell.rationale) {
         if reasons.len() < REASONS && !reasons.contains(reason) {
             reasons.push(reason.clone());
         }

@@ -103,7 +103,7 @@ fn a_sealed_cell_is_what_its_bundle_says() {
     ] {
         let cell = judged(&plan, &report("one", "pi", status, started, codes));
         assert_eq!((cell.state, cell.status), (state, Some(status)), "{codes:?} {started}");
-        assert_eq!(cell.rationale.is_none(), status == Status::Pass);
+        assert_eq!(cell.rationale.is_empty(), status == Status::Pass);
         assert_eq!(cell.blockers.len(), codes.len());
         assert_eq!(cell.times.unwrap().harness_ms, 100);
         assert_eq!((cell.tokens, cell.cost_micro_usd), (None, None), "unknown is not zero");
@@ -156,7 +156,7 @@ fn cells_without_a_bundle_say_why() {
     ] {
         let cell = judge_cell(cell_at(&plan, 0).unwrap(), CREATED, 0, &seen);
         assert_eq!(cell.state, state);
-        assert!(cell.rationale.is_some_and(|why| !why.is_empty()));
+        assert!(cell.rationale.iter().any(|why| !why.is_empty()));
         assert!(cell.blockers.len() <= 1, "a code is named once");
     }
 }
@@ -211,7 +211,11 @@ fn made(plan: &MatrixPlan, state: impl Fn(&str, &str, u32) -> CellState) -> Vec<
                 CellState::Blocked => vec!["gate_missing".to_owned()],
                 CellState::Pass | CellState::Unverified | CellState::NotRun => vec![],
             };
-            cell.rationale = (state != CellState::Pass).then(|| format!("because of {engine}"));
+            cell.rationale = if state == CellState::Pass {
+                vec![]
+            } else {
+                vec![format!("because of {engine}")]
+            };
             cell
         })
         .collect()

@@ -50,6 +50,9 @@ pub(super) fn p_value(p: Option<f64>) -> String {
     reason = "a cast of a float saturates, and times are not negative"
 )]
 pub(super) fn time(ms: f64) -> String {
+    if ms <= 0.0 {
+        return "0".to_owned();
+    }
     duration_text((ms * 1e6) as u64)
 }
 
@@ -161,13 +164,10 @@ pub(super) fn scope(matrix: &Matrix) -> String {
     )
 }
 
-/// Most bytes of one rationale in a table; `matrix.json` has all of it.
+/// Most bytes of the reasons in a row of a table; `matrix.json` has all of them.
 const WHY_BYTES: usize = 240;
 
 /// Returns why a cell is no pass, cut to fit a table.
 pub(super) fn why(cell: &MatrixCell) -> String {
-    cell.rationale
-        .as_ref()
-        .map(|why| cto_schema::escape(why.as_bytes(), WHY_BYTES))
-        .unwrap_or_default()
+    cto_schema::escape(cell.rationale.join("; ").as_bytes(), WHY_BYTES)
 }
