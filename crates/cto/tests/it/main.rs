@@ -36,3 +36,4 @@ mod run;
 mod slow_git;
 mod support;
 mod tidy;
+mod trials;

@@ -50,8 +50,9 @@ const BANNED: &[&str] = &[
     "reqwest",
 ];
 
-/// A few more than there are now; the last rise was for the HTTP and TLS of the gateway (35 packages).
-const MOST_PACKAGES: usize = 210;
+/// A few more than there are now; the last rise was for the JUnit XML and the Inspect logs of a matrix (quick-junit, which
+/// brings chrono and quick-xml, and zip: 12 packages).
+const MOST_PACKAGES: usize = 222;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
