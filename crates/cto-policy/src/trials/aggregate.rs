@@ -131,7 +131,7 @@ fn methods(plan: &MatrixPlan) -> MatrixMethods {
         ),
         clustered: text(
             "percentile bootstrap over whole cases (Davison and Hinkley 1997, section 3.8), because cells of one case are alike; \
-             none with fewer than two cases",
+             none with fewer than two cases, and a point where every case has the same rate, which then says nothing about others",
         ),
         bootstrap_replicates: REPLICATES,
         bootstrap_seed: plan.bootstrap_seed.clone(),

@@ -28,11 +28,14 @@ pub(super) fn interval(interval: Option<Interval>) -> String {
     )
 }
 
-/// Returns a difference of shares in percentage points, always with its sign.
+/// Returns a difference of shares in percentage points, with its sign.
 pub(super) fn points(difference: f64) -> String {
     let tenths = (difference * 1000.0).round() / 10.0;
-    // No negative zero.
-    format!("{:+.1}", tenths + 0.0)
+    if tenths == 0.0 {
+        "0.0".to_owned()
+    } else {
+        format!("{tenths:+.1}")
+    }
 }
 
 pub(super) fn p_value(p: Option<f64>) -> String {
@@ -131,7 +134,10 @@ pub(super) fn counts(row: &TrialSummary) -> String {
 /// Returns the verdict of a matrix as a line.
 pub(super) fn verdict(matrix: &Matrix) -> (&'static str, String) {
     let totals = &matrix.totals;
-    let line = format!("{} of {} cells passed", totals.pass, totals.cells);
+    let mut line = format!("{} of {} cells passed", totals.pass, totals.cells);
+    if totals.blocked > 0 {
+        line = format!("{line}, {} could not run", totals.blocked);
+    }
     if totals.unverified > 0 {
         return (
             "bad",
