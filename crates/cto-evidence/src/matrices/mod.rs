@@ -4,6 +4,7 @@
 //! mark names a run, and what came of that run is read from its bundle. Whatever kills a matrix therefore loses at most
 //! the cells that were running. `lock` is held by whoever works on the matrix, and released by the kernel on death.
 
+mod check;
 mod report;
 #[cfg(test)]
 mod tests;
@@ -22,6 +23,7 @@ use serde::de::DeserializeOwned;
 use crate::durable;
 use crate::home::{Home, HomeError};
 
+pub(crate) use check::matrix_checks;
 pub use report::{check_new_file, check_report_place, write_new_file, write_report};
 
 const PLAN: &str = "plan.json";

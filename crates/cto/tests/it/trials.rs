@@ -69,6 +69,18 @@ fn run_of(mark: &Path) -> String {
     mark["run_id"].as_str().unwrap().to_owned()
 }
 
+/// Claims that every link of a page leads to a file from where the page is.
+fn links_lead_to_bundles(html: &Path, count: usize) {
+    let text = fs::read_to_string(html).unwrap();
+    let after = text.split("href=\"").skip(1);
+    let links: Vec<&str> = after.map(|rest| rest.split('"').next().unwrap()).collect();
+    assert_eq!(links.len(), count);
+    assert!(
+        links.iter().all(|link| html.parent().unwrap().join(link).is_file()),
+        "{links:?}"
+    );
+}
+
 #[test]
 fn engines_take_turns_and_every_cell_is_a_bundle_that_verifies() {
     let installation = Installation::new();
@@ -129,24 +141,10 @@ fn engines_take_turns_and_every_cell_is_a_bundle_that_verifies() {
         (8, 8)
     );
 
-    // What the report says of a cell is what its bundle says, and the links lead there from where the files are.
     let report = PathBuf::from(document["report"]["path"].as_str().unwrap());
-    for html in [
-        report.join("matrix.html"),
-        installation.dir.path().join("out/matrix.html"),
-    ] {
-        let text = fs::read_to_string(&html).unwrap();
-        let links: Vec<&str> = text
-            .split("href=\"")
-            .skip(1)
-            .map(|rest| rest.split('"').next().unwrap())
-            .collect();
-        assert_eq!(links.len(), 8);
-        assert!(
-            links.iter().all(|link| html.parent().unwrap().join(link).is_file()),
-            "{links:?}"
-        );
-    }
+    links_lead_to_bundles(&report.join("matrix.html"), 8);
+    links_lead_to_bundles(&installation.dir.path().join("out/matrix.html"), 8);
+    // What the report says of a cell is what its bundle says.
     for cell in cells(&document).iter().filter(|cell| !cell["run_id"].is_null()) {
         let report = installation.document(cell, "report.json");
         for (own, reported) in [("case_id", "case_id"), ("engine", "backend"), ("status", "status")] {
@@ -285,6 +283,42 @@ fn a_bundle_that_was_touched_removed_or_borrowed_is_no_pass() {
         cells(&document).iter().all(|cell| cell["attempts"] == 1),
         "it is not tried until it looks better"
     );
+}
+
+/// Somebody who holds the key could sign any report; its numbers must follow from its cells all the same.
+#[test]
+fn a_report_whose_numbers_do_not_follow_from_its_cells_does_not_verify() {
+    let installation = Installation::new();
+    let arguments = ["--engines", "fake,fake:no-diff", "--cases", SLUGIFY, "--repeat", "2"];
+    let (exit, document) = matrix(&installation, &arguments);
+    assert_eq!(exit, 1);
+    let report = PathBuf::from(document["report"]["path"].as_str().unwrap());
+    let failed = || -> Vec<String> {
+        let (_, verified) = installation.json(&["verify", report.to_str().unwrap()]);
+        let checks = verified["bundles"][0]["checks"].as_array().unwrap().clone();
+        assert!(checks.iter().any(|check| check["name"] == "matrix-numbers"));
+        let failed = checks.iter().filter(|check| check["state"] == "failed");
+        failed.map(|check| check["name"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(failed(), Vec::<String>::new());
+    let file = report.join("matrix.json");
+    let whole: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    let changes: [fn(&mut Value); 4] = [
+        |matrix| matrix["engine_rows"][1]["pass_rate"] = 0.5.into(),
+        |matrix| matrix["comparisons"][0]["mcnemar_p"] = 0.01.into(),
+        |matrix| matrix["passed"] = true.into(),
+        |matrix| matrix["cells"][1]["state"] = "pass".into(),
+    ];
+    for change in changes {
+        let mut bad = whole.clone();
+        change(&mut bad);
+        write(&file, bad.to_string().as_bytes());
+        assert!(failed().contains(&"matrix-numbers".to_owned()));
+    }
+    let mut bad = whole.clone();
+    bad["cells"][0]["manifest_digest"] = bad["cells"][1]["manifest_digest"].clone();
+    write(&file, bad.to_string().as_bytes());
+    assert!(failed().contains(&"matrix-evidence".to_owned()));
 }
 
 #[test]
