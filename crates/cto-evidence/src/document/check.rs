@@ -13,7 +13,6 @@ use super::DOCUMENT_BYTES;
 use crate::approvals::AllowedSigners;
 use crate::bundle::Bundle;
 use crate::manifest::{ATTESTATION, SUMS};
-use crate::matrices::matrix_checks;
 use crate::outcome::{check_outcome, read_outcome_beside};
 use crate::verify::{
     Check, Context, Finding, OutcomeSeen, TrustedKeys, VerificationOutcome, document_checks, outcome_of, yes,
@@ -76,10 +75,6 @@ pub(crate) fn verify_document(
         ("no-promotion", no_promotion(bundle)),
     ] {
         checks.push(outcome_of(name, finding));
-    }
-    if document_kind(bundle) == Some(DocumentKind::Matrix) {
-        let own = matrix_checks(bundle);
-        checks.extend(own.into_iter().map(|(name, finding)| outcome_of(name, finding)));
     }
     checks.extend(more.iter().map(|(name, finding)| outcome_of(name, finding.clone())));
     let signer = context.signer().ok();

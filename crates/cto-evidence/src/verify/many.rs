@@ -5,9 +5,12 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::once::fail_shared_approvals;
+use cto_schema::DocumentKind;
+
 use super::{LedgerView, TrustedKeys, VerificationOutcome, verify_bundle};
 use crate::bundle::{Bundle, BundleError};
 use crate::document::{document_kind, verify_document};
+use crate::matrices::matrix_checks;
 
 /// One bundle of many.
 #[derive(Debug)]
@@ -68,6 +71,7 @@ pub fn verify_many(
 
 fn verify_path(path: &Path, keys: &TrustedKeys, ledger: Option<&dyn LedgerView>) -> Verified {
     let result = Bundle::open(path).map(|bundle| match document_kind(&bundle) {
+        Some(DocumentKind::Matrix) => verify_document(&bundle, keys, &matrix_checks(&bundle)),
         Some(_) => verify_document(&bundle, keys, &[]),
         None => verify_bundle(&bundle, keys, ledger),
     });
