@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::once::fail_shared_approvals;
 use cto_schema::DocumentKind;
 
+use super::once::fail_shared_approvals;
 use super::{LedgerView, TrustedKeys, VerificationOutcome, verify_bundle};
 use crate::bundle::{Bundle, BundleError};
 use crate::document::{document_kind, verify_document};
