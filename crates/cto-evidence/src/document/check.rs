@@ -104,9 +104,9 @@ pub(crate) fn verify_document(
         keyid: signer.map(|key| key.keyid().to_owned()),
         signer: signer.map(|key| escape(key.name().as_bytes(), 200)),
         manifest_digest: bundle.digest(SUMS),
-        approval_packet: None,
         bytes: bundle.files().values().map(|file| file.size_bytes).sum(),
         checks,
+        approval_packet: None,
         document,
     }
 }
