@@ -344,6 +344,37 @@ fn broken_evidence_does_not_make_a_rate_better() {
 }
 
 #[test]
+fn what_is_not_known_is_not_zero() {
+    let plan = plan(&["a"], &["x"], 4);
+    let mut cells = made(&plan, |_, _, _| CellState::Pass);
+    cells[0].cost_micro_usd = Some("300".to_owned());
+    cells[1].cost_micro_usd = Some("0".to_owned());
+    let row = &aggregate(&plan, cells, REPORTED).engine_rows[0];
+    let cost = row.cost_micro_usd.as_ref().unwrap();
+    assert_eq!((cost.total.as_str(), cost.unknown_cells, cost.spread.n), ("300", 2, 2));
+    assert_eq!((cost.spread.median, cost.spread.min), (150.0, 0.0));
+    assert_eq!(row.input_tokens, None, "no cell knows its tokens");
+}
+
+#[test]
+fn tokens_of_a_cell_are_known_only_when_every_call_named_them() {
+    let plan = plan(&["pi"], &["one"], 1);
+    let mut report = report("one", "pi", Status::Pass, true, &[]);
+    let mut model = cto_schema::ModelObservation::default();
+    model.usage.input_tokens = "1200".to_owned();
+    model.usage.output_tokens = "34".to_owned();
+    model.usage.cost_micro_usd = Some("56".to_owned());
+    report.model = Some(model.clone());
+    let known = judged(&plan, &report);
+    assert_eq!(known.tokens.unwrap().input, "1200");
+    assert_eq!(known.cost_micro_usd.as_deref(), Some("56"));
+    model.usage.calls_without_usage = 1;
+    report.model = Some(model);
+    let unknown = judged(&plan, &report);
+    assert_eq!((unknown.tokens, unknown.cost_micro_usd), (None, None));
+}
+
+#[test]
 fn one_run_is_the_evidence_of_one_cell() {
     let plan = plan(&["a"], &["x"], 3);
     let mut cells = made(&plan, |_, _, _| CellState::Pass);
