@@ -163,6 +163,27 @@ impl Home {
         self.root.join("imported")
     }
 
+    /// Returns the directory of one sealed document; it need not exist.
+    pub fn document(&self, kind: cto_schema::DocumentKind, id: &cto_schema::RunId) -> PathBuf {
+        self.root.join(kind.directory()).join(id.as_str())
+    }
+
+    /// Opens the directory of sealed documents of one kind, which is made when the first is sealed.
+    pub(crate) fn kind_dir(&self, kind: cto_schema::DocumentKind) -> Result<OwnedFd, HomeError> {
+        let name = kind.directory();
+        open_below(&self.root_dir, name, &self.root.join(name))
+    }
+
+    /// Returns the directory of matrices: one directory for each, with its plan and the marks of its cells.
+    pub fn matrices(&self) -> PathBuf {
+        self.root.join("matrices")
+    }
+
+    /// Opens the directory of matrices, which is made with the first one.
+    pub(crate) fn matrices_dir(&self) -> Result<OwnedFd, HomeError> {
+        open_below(&self.root_dir, "matrices", &self.matrices())
+    }
+
     /// Returns what tells this installation from every other: 128 random bits, drawn once, hexadecimal.
     pub fn installation_id(&self) -> io::Result<String> {
         if let Some(id) = self.read_installation_id()? {

@@ -6,6 +6,7 @@ mod apply_journal;
 mod approvals;
 mod bundle;
 mod clock;
+mod document;
 mod durable;
 mod export;
 mod home;
@@ -14,6 +15,7 @@ mod keys;
 mod ledger;
 mod live;
 mod manifest;
+mod matrices;
 mod outcome;
 mod redact;
 mod render;
@@ -35,6 +37,10 @@ pub use approvals::{
 };
 pub use bundle::{Bundle, BundleError, BundleFile, ReadLimits};
 pub use clock::{ClockError, RunClock, boot_id, canonical_time, rfc3339, wall_now};
+pub use document::{
+    DocumentDraft, DocumentError, DocumentName, DocumentSeen, SealedDocument, document_path, document_predicate,
+    documents, read_document,
+};
 pub use export::{ExportError, Exported, export};
 pub use home::{Home, HomeError};
 pub use import::{ImportError, Imported, import, imported_run, sweep_imports};
@@ -42,12 +48,18 @@ pub use keys::{KeyError, Keys, Signer, TrustedKey, public_key};
 pub use ledger::{ImportEntry, Ledger, LedgerEntry, LedgerError, LedgerFilter, LedgerHead, NewEntry};
 pub use live::{LiveError, LiveMarker, MarkerInfo, OpenedInfo, is_live, unfinished, unfinished_run};
 pub use manifest::ManifestError;
+pub use matrices::{
+    CellMarks, MatrixDir, MatrixError, check_new_file, check_report_place, list_matrices, write_new_file, write_report,
+};
 pub use outcome::{
     OutcomeError, RollbackRecord, check_outcome, export_outcome, read_outcome, read_outcome_beside,
     read_rollback_beside, write_outcome, write_rollback,
 };
 pub use redact::{KnownSecret, Redactor};
-pub use render::{ReportView, html, markdown, mend, packet_text};
+pub use render::{
+    DrawError, DrawnMatrix, InspectError, MatrixView, ReportView, draw_matrix, html, inspect_log, markdown, mend,
+    packet_text, percent, runs_reference,
+};
 pub use reopen::{Interrupted, ReopenError, Reopened, reopen};
 pub use run_dir::name::is_artifact_name;
 pub use run_dir::{Artifact, RunDir, RunDirError, StreamDigests, fresh_run_id};

@@ -17,9 +17,11 @@ mod lifecycle;
 mod look_alike;
 mod outcome;
 mod path_mention;
-mod route_guard;
 mod planning;
+mod route_guard;
 mod scope;
+mod statistics;
+mod trials;
 
 pub use admission::{
     AdmissionWords, Alone, BuildStatus, DecisionRefusal, Judgement, ModelAdmissionStatus, RepositoryRefusal,
@@ -41,9 +43,14 @@ pub use lifecycle::{IllegalTransition, RunState};
 pub use look_alike::is_git_directory;
 pub use outcome::{Evidence, before_apply, conclude, ends_in_a_repository, failure_reason, model_blockers, status_of};
 pub use path_mention::{is_below, mentioned_path};
-pub use route_guard::judge_core_route;
 pub use planning::{
     BundleAnswer, BundleFacts, BundleQuestion, CommitAnswer, FileReading, Planner, PlanningError, WorldAnswers,
     WorldQuestions, dot, is_run_id, mermaid,
 };
+pub use route_guard::judge_core_route;
 pub use scope::{Scope, ScopeError, ScopeVerdict, may_match_below};
+pub use statistics::{
+    CONFIDENCE, Cluster, REPLICATES, SplitMix64, clustered_interval, holm, mcnemar_exact, pass_all_k, pass_at_k,
+    quantile, resampled, rounded, spread, wilson,
+};
+pub use trials::{ORDER, PlannedCell, Reported, SeenCell, aggregate, cell_at, judge_cell, plan_problem, planned_cells};

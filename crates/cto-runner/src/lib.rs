@@ -46,6 +46,7 @@ mod supervise;
 mod sweep;
 mod tool;
 mod toolchains;
+mod trials;
 mod validate;
 mod watch;
 mod workspace;
@@ -73,6 +74,7 @@ pub use cases::{
 };
 pub use closing::CloseError;
 pub use cto_gateway::{GATEWAY_ARGUMENT, gateway_main, scripted};
+pub use cto_policy::PlannedCell;
 pub use cto_sandbox::{Ability, INNER_ARGUMENT, MachineReport, probe_machine};
 pub use engine::{
     Engine, EngineError, EngineManifest, EngineOutput, EngineStatus, EngineTask, Engines, HomeFile, InputFile,
@@ -108,6 +110,10 @@ pub use supervise::SuperviseError;
 pub use sweep::{SweepError, Swept, sweep};
 pub use tool::{GIT_DIRECTORIES, Git, GitError, OLDEST_GIT};
 pub use toolchains::{Toolchain, discover as discover_toolchains};
+pub use trials::{
+    Lanes, TrialsError, TrialsObserver, TrialsRequest, TrialsWork, check_places, make_plan, matrix_report, seal_matrix,
+    work as work_on_matrix, write_inspect, write_matrix,
+};
 pub use validate::{EngineCheck, Validation, validate_engine};
 pub use watch::{RunObserver, Stage, Stop, Unwatched};
 pub use workspace::{

@@ -16,6 +16,7 @@ mod enforcement;
 mod engine;
 mod event;
 mod facts;
+mod fixed;
 mod guard;
 mod ids;
 mod journal;
@@ -26,8 +27,10 @@ mod paths;
 mod planning;
 mod proof;
 mod report;
+mod sealed;
 mod strict;
 mod trace;
+mod trials;
 mod untrusted;
 mod verification;
 mod version;
@@ -69,6 +72,7 @@ pub use event::{Event, EventType};
 pub use facts::{
     EngineFacts, Facts, LadderFacts, RepositoryState, RunsRootFacts, SandboxFacts, TargetFacts, VerificationFacts,
 };
+pub use fixed::{NotActivated, NotPromoted};
 pub use guard::{
     Conflict, ConflictHit, ConflictList, CoreProcess, CoreRouteAdmission, CoreRouteFacts, CoreRouteGuard, CoreSnapshot,
     CoreWorkTree, GUARD_FILE_MAX_BYTES, GuardBlock, GuardFile, GuardFinding, GuardStatus, NextCoreAction, ProcessScan,
@@ -95,8 +99,13 @@ pub use proof::{
 pub use report::{
     ApprovalStatus, Claim, ClaimBasis, Freshness, GovernedReport, Report, ReportDigest, Usage, VerificationLine,
 };
+pub use sealed::{DOCUMENT_PREDICATE_TYPE, DocumentKind, DocumentPredicate, DocumentStatement};
 pub use strict::{StrictError, StrictLimits, parse_strict};
 pub use trace::Span;
+pub use trials::{
+    Amount, AtK, BlockerCount, CellCounts, CellState, CellTimes, CellTokens, FlakyLane, Interval, Matrix, MatrixCell,
+    MatrixMark, MatrixMethods, MatrixOptions, MatrixPlan, PairedComparison, PlannedLane, Spread, TrialSummary,
+};
 pub use untrusted::{Untrusted, escape, inert_json};
 pub use verification::{
     CanaryOutcome, CanaryState, CommandResult, IntegrityFact, RunLabel, Verification, VerificationRun,

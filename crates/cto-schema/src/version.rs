@@ -33,6 +33,13 @@ impl SchemaId {
     /// Engine manifests. 1.0: first version.
     pub const ENGINE: Self = Self::new("engine");
 
+    /// `matrix.json`: the report of a matrix of engines, cases and repeats. 1.0: first version.
+    pub const MATRIX: Self = Self::new("matrix");
+    /// `plan.json` of such a matrix. 1.0: first version.
+    pub const MATRIX_PLAN: Self = Self::new("matrix-plan");
+    /// Marks of its cells. 1.0: first version.
+    pub const MATRIX_CELL: Self = Self::new("matrix-cell");
+
     /// `plan.json` of an apply. 1.0: first version.
     pub const APPLY: Self = Self::new("apply");
     /// `done.json` of an apply. 1.0: first version.
@@ -70,6 +77,14 @@ impl SchemaId {
     pub const WORKSPACE_VALIDATION: Self = Self::new("workspace-validation");
     /// The board of a planning workspace. 1.0: first version.
     pub const WORKSPACE_BOARD: Self = Self::new("workspace-board");
+    /// The predicate about a sealed document. 1.0: first version.
+    pub const SEALED_DOCUMENT: Self = Self::new("sealed-document");
+    /// Comparisons of a candidate with its lanes. 1.0: first version.
+    pub const CANDIDATE_COMPARISON: Self = Self::new("candidate-comparison");
+    /// Repeatability refreshes. 1.0: first version.
+    pub const REFRESH: Self = Self::new("repeatability-refresh");
+    /// Core Promotion Decision Packets. 1.0: first version.
+    pub const DECISION_PACKET: Self = Self::new("core-promotion-decision-packet");
 
     const fn new(name: &'static str) -> Self {
         Self {

@@ -10,6 +10,7 @@ use crate::cli_engines::{DevAction, EngineAction};
 use crate::cli_governed::{ApproveArgs, DenyArgs, OutcomeArgs, RequestArgs, StageAction};
 use crate::cli_guard::GuardArgs;
 use crate::cli_import::ImportArgs;
+use crate::cli_matrix::MatrixArgs;
 use crate::cli_workspace::WorkspaceAction;
 
 /// Hand code-change work to AI coding agents without losing authority over your repositories.
@@ -64,6 +65,8 @@ impl Global {
 pub(crate) enum Command {
     /// Run a case or a contract: sandbox, write set, clean room, sealed bundle.
     Run(RunArgs),
+    /// Run engines × cases × repeats, and report what their bundles show: pass rates, times, cost, failures.
+    Matrix(MatrixArgs),
     /// Make an approval packet for a run: text for an operator to read, and nothing else.
     Request(RequestArgs),
     /// Approve a packet: say its sentence, signed with your SSH key; good for one run.

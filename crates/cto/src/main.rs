@@ -6,11 +6,13 @@ mod cli_engines;
 mod cli_governed;
 mod cli_guard;
 mod cli_import;
+mod cli_matrix;
 mod cli_workspace;
 mod commands;
 mod error;
 mod find;
 mod installation;
+mod matrix_text;
 mod output;
 mod progress;
 #[cfg(test)]

@@ -11,6 +11,7 @@ mod packet;
 mod rows;
 #[cfg(test)]
 mod tests;
+mod trials;
 mod words;
 
 use cto_schema::{Report, Span, Status, TaskContract, WriteSet};
@@ -19,6 +20,7 @@ pub use html::html;
 pub use markdown::markdown;
 pub use mend::mend;
 pub use packet::packet_text;
+pub use trials::{DrawError, DrawnMatrix, InspectError, MatrixView, draw_matrix, inspect_log, percent, runs_reference};
 
 /// What a report is drawn from. Neither form shows digests of files that are written after it.
 #[derive(Clone, Copy, Debug)]

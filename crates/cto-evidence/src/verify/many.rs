@@ -4,9 +4,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use cto_schema::DocumentKind;
+
 use super::once::fail_shared_approvals;
 use super::{LedgerView, TrustedKeys, VerificationOutcome, verify_bundle};
 use crate::bundle::{Bundle, BundleError};
+use crate::document::{document_kind, verify_document};
+use crate::matrices::matrix_checks;
 
 /// One bundle of many.
 #[derive(Debug)]
@@ -66,7 +70,11 @@ pub fn verify_many(
 }
 
 fn verify_path(path: &Path, keys: &TrustedKeys, ledger: Option<&dyn LedgerView>) -> Verified {
-    let result = Bundle::open(path).map(|bundle| verify_bundle(&bundle, keys, ledger));
+    let result = Bundle::open(path).map(|bundle| match document_kind(&bundle) {
+        Some(DocumentKind::Matrix) => verify_document(&bundle, keys, &matrix_checks(&bundle)),
+        Some(_) => verify_document(&bundle, keys, &[]),
+        None => verify_bundle(&bundle, keys, ledger),
+    });
     Verified {
         path: path.to_owned(),
         result,

@@ -78,6 +78,22 @@ pub fn find(id: &str, extra_directories: &[PathBuf]) -> Result<LoadedCase, CaseE
     }
 }
 
+/// Returns the name of every case: the embedded ones first, then those in directories, each once.
+pub(crate) fn known(extra_directories: &[PathBuf]) -> Vec<String> {
+    let mut names: Vec<String> = embedded().iter().map(|case| case.id.to_owned()).collect();
+    for directory in case_directories(extra_directories) {
+        let named = read_document(&directory)
+            .ok()
+            .and_then(|bytes| document::parse(&bytes).ok())
+            .map(|case| case.case_id);
+        let name = named.unwrap_or_else(|| name_of(&directory));
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
+}
+
 /// Reads one case directory and refuses it with every problem that it has.
 pub fn load(directory: &Path) -> Result<LoadedCase, CaseError> {
     if harbor::is_task(directory) {

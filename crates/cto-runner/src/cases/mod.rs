@@ -20,6 +20,7 @@ pub use check::check;
 pub(crate) use contract::contract_for;
 pub use embedded::embedded;
 pub use harbor::HarborTask;
+pub(crate) use load::known;
 pub use load::{case_directories, find, load};
 
 /// A case that is part of the program.

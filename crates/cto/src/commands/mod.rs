@@ -20,6 +20,7 @@ mod health;
 mod import;
 mod key;
 mod ladder;
+mod matrix;
 mod outcome;
 mod recover;
 mod run;
@@ -38,6 +39,7 @@ pub(crate) fn dispatch(cli: &Cli, output: &Output) -> Result<Exit, CommandError>
     let global = &cli.global;
     match &cli.command {
         Command::Run(args) => run::run(global, args, output),
+        Command::Matrix(args) => matrix::matrix(global, args, output),
         Command::Request(args) => approvals::request(global, args, output),
         Command::Approve(args) => approvals::approve(global, args, output),
         Command::Deny(args) => approvals::deny(global, args, output),

@@ -92,6 +92,18 @@ fn stands_on(installation: &Installation, engine: &str) -> u64 {
 }
 
 #[test]
+fn a_matrix_is_run_stopped_and_reported_by_pasting() {
+    let guide = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/guides/a-matrix.md");
+    let all = blocks(&fs::read_to_string(guide).unwrap());
+    assert_eq!(all.len(), 2, "the blocks were found");
+    let installation = Installation::new();
+    run(&installation, &all, &[], None);
+    for file in ["report/matrix.html", "report/matrix.json", "logs"] {
+        assert!(installation.dir.path().join(file).exists(), "{file}");
+    }
+}
+
+#[test]
 fn the_ladder_is_climbed_by_pasting() {
     let guide = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/guides/the-ladder.md");
     let mut all = blocks(&fs::read_to_string(guide).unwrap());

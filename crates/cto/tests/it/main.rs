@@ -39,4 +39,5 @@ mod run;
 mod slow_git;
 mod support;
 mod tidy;
+mod trials;
 mod workspace;

@@ -50,9 +50,10 @@ const BANNED: &[&str] = &[
     "reqwest",
 ];
 
-/// A few more than there are now; the last rise was for Markdown (`pulldown-cmark`, 2 packages) and for the kernel's word of
-/// changed files (`notify`, 6 packages) of planning workspaces.
-const MOST_PACKAGES: usize = 218;
+/// A few more than there are now; the last rises were for Markdown (`pulldown-cmark`, 2 packages) and for the kernel's word of
+/// changed files (`notify`, 6 packages) of planning workspaces, for Harbor's `task.toml` (`toml`, 4 packages), and for the JUnit
+/// XML and the Inspect logs of a matrix (quick-junit, which brings chrono and quick-xml, and zip: 12 packages).
+const MOST_PACKAGES: usize = 236;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
