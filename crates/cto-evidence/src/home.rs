@@ -163,6 +163,17 @@ impl Home {
         self.root.join("imported")
     }
 
+    /// Returns the directory of one sealed document; it need not exist.
+    pub fn document(&self, kind: cto_schema::DocumentKind, id: &cto_schema::RunId) -> PathBuf {
+        self.root.join(kind.directory()).join(id.as_str())
+    }
+
+    /// Opens the directory of sealed documents of one kind, which is made when the first is sealed.
+    pub(crate) fn kind_dir(&self, kind: cto_schema::DocumentKind) -> Result<OwnedFd, HomeError> {
+        let name = kind.directory();
+        open_below(&self.root_dir, name, &self.root.join(name))
+    }
+
     /// Returns what tells this installation from every other: 128 random bits, drawn once, hexadecimal.
     pub fn installation_id(&self) -> io::Result<String> {
         if let Some(id) = self.read_installation_id()? {

@@ -6,6 +6,7 @@ mod apply_journal;
 mod approvals;
 mod bundle;
 mod clock;
+mod document;
 mod durable;
 mod export;
 mod home;
@@ -34,6 +35,10 @@ pub use approvals::{
 };
 pub use bundle::{Bundle, BundleError, BundleFile, ReadLimits};
 pub use clock::{ClockError, RunClock, boot_id, canonical_time, rfc3339, wall_now};
+pub use document::{
+    DocumentDraft, DocumentError, DocumentName, DocumentSeen, SealedDocument, document_path, document_predicate,
+    documents, read_document,
+};
 pub use export::{ExportError, Exported, export};
 pub use home::{Home, HomeError};
 pub use import::{ImportError, Imported, import, imported_run, sweep_imports};

@@ -69,14 +69,19 @@ pub(crate) fn make(dir: impl AsFd, written: &BTreeMap<String, Artifact>) -> Resu
             }
         }
     }
+    Ok(text(&digests))
+}
+
+/// Returns the manifest of these files, in the format of `sha256sum`.
+pub(crate) fn text(digests: &BTreeMap<String, Sha256Digest>) -> Vec<u8> {
     let mut text = String::with_capacity(digests.len() * 96);
-    for (artifact, digest) in &digests {
+    for (artifact, digest) in digests {
         text.push_str(&digest.hex());
         text.push_str("  ");
         text.push_str(artifact);
         text.push('\n');
     }
-    Ok(text.into_bytes())
+    text.into_bytes()
 }
 
 /// Returns the digest of every file in a directory but the manifest and the seal.

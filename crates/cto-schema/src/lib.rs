@@ -16,6 +16,7 @@ mod enforcement;
 mod engine;
 mod event;
 mod facts;
+mod fixed;
 mod guard;
 mod ids;
 mod journal;
@@ -25,6 +26,7 @@ mod observation;
 mod paths;
 mod proof;
 mod report;
+mod sealed;
 mod strict;
 mod trace;
 mod untrusted;
@@ -68,6 +70,7 @@ pub use event::{Event, EventType};
 pub use facts::{
     EngineFacts, Facts, LadderFacts, RepositoryState, RunsRootFacts, SandboxFacts, TargetFacts, VerificationFacts,
 };
+pub use fixed::{NotActivated, NotPromoted};
 pub use guard::{
     Conflict, ConflictHit, ConflictList, CoreProcess, CoreRouteAdmission, CoreRouteFacts, CoreRouteGuard, CoreSnapshot,
     CoreWorkTree, GUARD_FILE_MAX_BYTES, GuardBlock, GuardFile, GuardFinding, GuardStatus, NextCoreAction, ProcessScan,
@@ -89,6 +92,7 @@ pub use proof::{
 pub use report::{
     ApprovalStatus, Claim, ClaimBasis, Freshness, GovernedReport, Report, ReportDigest, Usage, VerificationLine,
 };
+pub use sealed::{DOCUMENT_PREDICATE_TYPE, DocumentKind, DocumentPredicate, DocumentStatement};
 pub use strict::{StrictError, StrictLimits, parse_strict};
 pub use trace::Span;
 pub use untrusted::{Untrusted, escape, inert_json};

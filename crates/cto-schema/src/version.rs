@@ -62,6 +62,14 @@ impl SchemaId {
     pub const CORE_ROUTE: Self = Self::new("core-route");
     /// What `cto guard` says. 1.0: first version.
     pub const ROUTE_GUARD: Self = Self::new("route-guard");
+    /// The predicate about a sealed document. 1.0: first version.
+    pub const SEALED_DOCUMENT: Self = Self::new("sealed-document");
+    /// Comparisons of a candidate with its lanes. 1.0: first version.
+    pub const CANDIDATE_COMPARISON: Self = Self::new("candidate-comparison");
+    /// Repeatability refreshes. 1.0: first version.
+    pub const REFRESH: Self = Self::new("repeatability-refresh");
+    /// Core Promotion Decision Packets. 1.0: first version.
+    pub const DECISION_PACKET: Self = Self::new("core-promotion-decision-packet");
 
     const fn new(name: &'static str) -> Self {
         Self {

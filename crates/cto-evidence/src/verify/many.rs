@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::once::fail_shared_approvals;
 use super::{LedgerView, TrustedKeys, VerificationOutcome, verify_bundle};
 use crate::bundle::{Bundle, BundleError};
+use crate::document::{document_kind, verify_document};
 
 /// One bundle of many.
 #[derive(Debug)]
@@ -66,7 +67,10 @@ pub fn verify_many(
 }
 
 fn verify_path(path: &Path, keys: &TrustedKeys, ledger: Option<&dyn LedgerView>) -> Verified {
-    let result = Bundle::open(path).map(|bundle| verify_bundle(&bundle, keys, ledger));
+    let result = Bundle::open(path).map(|bundle| match document_kind(&bundle) {
+        Some(_) => verify_document(&bundle, keys, &[]),
+        None => verify_bundle(&bundle, keys, ledger),
+    });
     Verified {
         path: path.to_owned(),
         result,

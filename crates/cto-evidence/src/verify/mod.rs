@@ -16,6 +16,7 @@ use std::path::PathBuf;
 use cto_schema::{Sha256Digest, Status, escape};
 
 use crate::bundle::Bundle;
+use crate::document::DocumentSeen;
 pub(crate) use context::Context;
 pub use keys::{KnownKey, TrustedKeys, keyid_of};
 pub use ledger::{LedgerLine, LedgerSnapshot, LedgerView, SnapshotError};
@@ -83,6 +84,8 @@ pub struct VerificationOutcome {
     pub bytes: u64,
     /// Every check, in order.
     pub checks: Vec<Check>,
+    /// What is signed about it, when it is a document and no run.
+    pub document: Option<DocumentSeen>,
 }
 
 impl VerificationOutcome {
@@ -99,6 +102,27 @@ impl VerificationOutcome {
 
 /// What a check function returns: what holds, or what does not.
 pub(crate) type Finding = Result<Holds, String>;
+
+/// Returns what a finding is called in output.
+pub(crate) fn outcome_of(name: &'static str, finding: Finding) -> Check {
+    let (state, detail) = match finding {
+        Ok(Holds::Yes(detail)) => (CheckState::Passed, detail),
+        Ok(Holds::NotApplicable(detail)) => (CheckState::NotApplicable, detail),
+        Err(detail) => (CheckState::Failed, detail),
+    };
+    Check {
+        name,
+        state,
+        detail: escape(detail.as_bytes(), DETAIL_BYTES),
+    }
+}
+
+/// Runs the checks that a document has in common with a run: files, digests, envelope and signature.
+pub(crate) fn document_checks(context: &Context<'_>) -> Vec<Check> {
+    let common = ["files", "manifest", "digests", "envelope", "signature"];
+    let all = checks::CHECKS.iter().filter(|(name, _)| common.contains(name));
+    all.map(|(name, check)| outcome_of(name, check(context))).collect()
+}
 
 /// A check that did not fail.
 #[derive(Clone, Debug)]
@@ -125,18 +149,7 @@ pub fn verify_bundle(bundle: &Bundle, keys: &TrustedKeys, ledger: Option<&dyn Le
     let context = Context::read(bundle, keys, ledger);
     let checks: Vec<Check> = checks::CHECKS
         .iter()
-        .map(|(name, check)| {
-            let (state, detail) = match check(&context) {
-                Ok(Holds::Yes(detail)) => (CheckState::Passed, detail),
-                Ok(Holds::NotApplicable(detail)) => (CheckState::NotApplicable, detail),
-                Err(detail) => (CheckState::Failed, detail),
-            };
-            Check {
-                name,
-                state,
-                detail: escape(detail.as_bytes(), DETAIL_BYTES),
-            }
-        })
+        .map(|(name, check)| outcome_of(name, check(&context)))
         .collect();
     let signer = context.signer().ok();
     let status = checks::recomputed_status(&context);
@@ -163,5 +176,6 @@ pub fn verify_bundle(bundle: &Bundle, keys: &TrustedKeys, ledger: Option<&dyn Le
         approval_packet: checks::consumed_packet(&context),
         bytes: bundle.files().values().map(|file| file.size_bytes).sum(),
         checks,
+        document: None,
     }
 }

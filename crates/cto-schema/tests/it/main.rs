@@ -56,6 +56,7 @@ fn documents() -> Vec<(&'static str, String)> {
         ("report", schema::<s::Report>()),
         ("route-guard", schema::<s::CoreRouteGuard>()),
         ("statement", schema::<s::Statement>()),
+        ("statement-document", schema::<s::DocumentStatement>()),
         ("trace-span", schema::<s::Span>()),
         ("write-set", schema::<s::WriteSet>()),
     ]
