@@ -21,6 +21,7 @@ mod render;
 mod reopen;
 mod run_dir;
 mod seal;
+mod shown;
 #[cfg(test)]
 mod test_child;
 #[cfg(test)]
@@ -36,7 +37,7 @@ pub use approvals::{
 pub use bundle::{Bundle, BundleError, BundleFile, ReadLimits};
 pub use clock::{ClockError, RunClock, boot_id, canonical_time, rfc3339, wall_now};
 pub use document::{
-    DocumentDraft, DocumentError, DocumentName, DocumentSeen, SealedDocument, document_path, document_predicate,
+    DocumentDraft, DocumentError, DocumentName, DocumentSeen, Reach, SealedDocument, document_path, document_predicate,
     documents, read_document,
 };
 pub use export::{ExportError, Exported, export};
@@ -48,14 +49,15 @@ pub use live::{LiveError, LiveMarker, MarkerInfo, OpenedInfo, is_live, unfinishe
 pub use manifest::ManifestError;
 pub use outcome::{
     OutcomeError, RollbackRecord, check_outcome, export_outcome, read_outcome, read_outcome_beside,
-    read_rollback_beside, write_outcome, write_rollback,
+    read_rollback_beside, write_document_outcome, write_outcome, write_rollback,
 };
 pub use redact::{KnownSecret, Redactor};
-pub use render::{ReportView, html, markdown, mend, packet_text};
+pub use render::{ReportView, comparison_markdown, html, markdown, mend, packet_text};
 pub use reopen::{Interrupted, ReopenError, Reopened, reopen};
 pub use run_dir::name::is_artifact_name;
 pub use run_dir::{Artifact, RunDir, RunDirError, StreamDigests, fresh_run_id};
 pub use seal::{SealError, Sealed};
+pub use shown::bundle_facts;
 pub use timeline::{Lane, Timeline, TimelineRow, duration_text, timeline};
 pub use verify::{
     Check, CheckState, KnownKey, LedgerLine, LedgerSnapshot, LedgerView, OutcomeSeen, PatchScan, PatchedPath,

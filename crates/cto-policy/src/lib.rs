@@ -6,7 +6,9 @@
 
 mod admission;
 mod approval;
+mod candidate;
 mod comparison;
+mod complete;
 mod completion;
 mod eligibility;
 mod gates;
@@ -26,7 +28,11 @@ pub use admission::{
     shown_path,
 };
 pub use approval::{judge_approval, judge_approved_target, needs_approval};
+pub use candidate::{
+    ComparisonShown, FAILURE_ROWS, FailureRow, candidate_rung, judge_candidate, runs_of_verdict, shows_row,
+};
 pub use comparison::{ComparedField, ComparedRun, compare_runs};
+pub use complete::{missing_artifacts, missing_report_fields, secret_shaped_key};
 pub use completion::missing_events;
 pub use eligibility::{decide, target_refusals, undecided};
 pub use gates::{GATES, Gate, GateInput, Phase, Refusal};
@@ -35,7 +41,7 @@ pub use governed::{
     governed_report, repository_stage_proof, sandbox_disposition, target_admission,
 };
 pub use import::{AlreadyHere, ImportCode, ImportFacts, ImportRefusal, judge_import};
-pub use ladder::{Need, Rung, RungEvidence, RungQuestion, needs, rung};
+pub use ladder::{Need, Rung, RungEvidence, RungQuestion, admissions_of, needs, rung};
 pub use lifecycle::{IllegalTransition, RunState};
 pub use look_alike::is_git_directory;
 pub use outcome::{Evidence, before_apply, conclude, ends_in_a_repository, failure_reason, model_blockers, status_of};

@@ -15,6 +15,7 @@ mod choice;
 mod clean_room;
 mod closing;
 mod collect;
+mod comparison;
 mod engine;
 mod facts;
 mod fixture;
@@ -71,6 +72,10 @@ pub use cases::{
     check as check_case, embedded as embedded_cases, find as find_case, load as load_case,
 };
 pub use closing::CloseError;
+pub use comparison::{
+    CheckedDocument, CollectedRows, CompareRequest, DecideError, Decided, DocumentWordError, ReadError,
+    collect_missing, compare, newest_comparison, read_checked, say_about_document,
+};
 pub use cto_gateway::{GATEWAY_ARGUMENT, gateway_main, scripted};
 pub use cto_sandbox::{Ability, INNER_ARGUMENT, MachineReport, probe_machine};
 pub use engine::{

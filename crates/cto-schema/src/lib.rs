@@ -8,6 +8,8 @@ mod apply;
 mod approval;
 mod attestation;
 mod blocker;
+mod bundle_facts;
+mod candidate;
 mod case;
 mod contract;
 mod decision;
@@ -52,6 +54,11 @@ pub use attestation::{
     pre_authentication_encoding,
 };
 pub use blocker::{Blocker, BlockerCode, ExitClass, Status, StatusContext};
+pub use bundle_facts::{ApprovalProvenance, BundleFacts, OperatorWord, StageProofShown, TargetShown};
+pub use candidate::{
+    CandidateCheck, CandidateComparison, CandidateFacts, CandidateVerdict, Dimension, DimensionVerdict, LaneNow,
+    LaneState, LaneVerdict, RowState, RowVerdict, Standing, TargetWatch,
+};
 pub use case::Case;
 pub use contract::{
     BaselineExpectation, Budget, ContractError, DEFAULT_FORBIDDEN_PATHS, DEFAULT_SCRATCH_PATHS, DependencyLayer,

@@ -3,6 +3,7 @@
 //! Every text of the run is untrusted: it goes through `cto_schema::escape` and then through the quoting of the
 //! format, in one place per format.
 
+mod candidate;
 mod diff;
 mod html;
 mod markdown;
@@ -15,6 +16,7 @@ mod words;
 
 use cto_schema::{Report, Span, Status, TaskContract, WriteSet};
 
+pub use candidate::comparison_markdown;
 pub use html::html;
 pub use markdown::markdown;
 pub use mend::mend;

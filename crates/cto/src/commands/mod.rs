@@ -4,6 +4,7 @@ mod admission;
 mod admit;
 mod approvals;
 mod cases;
+mod compare;
 mod completions;
 mod config;
 mod decide;
@@ -43,6 +44,7 @@ pub(crate) fn dispatch(cli: &Cli, output: &Output) -> Result<Exit, CommandError>
         Command::Health => health::health(global, output),
         Command::Ladder { engine } => ladder::ladder(global, engine.as_deref(), output),
         Command::Stage { action } => ladder::stage(global, action, output),
+        Command::Compare(args) => compare::compare(global, args, output),
         Command::Outcome(args) => outcome::outcome(global, args, output),
         Command::Rollback { run } => outcome::rollback(global, run, output),
         Command::Approvals { packet } => approvals::approvals(global, packet.as_deref(), output),

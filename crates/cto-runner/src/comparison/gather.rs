@@ -1,0 +1,107 @@
+//! Reading what bundles on record show: of many with the same end the newest few are checked again, and only these.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use cto_evidence::{
+    Bundle, Ledger, LedgerEntry, LedgerFilter, LedgerSnapshot, LedgerView, TrustedKeys, bundle_facts, verify_bundle,
+};
+use cto_schema::BundleFacts;
+
+use super::DecideError;
+use crate::ladder::trusted_keys;
+use crate::request::Harness;
+
+/// How many bundles of one engine with the same end at the same stage are checked.
+const TRIES: usize = 6;
+
+/// What this installation believes: keys and operators, and its own ledger.
+pub(crate) struct Belief {
+    pub(crate) keys: TrustedKeys,
+    pub(crate) ledger: LedgerSnapshot,
+}
+
+impl Belief {
+    pub(crate) fn of(harness: &Harness) -> Result<Self, DecideError> {
+        let ledger = Ledger::open(&harness.home)?;
+        Ok(Self {
+            keys: trusted_keys(harness)?,
+            ledger: LedgerSnapshot::read(&ledger, &harness.home)?,
+        })
+    }
+
+    pub(crate) fn view(&self) -> &dyn LedgerView {
+        &self.ledger
+    }
+
+    /// Checks a bundle and reads what it shows; the bundle goes with it.
+    pub(crate) fn look(&self, path: &Path) -> Result<(BundleFacts, Bundle), String> {
+        let bundle = Bundle::open(path).map_err(|error| crate::run::chain(&error))?;
+        let verified = verify_bundle(&bundle, &self.keys, Some(self.view()));
+        bundle_facts(&bundle, &verified).map(|facts| (facts, bundle))
+    }
+}
+
+/// Returns what bundles of these engines show, and of those whose conduct is the harness's own. What does not verify is
+/// left out. `every` keeps all that end alike, for an audit.
+pub(crate) fn bundles_of(
+    harness: &Harness,
+    belief: &Belief,
+    engines: Option<&[String]>,
+    progress: &dyn Fn(&str, &str),
+) -> Result<BTreeMap<String, BundleFacts>, DecideError> {
+    let mut entries = Ledger::open(&harness.home)?.list(&LedgerFilter::default())?;
+    let mut tried: BTreeMap<(String, String, String, Option<u8>), usize> = BTreeMap::new();
+    entries.retain(|entry| {
+        let base = entry.backend.split(':').next().unwrap_or_default().to_owned();
+        let end = entry.first_blocker.clone().unwrap_or_else(|| "pass".to_owned());
+        let whose = engines.is_none_or(|engines| engines.contains(&base)) || shows_the_harness(&base, &end);
+        let tries = tried.entry((base, end, entry.status.clone(), entry.stage)).or_default();
+        *tries += usize::from(whose);
+        whose && *tries <= TRIES
+    });
+    Ok(look_at_all(harness, belief, &entries, progress))
+}
+
+/// `fake` plays what the harness does; what is refused before an engine starts is the harness's own whoever was refused.
+fn shows_the_harness(base: &str, end: &str) -> bool {
+    base == "fake" || (end != "pass" && !matches!(base, "codex" | "pi" | "case" | "claude" | "opencode"))
+}
+
+/// Checks bundles with a few threads.
+fn look_at_all(
+    harness: &Harness,
+    belief: &Belief,
+    entries: &[LedgerEntry],
+    progress: &dyn Fn(&str, &str),
+) -> BTreeMap<String, BundleFacts> {
+    let next = AtomicUsize::new(0);
+    let found = Mutex::new(BTreeMap::new());
+    let home = &harness.home;
+    let work = |told: Option<&dyn Fn(&str, &str)>| {
+        loop {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            let Some(entry) = entries.get(at) else { break };
+            if let Some(told) = told {
+                told("reading bundles", &format!("{} of {}", at + 1, entries.len()));
+            }
+            let Ok((facts, _)) = belief.look(&home.run(&entry.run_id)) else {
+                continue;
+            };
+            if facts.failed_checks.is_empty() {
+                let mut found = found.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                found.insert(facts.run_id.clone(), facts);
+            }
+        }
+    };
+    let more = std::thread::available_parallelism().map_or(1, usize::from).clamp(1, 8) - 1;
+    std::thread::scope(|scope| {
+        for _ in 0..more.min(entries.len()) {
+            scope.spawn(|| work(None));
+        }
+        work(Some(progress));
+    });
+    found.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
