@@ -6,6 +6,7 @@
 
 mod admission;
 mod approval;
+mod audit;
 mod candidate;
 mod comparison;
 mod complete;
@@ -20,6 +21,8 @@ mod look_alike;
 mod outcome;
 mod path_mention;
 mod route_guard;
+mod promotion;
+mod refresh;
 mod scope;
 
 pub use admission::{
@@ -28,6 +31,7 @@ pub use admission::{
     shown_path,
 };
 pub use approval::{judge_approval, judge_approved_target, needs_approval};
+pub use audit::{AuditFacts, judge_audit};
 pub use candidate::{
     ComparisonShown, FAILURE_ROWS, FailureRow, candidate_rung, judge_candidate, runs_of_verdict, shows_row,
 };
@@ -47,4 +51,6 @@ pub use look_alike::is_git_directory;
 pub use outcome::{Evidence, before_apply, conclude, ends_in_a_repository, failure_reason, model_blockers, status_of};
 pub use path_mention::{is_below, mentioned_path};
 pub use route_guard::judge_core_route;
+pub use promotion::{decision_packet, packet_comparison, packet_refresh};
+pub use refresh::{comparison_facts, judge_refresh, read_prose};
 pub use scope::{Scope, ScopeError, ScopeVerdict, may_match_below};

@@ -7,6 +7,7 @@ mod admission;
 mod apply;
 mod approval;
 mod attestation;
+mod audit;
 mod blocker;
 mod bundle_facts;
 mod candidate;
@@ -26,7 +27,9 @@ mod model;
 mod nearest;
 mod observation;
 mod paths;
+mod promotion;
 mod proof;
+mod refresh;
 mod report;
 mod sealed;
 mod strict;
@@ -53,6 +56,7 @@ pub use attestation::{
     Envelope, EnvelopeSignature, PAYLOAD_TYPE, PREDICATE_TYPE, RunPredicate, STATEMENT_TYPE, Statement, Subject,
     pre_authentication_encoding,
 };
+pub use audit::{Audit, AuditKind, AuditLine, AuditProof, AuditStatus, CompletionStatus};
 pub use blocker::{Blocker, BlockerCode, ExitClass, Status, StatusContext};
 pub use bundle_facts::{ApprovalProvenance, BundleFacts, OperatorWord, StageProofShown, TargetShown};
 pub use candidate::{
@@ -92,9 +96,18 @@ pub use observation::{
     OutcomeObservation, ProviderFailure, SecretFinding, StreamFacts, TargetAfter,
 };
 pub use paths::PathText;
+pub use promotion::{
+    DecisionPacket, DecisionState, NextDecision, PacketComparison, PacketEvidence, PacketFacts, PacketRefresh,
+    PromotionBlocker, PromotionDecision, PromotionNeed, RecommendationStatus,
+};
 pub use proof::{
     AllowedPathsProof, ApprovalProof, BranchPolicy, ForbiddenActionsProof, NoTargetInspection, OutcomeProof,
     RepositoryStageProof, SandboxDisposition, SourceNonMutation, TargetAdmissionProof, TreeProof,
+};
+pub use refresh::{
+    ComparedLane, ComparisonFacts, FreshnessWord, Pin, PinFacts, PinLane, PinProvenance, PinSource, ProseMismatch,
+    ProseStatement, REPEATABILITY_REQUIRED, ReadOnlyCheck, RefreshFacts, RefreshPass, RefreshType, Rejection,
+    RejectionCode, RepeatabilityRefresh,
 };
 pub use report::{
     ApprovalStatus, Claim, ClaimBasis, Freshness, GovernedReport, Report, ReportDigest, Usage, VerificationLine,

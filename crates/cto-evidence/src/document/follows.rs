@@ -5,15 +5,15 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use cto_policy::judge_candidate;
+use cto_policy::{comparison_facts, judge_candidate, judge_refresh};
 use cto_schema::{
-    BundleFacts, CandidateComparison, CandidateVerdict, DocumentKind, DocumentPredicate, OperatorOutcome, Sha256Digest,
-    escape,
+    BundleFacts, CandidateComparison, CandidateVerdict, ComparisonFacts, DocumentKind, DocumentPredicate,
+    OperatorOutcome, RepeatabilityRefresh, Sha256Digest, escape,
 };
 
 use super::check::{document_kind, document_predicate, read_document, verify_document};
 use crate::bundle::Bundle;
-use crate::render::comparison_markdown;
+use crate::render::{comparison_markdown, refresh_markdown};
 use crate::shown::bundle_facts;
 use crate::verify::{Finding, LedgerView, TrustedKeys, VerificationOutcome, not_applicable, verify_bundle, yes};
 
@@ -113,7 +113,8 @@ impl Follows<'_> {
         };
         match predicate.kind {
             DocumentKind::Comparison => self.comparison(&predicate),
-            DocumentKind::Refresh | DocumentKind::Packet | DocumentKind::Matrix => vec![],
+            DocumentKind::Refresh => self.refresh(&predicate),
+            DocumentKind::Packet | DocumentKind::Matrix => vec![],
         }
     }
 
@@ -154,6 +155,85 @@ impl Follows<'_> {
             ("readable", self.twin(predicate, || comparison_markdown(&document))),
             ("evidence", self.bundles(facts.bundles.values())),
         ]
+    }
+
+    fn refresh(&self, predicate: &DocumentPredicate) -> Vec<(&'static str, Finding)> {
+        let document: RepeatabilityRefresh = match read_document(self.bundle, predicate.kind) {
+            Ok(document) => document,
+            Err(problem) => return vec![("document", Err(problem))],
+        };
+        let facts = &document.facts;
+        let bundles = || facts.pins.iter().filter_map(|pin| pin.bundle.as_ref());
+        let comparison = facts.comparison.as_ref();
+        let named = bundles().map(|bundle| (bundle.run_id.clone(), bundle.manifest_digest));
+        let named = named.chain(comparison.map(|one| (one.comparison_id.clone(), one.manifest_digest)));
+        let agrees = agree(&[
+            ("refresh_id", document.refresh_id == predicate.document_id),
+            ("created_at", document.created_at == predicate.made_at),
+            ("harness_version", facts.harness_version == predicate.harness_version),
+            ("rests_on", named.collect::<BTreeMap<_, _>>() == predicate.rests_on),
+        ]);
+        let again = judge_refresh(
+            &document.refresh_id,
+            &document.created_at,
+            &document.candidate,
+            facts.clone(),
+        );
+        let essence = |one: &RepeatabilityRefresh| {
+            (
+                one.repeatability_status,
+                one.repeatability_count,
+                one.repeatability_passed,
+            )
+        };
+        let verdict = self.same_words(predicate, again == document, essence(&again) == essence(&document));
+        let carried = comparison.map_or_else(
+            || not_applicable("there is no comparison"),
+            |comparison| self.carried(comparison),
+        );
+        vec![
+            ("document", agrees),
+            ("verdict", verdict),
+            ("readable", self.twin(predicate, || refresh_markdown(&document))),
+            ("evidence", self.bundles(bundles())),
+            ("comparison", carried),
+        ]
+    }
+
+    /// What a refresh says of a comparison is what the comparison says.
+    fn carried(&self, recorded: &ComparisonFacts) -> Finding {
+        let named = [(
+            DocumentKind::Comparison,
+            recorded.comparison_id.as_str(),
+            recorded.manifest_digest,
+        )];
+        let Some(place) = self.reach.find(
+            self.bundle.path(),
+            DocumentKind::Comparison.directory(),
+            &recorded.comparison_id,
+        ) else {
+            return not_applicable("it is not in reach; name its path, too");
+        };
+        // One that did not verify when it was read need not do so now.
+        if recorded.problem.is_none() {
+            self.documents(&named)?;
+        }
+        let bundle = Bundle::open(&place).map_err(|error| error.to_string())?;
+        let document: CandidateComparison = read_document(&bundle, DocumentKind::Comparison)?;
+        let digest = bundle.digest("SHA256SUMS").ok_or("SHA256SUMS is missing")?;
+        let shown = comparison_facts(&document, digest, recorded.problem.clone(), recorded.accepted);
+        if shown != *recorded {
+            return Err(format!("comparison {} says something else", document.comparison_id));
+        }
+        let outcome = self.reach.verify_within(&bundle, self.depth.saturating_sub(1));
+        let accepted = outcome.document.is_some_and(|seen| seen.accepted);
+        if recorded.accepted && !accepted {
+            return Err(format!("nobody accepts comparison {} any more", document.comparison_id));
+        }
+        yes(format!(
+            "{} verifies and says what is told of it",
+            document.comparison_id
+        ))
     }
 
     /// The version that made it has to reproduce every word; another one what counts.

@@ -9,6 +9,7 @@ mod html;
 mod markdown;
 mod mend;
 mod packet;
+mod refresh;
 mod rows;
 #[cfg(test)]
 mod tests;
@@ -21,6 +22,7 @@ pub use html::html;
 pub use markdown::markdown;
 pub use mend::mend;
 pub use packet::packet_text;
+pub use refresh::refresh_markdown;
 
 /// What a report is drawn from. Neither form shows digests of files that are written after it.
 #[derive(Clone, Copy, Debug)]

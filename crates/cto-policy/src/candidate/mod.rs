@@ -175,6 +175,11 @@ pub fn candidate_rung(question: &RungQuestion<'_>, shown: Option<&ComparisonShow
     rung
 }
 
+/// Returns every row of the failure matrix for a lane.
+pub(crate) fn rows_of_lane(facts: &CandidateFacts, lane: &str) -> Vec<RowVerdict> {
+    rows::rows_of(lane, &newest_first(facts), facts)
+}
+
 fn newest_first(facts: &CandidateFacts) -> Vec<&BundleFacts> {
     let mut bundles: Vec<&BundleFacts> = facts.bundles.values().collect();
     bundles.sort_by(|a, b| (&b.started_at, &b.run_id).cmp(&(&a.started_at, &a.run_id)));

@@ -4,6 +4,7 @@ mod collect;
 mod gather;
 mod now;
 mod read;
+mod refresh;
 mod word;
 
 use std::collections::BTreeMap;
@@ -24,6 +25,7 @@ pub(crate) use gather::{Belief, bundles_of};
 pub(crate) use now::{Watched, lane_now};
 pub(crate) use read::comparison_of;
 pub use read::{CheckedDocument, ReadError, newest_comparison, read_checked};
+pub use refresh::{PinRequest, RefreshRequest, prose_of, refresh};
 pub use word::{DocumentWordError, say_about_document};
 
 /// Why nothing could be decided. Evidence that is missing is no error: it is a fact that refuses.

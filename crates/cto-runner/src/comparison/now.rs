@@ -1,6 +1,7 @@
 //! The world as it is now: an engine's records, and the repository of an accepted run. Both are only read.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use cto_evidence::Bundle;
 use cto_policy::{admissions_of, judge_repository, judge_source, shown_path};
@@ -67,6 +68,7 @@ pub(crate) struct Watched {
     watch: TargetWatch,
     source: Option<SourceRepository>,
     lock: Option<SourceLock>,
+    keep: PathBuf,
 }
 
 impl Watched {
@@ -91,6 +93,7 @@ impl Watched {
             },
             source: None,
             lock: None,
+            keep: PathBuf::new(),
         };
         if let Err(problem) = watched.open(harness, &path) {
             // What is told may be handed around; where the repository is may not.
@@ -108,8 +111,15 @@ impl Watched {
         std::fs::create_dir_all(&keep).map_err(|error| format!("failed to create {}: {error}", keep.display()))?;
         let dirty = source.dirty_paths(&harness.git, &keep).map_err(|error| chain(&error))?;
         self.watch.clean = Some(dirty.count == 0);
+        self.keep = keep;
         self.source = Some(source);
         Ok(())
+    }
+
+    /// Returns whether a commit is in the history of the branch that is checked out; `None` when that cannot be told.
+    pub(crate) fn has_in_history(&self, harness: &Harness, commit: &str) -> Option<bool> {
+        let source = self.source.as_ref()?;
+        source.has_in_history(&harness.git, &self.keep, commit).ok()
     }
 
     /// Looks again, after everything else was done.

@@ -63,7 +63,7 @@ fn comparison_of(harness: &Harness, typed: &str) -> Result<Option<RunId>, Comman
     let Some((kind, id, _)) = found.first() else {
         return Ok(None);
     };
-    if harness.home.runs().join(typed).is_dir() || bundle_of(&harness.home, typed).is_ok() {
+    if harness.home.runs().join(typed).is_dir() || own_bundle_of(&harness.home, typed).is_ok() {
         return Ok(None);
     }
     if found.len() > 1 {
