@@ -52,7 +52,9 @@ pub use outcome::{
     read_rollback_beside, write_document_outcome, write_outcome, write_rollback,
 };
 pub use redact::{KnownSecret, Redactor};
-pub use render::{ReportView, comparison_markdown, html, markdown, mend, packet_text, refresh_markdown};
+pub use render::{
+    ReportView, comparison_markdown, decision_markdown, html, markdown, mend, packet_text, refresh_markdown,
+};
 pub use reopen::{Interrupted, ReopenError, Reopened, reopen};
 pub use run_dir::name::is_artifact_name;
 pub use run_dir::{Artifact, RunDir, RunDirError, StreamDigests, fresh_run_id};

@@ -18,6 +18,8 @@ mod import;
 mod ladder;
 mod lifecycle;
 mod look_alike;
+#[cfg(test)]
+mod never;
 mod outcome;
 mod path_mention;
 mod route_guard;

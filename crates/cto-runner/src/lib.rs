@@ -73,8 +73,9 @@ pub use cases::{
 };
 pub use closing::CloseError;
 pub use comparison::{
-    CheckedDocument, CollectedRows, CompareRequest, DecideError, Decided, DocumentWordError, ReadError,
-    collect_missing, compare, newest_comparison, read_checked, say_about_document,
+    CheckedDocument, CollectedRows, CompareRequest, DecideError, Decided, DocumentWordError, PacketRefused,
+    PacketRequest, PinRequest, ReadError, RefreshRequest, audit, collect_missing, compare, make_decision_packet,
+    newest_comparison, prose_of, read_checked, refresh, say_about_document,
 };
 pub use cto_gateway::{GATEWAY_ARGUMENT, gateway_main, scripted};
 pub use cto_sandbox::{Ability, INNER_ARGUMENT, MachineReport, probe_machine};

@@ -5,15 +5,17 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use cto_policy::{comparison_facts, judge_candidate, judge_refresh};
+use cto_policy::{
+    comparison_facts, decision_packet, judge_candidate, judge_refresh, packet_comparison, packet_refresh,
+};
 use cto_schema::{
-    BundleFacts, CandidateComparison, CandidateVerdict, ComparisonFacts, DocumentKind, DocumentPredicate,
-    OperatorOutcome, RepeatabilityRefresh, Sha256Digest, escape,
+    BundleFacts, CandidateComparison, CandidateVerdict, ComparisonFacts, DecisionPacket, DocumentKind,
+    DocumentPredicate, OperatorOutcome, PacketFacts, RepeatabilityRefresh, Sha256Digest, escape,
 };
 
 use super::check::{document_kind, document_predicate, read_document, verify_document};
 use crate::bundle::Bundle;
-use crate::render::{comparison_markdown, refresh_markdown};
+use crate::render::{comparison_markdown, decision_markdown, refresh_markdown};
 use crate::shown::bundle_facts;
 use crate::verify::{Finding, LedgerView, TrustedKeys, VerificationOutcome, not_applicable, verify_bundle, yes};
 
@@ -114,7 +116,8 @@ impl Follows<'_> {
         match predicate.kind {
             DocumentKind::Comparison => self.comparison(&predicate),
             DocumentKind::Refresh => self.refresh(&predicate),
-            DocumentKind::Packet | DocumentKind::Matrix => vec![],
+            DocumentKind::Packet => self.packet(&predicate),
+            DocumentKind::Matrix => vec![],
         }
     }
 
@@ -200,6 +203,81 @@ impl Follows<'_> {
         ]
     }
 
+    fn packet(&self, predicate: &DocumentPredicate) -> Vec<(&'static str, Finding)> {
+        let document: DecisionPacket = match read_document(self.bundle, predicate.kind) {
+            Ok(document) => document,
+            Err(problem) => return vec![("document", Err(problem))],
+        };
+        let facts = &document.facts;
+        let (comparison, refresh) = (&facts.comparison, &facts.refresh);
+        let named = [
+            (
+                DocumentKind::Comparison,
+                comparison.comparison_id.as_str(),
+                comparison.manifest_digest,
+            ),
+            (
+                DocumentKind::Refresh,
+                refresh.refresh_id.as_str(),
+                refresh.manifest_digest,
+            ),
+        ];
+        let rests_on: BTreeMap<String, Sha256Digest> = named
+            .iter()
+            .map(|(_, id, digest)| ((*id).to_owned(), *digest))
+            .collect();
+        let agrees = agree(&[
+            ("packet_id", document.packet_id == predicate.document_id),
+            ("created_at", document.created_at == predicate.made_at),
+            ("rests_on", rests_on == predicate.rests_on),
+        ]);
+        let again = decision_packet(
+            &document.packet_id,
+            &document.created_at,
+            &document.resolver,
+            document.decision_status,
+            facts.clone(),
+        );
+        let essence = |one: &DecisionPacket| (one.ready_for_core_review, one.decision_status, one.repeatability_count);
+        let same = again.as_ref().is_ok_and(|again| *again == document);
+        let in_essence = again.is_ok_and(|again| essence(&again) == essence(&document));
+        vec![
+            ("document", agrees),
+            ("verdict", self.same_words(predicate, same, in_essence)),
+            ("readable", self.twin(predicate, || decision_markdown(&document))),
+            (
+                "evidence",
+                self.documents(&named)
+                    .and_then(|held| self.packet_facts(facts).map(|()| held)),
+            ),
+        ]
+    }
+
+    /// What a packet takes from its documents is what they say; one that is not in reach was counted as that before.
+    fn packet_facts(&self, recorded: &PacketFacts) -> Result<(), String> {
+        let open = |kind: DocumentKind, id: &str| {
+            let place = self.reach.find(self.bundle.path(), kind.directory(), id)?;
+            Some(Bundle::open(&place).map_err(|error| error.to_string()))
+        };
+        if let Some(bundle) = open(DocumentKind::Comparison, &recorded.comparison.comparison_id) {
+            let bundle = bundle?;
+            let document: CandidateComparison = read_document(&bundle, DocumentKind::Comparison)?;
+            let outcome = self.reach.verify_within(&bundle, self.depth.saturating_sub(1));
+            // A word that was said since takes nothing back.
+            let accepted = recorded.comparison.accepted && outcome.document.is_some_and(|seen| seen.accepted);
+            if packet_comparison(&document, recorded.comparison.manifest_digest, accepted) != recorded.comparison {
+                return Err("its comparison says something else, or is accepted no more".to_owned());
+            }
+        }
+        if let Some(bundle) = open(DocumentKind::Refresh, &recorded.refresh.refresh_id) {
+            let document: RepeatabilityRefresh = read_document(&bundle?, DocumentKind::Refresh)?;
+            if packet_refresh(&document, recorded.refresh.manifest_digest) != recorded.refresh {
+                return Err("its refresh says something else".to_owned());
+            }
+        }
+        Ok(())
+    }
+
     /// What a refresh says of a comparison is what the comparison says.
     fn carried(&self, recorded: &ComparisonFacts) -> Finding {
         let named = [(
@@ -270,7 +348,7 @@ impl Follows<'_> {
             match self.reach.facts(self.bundle.path(), &facts.run_id) {
                 None => away += 1,
                 Some(Err(problem)) => return Err(format!("bundle {shown} cannot be read: {problem}")),
-                Some(Ok(found)) if found == *facts => same += 1,
+                Some(Ok(found)) if found == *facts || is_the_same_but_for_a_later_word(facts, &found) => same += 1,
                 Some(Ok(found)) if !found.failed_checks.is_empty() => {
                     return Err(format!(
                         "bundle {shown} does not verify any more: {}",
@@ -317,6 +395,16 @@ impl Follows<'_> {
         }
         told(same, away)
     }
+}
+
+/// A word that was said after the document was made takes nothing back that the document says.
+fn is_the_same_but_for_a_later_word(recorded: &BundleFacts, found: &BundleFacts) -> bool {
+    let without = |facts: &BundleFacts| BundleFacts {
+        operator: None,
+        effective_status: None,
+        ..facts.clone()
+    };
+    recorded.operator.is_none() && found.failed_checks.is_empty() && without(recorded) == without(found)
 }
 
 fn told(same: usize, away: usize) -> Finding {

@@ -4,6 +4,7 @@
 //! format, in one place per format.
 
 mod candidate;
+mod decision;
 mod diff;
 mod html;
 mod markdown;
@@ -18,6 +19,7 @@ mod words;
 use cto_schema::{Report, Span, Status, TaskContract, WriteSet};
 
 pub use candidate::comparison_markdown;
+pub use decision::decision_markdown;
 pub use html::html;
 pub use markdown::markdown;
 pub use mend::mend;

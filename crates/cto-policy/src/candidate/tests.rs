@@ -1,11 +1,8 @@
 //! Stage 6 over its whole table: the accepted case, and each change that must refuse it.
 
-use std::collections::BTreeMap;
-
 use cto_schema::{
-    ApprovalProvenance, ApprovalSource, BundleFacts, CandidateFacts, Dimension, EXECUTION_SCOPE, LaneNow, LaneState,
-    MutationMode, OperatorOutcome, OperatorWord, RepositoryState, RowState, Sha256Digest, StageProofShown, Standing,
-    Status, TargetShown, TargetWatch,
+    ApprovalProvenance, EXECUTION_SCOPE, MutationMode, OperatorWord, RepositoryState, Sha256Digest, StageProofShown,
+    TargetShown, TargetWatch,
 };
 
 use super::*;

@@ -44,12 +44,28 @@ impl Belief {
     }
 }
 
+/// Returns what every bundle on record shows, and which of them do not verify or are gone.
+pub(crate) fn every_bundle(
+    harness: &Harness,
+    belief: &Belief,
+    progress: &dyn Fn(&str, &str),
+) -> Result<(BTreeMap<String, BundleFacts>, Vec<String>), DecideError> {
+    let entries = Ledger::open(&harness.home)?.list(&LedgerFilter::default())?;
+    let shown = look_at_all(harness, belief, &entries, progress);
+    let failed = entries
+        .iter()
+        .map(|entry| entry.run_id.to_string())
+        .filter(|run| !shown.contains_key(run));
+    let failed = failed.collect();
+    Ok((shown, failed))
+}
+
 /// Returns what bundles of these engines show, and of those whose conduct is the harness's own. What does not verify is
-/// left out. `every` keeps all that end alike, for an audit.
+/// left out.
 pub(crate) fn bundles_of(
     harness: &Harness,
     belief: &Belief,
-    engines: Option<&[String]>,
+    engines: &[String],
     progress: &dyn Fn(&str, &str),
 ) -> Result<BTreeMap<String, BundleFacts>, DecideError> {
     let mut entries = Ledger::open(&harness.home)?.list(&LedgerFilter::default())?;
@@ -57,7 +73,7 @@ pub(crate) fn bundles_of(
     entries.retain(|entry| {
         let base = entry.backend.split(':').next().unwrap_or_default().to_owned();
         let end = entry.first_blocker.clone().unwrap_or_else(|| "pass".to_owned());
-        let whose = engines.is_none_or(|engines| engines.contains(&base)) || shows_the_harness(&base, &end);
+        let whose = engines.contains(&base) || shows_the_harness(&base, &end);
         let tries = tried.entry((base, end, entry.status.clone(), entry.stage)).or_default();
         *tries += usize::from(whose);
         whose && *tries <= TRIES

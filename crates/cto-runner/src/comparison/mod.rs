@@ -1,8 +1,10 @@
 //! Stage 6 and what follows it: comparing a candidate, and reading sealed documents again. Only sealing writes.
 
+mod audit;
 mod collect;
 mod gather;
 mod now;
+mod packet;
 mod read;
 mod refresh;
 mod word;
@@ -20,11 +22,13 @@ use cto_schema::{
 };
 
 use crate::request::Harness;
+pub use audit::audit;
 pub use collect::{CollectedRows, collect_missing};
 pub(crate) use gather::{Belief, bundles_of};
 pub(crate) use now::{Watched, lane_now};
-pub(crate) use read::comparison_of;
+pub use packet::{PacketRefused, PacketRequest, make_decision_packet};
 pub use read::{CheckedDocument, ReadError, newest_comparison, read_checked};
+pub(crate) use read::{comparison_of, newest_refresh};
 pub use refresh::{PinRequest, RefreshRequest, prose_of, refresh};
 pub use word::{DocumentWordError, say_about_document};
 
@@ -114,7 +118,7 @@ pub(crate) fn candidate_facts(
     let belief = Belief::of(harness)?;
     let mut engines = request.against.clone();
     engines.push(request.candidate.clone());
-    let bundles = bundles_of(harness, &belief, Some(&engines), progress)?;
+    let bundles = bundles_of(harness, &belief, &engines, progress)?;
     let default_lane = harness.settings.default_lane.clone();
     let mut facts = CandidateFacts {
         judged_at_seconds: wall_now().as_second(),

@@ -2,7 +2,7 @@
 
 use cto_evidence::{Bundle, BundleError, DocumentSeen, Reach, VerificationOutcome, documents, read_document};
 use cto_policy::ComparisonShown;
-use cto_schema::{CandidateComparison, DocumentKind, RunId};
+use cto_schema::{CandidateComparison, DocumentKind, RepeatabilityRefresh, RunId};
 use serde::de::DeserializeOwned;
 
 use super::gather::Belief;
@@ -142,6 +142,15 @@ pub fn newest_comparison(harness: &Harness, engine: &str) -> Option<CheckedDocum
         }
     }
     best
+}
+
+/// Returns the newest refresh; the error says why it cannot be read. `None` when there is none.
+pub(crate) fn newest_refresh(harness: &Harness) -> Option<Result<CheckedDocument<RepeatabilityRefresh>, String>> {
+    let id = documents(&harness.home, DocumentKind::Refresh)
+        .ok()?
+        .into_iter()
+        .next()?;
+    Some(read_checked(harness, DocumentKind::Refresh, &id).map_err(|error| crate::run::chain(&error)))
 }
 
 /// A cheap look at whom a comparison is about, which is believed only once the document was checked.

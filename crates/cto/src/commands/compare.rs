@@ -127,7 +127,7 @@ fn print(decided: &Decided<CandidateComparison>, output: &Output) {
     let id = &document.comparison_id;
     let holds = if verdict.proof_holds {
         format!(
-            "the proof holds; {} is eligible once you accept it, and active never by this",
+            "the proof holds; {} is eligible once you accept it, and nothing makes it active",
             document.candidate
         )
     } else {
