@@ -114,6 +114,7 @@ pub(crate) fn verify_document(
         manifest_digest: bundle.digest(SUMS),
         bytes: bundle.files().values().map(|file| file.size_bytes).sum(),
         checks,
+        approval_packet: None,
         document,
     }
 }
