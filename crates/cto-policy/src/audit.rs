@@ -345,7 +345,10 @@ fn shown(need: Need, facts: &AuditFacts, bundles: &[&BundleFacts]) -> Result<Str
                     && !bundle.blockers.is_empty()
                     && bundle.changed_files.is_empty()
             });
-            run(found, format!("cto stage validate 1 --engine {engine}"))
+            run(
+                found,
+                format!("cto run r1-string-slugify --engine {engine}, without its gates"),
+            )
         }
         Accepted => run(
             first(&is_accepted),

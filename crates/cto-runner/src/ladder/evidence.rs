@@ -53,7 +53,8 @@ pub(crate) fn evidence_of_stage(harness: &Harness, engine: &str, stage: u8) -> R
         let useful = end == "pass" || wanted.contains(&end);
         let tries = tried.entry((base, end)).or_default();
         *tries += 1;
-        counts && useful && *tries <= TRIES
+        // Runs that nobody spoke about are many, and must not hide the one that was accepted.
+        counts && useful && (*tries <= TRIES || has_a_word(harness, entry))
     });
     let trusted = trusted_keys(harness)?;
     let snapshot = LedgerSnapshot::read(&ledger, &harness.home)?;
@@ -61,6 +62,11 @@ pub(crate) fn evidence_of_stage(harness: &Harness, engine: &str, stage: u8) -> R
         .iter()
         .filter_map(|entry| shown_by(harness, entry, &trusted, &snapshot));
     Ok(shown.collect())
+}
+
+/// Returns whether an operator's word lies beside a run; whether it counts is another question.
+pub(crate) fn has_a_word(harness: &Harness, entry: &LedgerEntry) -> bool {
+    harness.home.runs().join(format!("{}.outcome", entry.run_id)).is_dir()
 }
 
 /// Returns the keys and the operators that this installation believes.

@@ -13,7 +13,7 @@ use cto_policy::{Rung, RungQuestion, admissions_of, candidate_rung, rung};
 
 pub use compare::{StageComparison, StageField};
 pub use evidence::{LadderError, status_with_the_word};
-pub(crate) use evidence::{evidence_of_stage, trusted_keys};
+pub(crate) use evidence::{evidence_of_stage, has_a_word, trusted_keys};
 pub(crate) use play::play_need;
 pub use validate::{StageCheck, StageValidation, Who, validate_stage};
 

@@ -42,7 +42,8 @@ pub(super) fn ladder(global: &Global, engine: Option<&str>, output: &Output) -> 
     Ok(Exit(ExitClass::Pass))
 }
 
-fn next(ladder: &EngineLadder) -> String {
+/// What to type to climb on.
+pub(super) fn next(ladder: &EngineLadder) -> String {
     let Some(rung) = ladder.rungs.iter().find(|rung| !rung.validated()) else {
         return "cto refresh checks the accepted runs again; nothing makes an engine the default".to_owned();
     };
@@ -50,7 +51,7 @@ fn next(ladder: &EngineLadder) -> String {
     if rung.stage == 6 {
         return match rung.evidence.get("comparison") {
             Some(comparison) => format!("cto outcome {comparison} accept --reason WHY"),
-            None => format!("cto compare --candidate {engine}"),
+            None => format!("cto compare --candidate {engine} --play-missing"),
         };
     }
     let (stage, others) = (rung.stage, rung.missing.iter().any(|name| *name != "pass"));

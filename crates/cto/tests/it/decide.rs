@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use crate::operator::{FIX, Operator, approve, say};
-use crate::owned::{SCRIPT, ask, head, run, world};
+use crate::operator::{Operator, admit, approve, say, with_every_row};
+use crate::owned::{SCRIPT, ask, head, run};
 use crate::support::{Installation, git, snapshot, write};
 
 /// Runs of a candidate on its own repository, accepted by an operator.
@@ -18,14 +18,11 @@ struct World {
 }
 
 impl World {
-    /// Climbs to stage 5 and has `count` changes of one repository accepted.
+    /// Has `count` changes of one repository accepted.
     fn with_runs(count: usize) -> Self {
-        let (installation, operator, repository) = world();
-        let validate = [
-            "stage", "validate", "5", "--engine", "command", "--", "/bin/sh", "-c", FIX,
-        ];
-        let (code, found) = installation.json(&validate);
-        assert_eq!(code, 0, "{found:#}");
+        let (installation, operator) = with_every_row();
+        let repository = installation.scripted("target");
+        admit(&installation, &repository, "command");
         let mut world = Self {
             installation,
             operator,
@@ -73,7 +70,7 @@ impl World {
     }
 
     fn accepted_comparison(&self) -> String {
-        let (code, comparison) = self.compare(&["--play-missing"]);
+        let (code, comparison) = self.compare(&[]);
         assert_eq!(code, 0, "{:#}", comparison["verdict"]["checks"]);
         let id = comparison["comparison_id"].as_str().unwrap().to_owned();
         self.says(&["outcome", &id, "accept", "--reason", "read the comparison"], 0);
@@ -142,15 +139,8 @@ fn a_candidate_goes_the_whole_way_and_is_never_the_default() {
         fs::read_dir(world.home("runs")).unwrap().count(),
     );
     let (code, comparison) = world.compare(&[]);
-    assert_eq!(code, 1, "rows are missing");
-    assert!(
-        comparison["verdict"]["rows"]
-            .to_string()
-            .contains("cto fixtures run secret-leak")
-    );
-    assert_eq!(fs::read_dir(world.home("runs")).unwrap().count(), runs);
-    let (code, comparison) = world.compare(&["--play-missing"]);
     assert_eq!(code, 0, "{:#}", comparison["verdict"]["checks"]);
+    assert_eq!(fs::read_dir(world.home("runs")).unwrap().count(), runs);
     assert_eq!(snapshot(&world.repository), target);
     never_the_default(&comparison);
     assert_eq!(comparison["candidate_default_eligible"], false);
@@ -168,6 +158,26 @@ fn a_candidate_goes_the_whole_way_and_is_never_the_default() {
     let rows = comparison["verdict"]["rows"].as_array().unwrap();
     assert_eq!(rows.len(), 40);
     assert!(rows.iter().all(|row| row["run_id"].is_string()), "{rows:#?}");
+    // A row whose bundle is gone is open, and the proof does not hold; with a reason it is blocked.
+    let leak = named(&comparison["verdict"]["rows"], "row", "secret-leak")["run_id"]
+        .as_str()
+        .unwrap();
+    let away = world.home("secret-leak");
+    fs::rename(world.home("runs").join(leak), &away).unwrap();
+    let (code, open) = world.compare(&[]);
+    assert_eq!(code, 1, "{open:#}");
+    assert!(
+        open["verdict"]["rows"]
+            .to_string()
+            .contains("cto fixtures run secret-leak")
+    );
+    let (code, blocked) = world.compare(&["--blocked-row", "secret-leak=there is no secret on this machine"]);
+    assert_eq!(code, 0, "{blocked:#}");
+    assert_eq!(
+        named(&blocked["verdict"]["rows"], "row", "secret-leak")["state"],
+        "blocked"
+    );
+    fs::rename(&away, world.home("runs").join(leak)).unwrap();
     // Eligible is an operator's word, said once.
     let id = comparison["comparison_id"].as_str().unwrap();
     assert_eq!(world.stands_on().0, 5);
@@ -410,7 +420,7 @@ fn a_refresh_rejects_each_change_of_the_accepted_case() {
 #[test]
 fn a_document_that_was_edited_or_rejected_carries_nothing() {
     let world = World::with_runs(2);
-    let (code, comparison) = world.compare(&["--play-missing"]);
+    let (code, comparison) = world.compare(&[]);
     assert_eq!(code, 0, "{:#}", comparison["verdict"]["checks"]);
     let id = comparison["comparison_id"].as_str().unwrap();
     let pins: Vec<&str> = world.runs.iter().map(String::as_str).collect();
