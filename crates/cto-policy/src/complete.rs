@@ -79,17 +79,17 @@ pub fn missing_report_fields(has: impl Fn(&str) -> bool) -> Vec<String> {
 ///
 /// `ended_well` is true for a pass, and for a run on which only the operator's word was missing.
 pub fn missing_artifacts(stage: Option<u8>, ended_well: bool, has: impl Fn(&str) -> bool) -> Vec<String> {
-    let of_stage: &[&str] = match stage {
+    let of_stage: &[&str] = match stage.unwrap_or(0) {
         _ if !ended_well => &[],
-        Some(2) => &["stage2-no-target-inspection.json"],
-        Some(3) => &["stage3-copied-repo-proof.json", "source-non-mutation.json"],
-        Some(4) => &[
+        2 => &["stage2-no-target-inspection.json"],
+        3 => &["stage3-copied-repo-proof.json", "source-non-mutation.json"],
+        4 => &[
             "stage4-disposable-sandbox-proof.json",
             "approval.json",
             "branch-policy.json",
             "sandbox-disposition.json",
         ],
-        Some(5) => &[
+        5 => &[
             "stage5-owned-repo-proof.json",
             "approval.json",
             "branch-policy.json",

@@ -26,7 +26,7 @@ fn said(value: &Value, found: &mut Vec<(String, Value)>) {
             }
         }
         Value::Array(items) => items.iter().for_each(|item| said(item, found)),
-        _ => {}
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
 

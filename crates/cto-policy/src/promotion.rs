@@ -285,10 +285,10 @@ mod tests {
             ("candidate_comparison_not_held", |f| f.comparison.proof_holds = false),
             ("candidate_comparison_not_accepted", |f| f.comparison.accepted = false),
             ("repeatability_not_passed", |f| {
-                f.refresh.repeatability_status = Status::Blocked
+                f.refresh.repeatability_status = Status::Blocked;
             }),
             ("repeatability_not_passed", |f| {
-                f.refresh.repeatability_status = Status::Fail
+                f.refresh.repeatability_status = Status::Fail;
             }),
             ("another_candidate", |f| f.refresh.candidate = "pi".to_owned()),
             ("another_comparison", |f| f.refresh.comparison_id = None),

@@ -343,7 +343,8 @@ impl Follows<'_> {
     /// The facts about each bundle can be read out of it again.
     fn bundles<'f>(&self, recorded: impl Iterator<Item = &'f BundleFacts>) -> Finding {
         let (mut same, mut away) = (0, 0);
-        for facts in recorded {
+        // One that did not verify then carries nothing; the document says so, and it need not be broken for ever.
+        for facts in recorded.filter(|facts| facts.failed_checks.is_empty()) {
             let shown = escape(facts.run_id.as_bytes(), 80);
             match self.reach.facts(self.bundle.path(), &facts.run_id) {
                 None => away += 1,

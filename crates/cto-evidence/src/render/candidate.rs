@@ -48,6 +48,22 @@ pub fn comparison_markdown(comparison: &CandidateComparison) -> String {
             code(&check.detail)
         ));
     }
+    lanes_and_rows(&mut page, comparison);
+    page.paragraph("## How to check it");
+    page.paragraph(&format!(
+        "{} checks the seal, computes the verdict again from the facts, and reads the facts again out of the {} bundles that it names.",
+        code(&format!("cto verify {}", comparison.comparison_id)),
+        comparison.facts.bundles.len()
+    ));
+    page.paragraph("## What this does not prove");
+    page.paragraph(
+        "That a change is right, that the host was sound, or that the engine behaves the same tomorrow. An operator's word and Core's own route come after it; neither is in it.",
+    );
+    page.finish()
+}
+
+fn lanes_and_rows(page: &mut Page, comparison: &CandidateComparison) {
+    let verdict = &comparison.verdict;
     page.paragraph("## Lanes");
     for lane in &verdict.lanes {
         page.paragraph(&format!("### {}", code(&lane.lane)));
@@ -81,17 +97,6 @@ pub fn comparison_markdown(comparison: &CandidateComparison) -> String {
         let shown = row.run_id.as_deref().unwrap_or(&row.rationale);
         page.line(format_args!("| {} | {state} | {} |", code(&row.row), code(shown)));
     }
-    page.paragraph("## How to check it");
-    page.paragraph(&format!(
-        "{} checks the seal, computes the verdict again from the facts, and reads the facts again out of the {} bundles that it names.",
-        code(&format!("cto verify {}", comparison.comparison_id)),
-        comparison.facts.bundles.len()
-    ));
-    page.paragraph("## What this does not prove");
-    page.paragraph(
-        "That a change is right, that the host was sound, or that the engine behaves the same tomorrow. An operator's word and Core's own route come after it; neither is in it.",
-    );
-    page.finish()
 }
 
 pub(super) fn listed(items: &[String]) -> String {

@@ -53,6 +53,16 @@ pub fn refresh_markdown(refresh: &RepeatabilityRefresh) -> String {
             ));
         }
     }
+    runs(&mut page, refresh);
+    provenance(&mut page, refresh);
+    page.paragraph("## What this does not prove");
+    page.paragraph(
+        "That the engine will do it a third time, or that the changes are right. It activates nothing and promotes nothing.",
+    );
+    page.finish()
+}
+
+fn runs(page: &mut Page, refresh: &RepeatabilityRefresh) {
     page.paragraph("## Pinned runs");
     for pass in &refresh.real_stage5_passes {
         page.paragraph(&format!("### {}", code(&pass.run_id)));
@@ -64,7 +74,7 @@ pub fn refresh_markdown(refresh: &RepeatabilityRefresh) -> String {
         page.paragraph(&format!(
             "{counted} Task {}, commit {}, changed {}.",
             code(&pass.case_id),
-            or_none(&pass.target_commit),
+            code(pass.target_commit.as_deref().unwrap_or("none")),
             listed(&pass.changed_files)
         ));
         for lane in &pass.lanes {
@@ -76,6 +86,9 @@ pub fn refresh_markdown(refresh: &RepeatabilityRefresh) -> String {
             page.paragraph(&format!("Against {}: {}.", code(&lane.lane), told.join(", ")));
         }
     }
+}
+
+fn provenance(page: &mut Page, refresh: &RepeatabilityRefresh) {
     page.paragraph("## Where the approvals come from, as the proofs state it");
     page.line(format_args!(
         "| Run | Source | Actor | Packet | Key |\n|---|---|---|---|---|"
@@ -109,9 +122,4 @@ pub fn refresh_markdown(refresh: &RepeatabilityRefresh) -> String {
             ));
         }
     }
-    page.paragraph("## What this does not prove");
-    page.paragraph(
-        "That the engine will do it a third time, or that the changes are right. It activates nothing and promotes nothing.",
-    );
-    page.finish()
 }

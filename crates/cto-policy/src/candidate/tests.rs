@@ -263,6 +263,7 @@ fn the_proof_holds_over_all_of_it_and_names_each_lane() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one line for each change")]
 fn each_change_of_the_accepted_case_refuses_it() {
     type Change = fn(&mut CandidateFacts);
     let changes: &[(&str, Change)] = &[
@@ -275,20 +276,20 @@ fn each_change_of_the_accepted_case_refuses_it() {
             f.bundles.get_mut("fake-no-diff").unwrap().says_promotion = true;
         }),
         ("stage5_failure_closure_inherited", |f| {
-            drop(f.bundles.remove("fake-5-timeout"))
+            drop(f.bundles.remove("fake-5-timeout"));
         }),
         ("case_lane_passes", |f| drop(f.bundles.remove("case-pass-4"))),
         ("case_lane_passes", |f| drop(f.bundles.remove("case-1-runs-nothing"))),
         ("case_lane_passes", |f| drop(f.bundles.remove("case-pass-5"))),
         ("case_lane_passes", |f| {
-            run_mut(f).effective_status = Some(Status::Blocked)
+            run_mut(f).effective_status = Some(Status::Blocked);
         }),
         ("case_lane_passes", |f| {
-            run_mut(f).failed_checks.push("signature".to_owned())
+            run_mut(f).failed_checks.push("signature".to_owned());
         }),
         ("case_lane_passes", |f| run_mut(f).harness_version = "1.0.0".to_owned()),
         ("case_lane_passes", |f| {
-            run_mut(f).finished_at = "2099-01-01T00:00:00Z".to_owned()
+            run_mut(f).finished_at = "2099-01-01T00:00:00Z".to_owned();
         }),
         ("case_lane_passes", |f| run_mut(f).started_at = "soon".to_owned()),
         ("case_lane_passes", |f| {
@@ -305,10 +306,10 @@ fn each_change_of_the_accepted_case_refuses_it() {
             f.candidate.source_problem = Some("the record is gone".to_owned());
         }),
         ("forbidden_action_closure", |f| {
-            drop(f.bundles.remove("fake-forbidden-action"))
+            drop(f.bundles.remove("fake-forbidden-action"));
         }),
         ("forbidden_action_closure", |f| {
-            run_mut(f).forbidden_actions_attempted = 1
+            run_mut(f).forbidden_actions_attempted = 1;
         }),
         ("target_read_only_proof", |f| f.target = None),
         ("target_read_only_proof", |f| {
@@ -321,7 +322,7 @@ fn each_change_of_the_accepted_case_refuses_it() {
         ("candidate_default_comparison", |f| f.lanes.clear()),
         ("candidate_default_comparison", |f| drop(f.lanes.remove(0))),
         ("candidate_default_comparison", |f| {
-            drop(f.bundles.remove("fake-secret-leak"))
+            drop(f.bundles.remove("fake-secret-leak"));
         }),
         ("candidate_default_comparison", |f| {
             run_mut(f).missing_report_fields.push("freshness".to_owned());
@@ -334,10 +335,10 @@ fn each_change_of_the_accepted_case_refuses_it() {
             proof.missing_parts.push("approval.json".to_owned());
         }),
         ("candidate_default_comparison", |f| {
-            run_mut(f).allowed_writes_passed = None
+            run_mut(f).allowed_writes_passed = None;
         }),
         ("candidate_default_comparison", |f| {
-            run_mut(f).required_events_passed = false
+            run_mut(f).required_events_passed = false;
         }),
         ("candidate_default_comparison", |f| {
             run_mut(f).events.retain(|event| event != "patch.applied");
@@ -436,9 +437,10 @@ fn less_beats_the_same_matches_and_more_falls_short() {
         let lacking = |bundle: &BundleFacts, what: &[&str]| {
             let mut bundle = bundle.clone();
             let list: Vec<String> = what.iter().map(|one| (*one).to_owned()).collect();
-            match dimension {
-                Dimension::ReportShape => bundle.missing_report_fields = list,
-                _ => bundle.missing_artifacts = list,
+            if dimension == Dimension::ReportShape {
+                bundle.missing_report_fields = list;
+            } else {
+                bundle.missing_artifacts = list;
             }
             bundle
         };

@@ -126,10 +126,10 @@ const REJECTED: &[(C, Change)] = &[
     (C::BundleMissing, |f| f.pins[1].bundle = None),
     (C::NotVerified, |f| second(f).failed_checks.push("signature".to_owned())),
     (C::MissingArtifact, |f| {
-        second(f).missing_artifacts.push("approval.json".to_owned())
+        second(f).missing_artifacts.push("approval.json".to_owned());
     }),
     (C::MissingArtifact, |f| {
-        second(f).missing_report_fields.push("freshness".to_owned())
+        second(f).missing_report_fields.push("freshness".to_owned());
     }),
     (C::MissingArtifact, |f| second(f).stage_proof = None),
     (C::MissingArtifact, |f| {
@@ -148,22 +148,22 @@ const REJECTED: &[(C, Change)] = &[
         second(f).approval.as_mut().unwrap().approval_source = ApprovalSource::Validator;
     }),
     (C::MissingApprovalProvenance, |f| {
-        second(f).approval.as_mut().unwrap().approval_granted = false
+        second(f).approval.as_mut().unwrap().approval_granted = false;
     }),
     (C::MissingApprovalProvenance, |f| {
-        second(f).approval.as_mut().unwrap().approval_consumed = false
+        second(f).approval.as_mut().unwrap().approval_consumed = false;
     }),
     (C::MissingApprovalProvenance, |f| {
-        second(f).approval.as_mut().unwrap().consumed_by = "other".to_owned()
+        second(f).approval.as_mut().unwrap().consumed_by = "other".to_owned();
     }),
     (C::MissingApprovalProvenance, |f| {
-        second(f).approval.as_mut().unwrap().actor = " ".to_owned()
+        second(f).approval.as_mut().unwrap().actor = " ".to_owned();
     }),
     (C::MissingApprovalProvenance, |f| {
-        second(f).approval.as_mut().unwrap().signer_key.clear()
+        second(f).approval.as_mut().unwrap().signer_key.clear();
     }),
     (C::MissingApprovalProvenance, |f| {
-        second(f).approval.as_mut().unwrap().packet_id.clear()
+        second(f).approval.as_mut().unwrap().packet_id.clear();
     }),
     (C::MissingApprovalProvenance, |f| {
         second(f).approval.as_mut().unwrap().execution_scope = "every run".to_owned();
@@ -175,16 +175,16 @@ const REJECTED: &[(C, Change)] = &[
         second(f).admissions.insert("program".to_owned(), "gone".to_owned());
     }),
     (C::SourceAdmissionStale, |f| {
-        f.pins[1].now.source_problem = Some("not admitted".to_owned())
+        f.pins[1].now.source_problem = Some("not admitted".to_owned());
     }),
     (C::FailedFact, |f| second(f).tests_passed = Some(false)),
     (C::FailedFact, |f| second(f).tests_passed = None),
     (C::FailedFact, |f| second(f).target.as_mut().unwrap().start_clean = None),
     (C::FailedFact, |f| {
-        second(f).target.as_mut().unwrap().ending_clean = Some(false)
+        second(f).target.as_mut().unwrap().ending_clean = Some(false);
     }),
     (C::FailedFact, |f| {
-        second(f).target.as_mut().unwrap().admission_status = "not_admitted".to_owned()
+        second(f).target.as_mut().unwrap().admission_status = "not_admitted".to_owned();
     }),
     (C::NotStageFive, |f| second(f).stage = Some(4)),
     (C::NotStageFive, |f| second(f).started = false),
@@ -192,10 +192,10 @@ const REJECTED: &[(C, Change)] = &[
     (C::NotAccepted, |f| second(f).effective_status = Some(Status::Blocked)),
     (C::OtherEngine, |f| second(f).engine = "pi".to_owned()),
     (C::OtherHarnessVersion, |f| {
-        second(f).harness_version = "1.0.0".to_owned()
+        second(f).harness_version = "1.0.0".to_owned();
     }),
     (C::FromTheFuture, |f| {
-        second(f).finished_at = "2099-01-01T00:00:00Z".to_owned()
+        second(f).finished_at = "2099-01-01T00:00:00Z".to_owned();
     }),
     (C::FromTheFuture, |f| second(f).finished_at = "yesterday".to_owned()),
     (C::PinMismatch, |f| f.pins[1].pin.case_id = Some("OTHER-1".to_owned())),
@@ -203,7 +203,7 @@ const REJECTED: &[(C, Change)] = &[
     (C::PinMismatch, |f| f.pins[1].pin.target_commit = Some("c".repeat(40))),
     (C::PinMismatch, |f| f.pins[1].pin.target_commit = None),
     (C::PinMismatch, |f| {
-        f.pins[1].pin.expected_changed_files = Some(vec!["other.py".to_owned()])
+        f.pins[1].pin.expected_changed_files = Some(vec!["other.py".to_owned()]);
     }),
     (C::PinMismatch, |f| f.pins[1].pin.expected_changed_files = None),
     (C::PinMismatch, |f| f.pins[1].pin.run_id = "another".to_owned()),
@@ -217,7 +217,7 @@ const REJECTED: &[(C, Change)] = &[
     }),
     (C::TargetUnreadable, |f| f.pins[1].target = None),
     (C::TargetUnreadable, |f| {
-        target(f).problem = Some("another run holds it".to_owned())
+        target(f).problem = Some("another run holds it".to_owned());
     }),
     (C::TargetUnreadable, |f| target(f).after = None),
     (C::TargetChanged, |f| {
@@ -240,33 +240,33 @@ const REJECTED: &[(C, Change)] = &[
     (C::TargetDirty, |f| target(f).clean = None),
     (C::TargetNotAdmitted, |f| target(f).admission_digest = None),
     (C::TargetNotAdmitted, |f| {
-        target(f).admission_digest = Some(Sha256Digest::of(b"another"))
+        target(f).admission_digest = Some(Sha256Digest::of(b"another"));
     }),
     (C::TargetNotAdmitted, |f| {
-        target(f).admission_problem = Some("it says critical".to_owned())
+        target(f).admission_problem = Some("it says critical".to_owned());
     }),
     (C::TargetNotAdmitted, |f| {
-        second(f).target.as_mut().unwrap().path_digest = None
+        second(f).target.as_mut().unwrap().path_digest = None;
     }),
     (C::DefaultActivation, |f| second(f).says_default_activation = true),
     (C::CorePromotion, |f| second(f).says_promotion = true),
     (C::SecretShapedKey, |f| {
-        second(f).secret_shaped_keys.push("api_key".to_owned())
+        second(f).secret_shaped_keys.push("api_key".to_owned());
     }),
     (C::FallsShort, |f| second(f).allowed_writes_passed = Some(false)),
     (C::FallsShort, |f| second(f).forbidden_actions_attempted = 1),
     (C::ComparisonMissing, |f| f.comparison = None),
     (C::ComparisonNotHeld, |f| {
-        f.comparison.as_mut().unwrap().problem = Some("digests".to_owned())
+        f.comparison.as_mut().unwrap().problem = Some("digests".to_owned());
     }),
     (C::ComparisonNotHeld, |f| {
-        f.comparison.as_mut().unwrap().proof_holds = false
+        f.comparison.as_mut().unwrap().proof_holds = false;
     }),
     (C::ComparisonNotHeld, |f| {
-        f.comparison.as_mut().unwrap().candidate = "pi".to_owned()
+        f.comparison.as_mut().unwrap().candidate = "pi".to_owned();
     }),
     (C::ComparisonNotAccepted, |f| {
-        f.comparison.as_mut().unwrap().accepted = false
+        f.comparison.as_mut().unwrap().accepted = false;
     }),
     (C::TooFewPasses, |f| f.pins.truncate(1)),
     (C::TooFewPasses, |f| f.pins.clear()),

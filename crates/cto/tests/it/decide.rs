@@ -302,8 +302,10 @@ fn a_refresh_rejects_each_change_of_the_accepted_case() {
     assert_eq!(refresh["facts"]["pins"][1]["pin"]["stated_by"], "caller");
     // Pins.
     refused(&[first, first], "duplicate_pin", 1);
-    refused(&[first], "too_few_passes", 3);
-    refused(&[first, "no-such-run"], "bundle_missing", 3);
+    refused(&[second], "too_few_passes", 3);
+    // Pinned alone, the first run is not where its target stands.
+    refused(&[first], "target_moved", 1);
+    refused(&[second, "no-such-run"], "bundle_missing", 3);
     refused(&[first, &format!("{second},case=OWN-7")], "pin_mismatch", 1);
     refused(
         &[first, &format!("{second},commit={}", "a".repeat(40))],
