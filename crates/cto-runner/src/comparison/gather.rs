@@ -14,6 +14,9 @@ use super::DecideError;
 use crate::ladder::{has_a_word, trusted_keys};
 use crate::request::Harness;
 
+/// Who is told how far it is.
+type Told<'a> = &'a dyn Fn(&str, &str);
+
 /// How many bundles of one engine with the same end at the same stage are checked.
 const TRIES: usize = 6;
 
@@ -97,7 +100,7 @@ fn look_at_all(
     let next = AtomicUsize::new(0);
     let found = Mutex::new(BTreeMap::new());
     let home = &harness.home;
-    let work = |told: Option<&dyn Fn(&str, &str)>| {
+    let work = |told: Option<Told<'_>>| {
         loop {
             let at = next.fetch_add(1, Ordering::Relaxed);
             let Some(entry) = entries.get(at) else { break };
