@@ -116,6 +116,31 @@ fn print(decided: &Decided<RepeatabilityRefresh>, output: &Output) {
         "  failure matrix: {}\n",
         shown(&document.failure_matrix_carry_forward.detail)
     ));
+    against(document, output);
+    let verdict = format!(
+        "repeatability {}: {} of {} accepted runs count",
+        document.repeatability_status.word(),
+        document.repeatability_count,
+        document.repeatability_required
+    );
+    output.print(&format!(
+        "\n{}\n  refresh {}\n",
+        output.paint("1", &verdict),
+        document.refresh_id
+    ));
+    let twin = decided.sealed.path.join(DocumentKind::Refresh.markdown_file());
+    output.note(&format!(
+        "to read: {}",
+        cto_schema::escape(twin.as_os_str().as_encoded_bytes(), 400)
+    ));
+    if document.repeatability_passed {
+        output.note("next: cto packet create");
+    }
+}
+
+/// What speaks against it, and where a prose says otherwise.
+fn against(document: &RepeatabilityRefresh, output: &Output) {
+    let shown = |text: &str| cto_schema::escape(text.as_bytes(), 400);
     for one in &document.rejections {
         let run = one
             .run_id
@@ -138,24 +163,5 @@ fn print(decided: &Decided<RepeatabilityRefresh>, output: &Output) {
             shown(&one.prose),
             shown(&one.proof.join(", "))
         ));
-    }
-    let verdict = format!(
-        "repeatability {}: {} of {} accepted runs count",
-        document.repeatability_status.word(),
-        document.repeatability_count,
-        document.repeatability_required
-    );
-    output.print(&format!(
-        "\n{}\n  refresh {}\n",
-        output.paint("1", &verdict),
-        document.refresh_id
-    ));
-    let twin = decided.sealed.path.join(DocumentKind::Refresh.markdown_file());
-    output.note(&format!(
-        "to read: {}",
-        cto_schema::escape(twin.as_os_str().as_encoded_bytes(), 400)
-    ));
-    if document.repeatability_passed {
-        output.note("next: cto packet create");
     }
 }

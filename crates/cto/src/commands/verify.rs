@@ -330,7 +330,7 @@ fn print(result: &Verified, verbose: bool, output: &Output) {
 fn told_of_document(seen: &DocumentSeen, outcome: &VerificationOutcome, output: &Output) {
     match outcome.candidate_default_eligible() {
         Some(true) => {
-            output.print("  its candidate is eligible as default; it is not active, and nothing is promoted\n")
+            output.print("  its candidate is eligible as default; it is not active, and nothing is promoted\n");
         }
         Some(false) => output.print("  its candidate is not eligible as default\n"),
         None => {}

@@ -330,7 +330,7 @@ fn a_refresh_rejects_each_change_of_the_accepted_case() {
     refused(&[first, second, &copied(second, &|_| {})], "duplicate_pin", 1);
     fs::remove_dir_all(&copy).unwrap();
     let unsigned = copied(second, &|place| {
-        fs::remove_file(place.join("attestation.dsse.json")).unwrap()
+        fs::remove_file(place.join("attestation.dsse.json")).unwrap();
     });
     refused(&[first, &unsigned], "not_verified", 1);
     fs::remove_dir_all(&copy).unwrap();
@@ -420,6 +420,7 @@ fn a_refresh_rejects_each_change_of_the_accepted_case() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "each edit is of the accepted case")]
 fn a_document_that_was_edited_or_rejected_carries_nothing() {
     let world = World::with_runs(2);
     let (code, comparison) = world.compare(&[]);
