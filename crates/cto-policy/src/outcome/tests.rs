@@ -439,8 +439,6 @@ fn model_codes(world: &World) -> Vec<BlockerCode> {
 fn a_last_word_that_is_missing_after_failed_calls_is_the_providers_doing() {
     type Silence = (fn(&mut EngineObservation), BlockerCode);
     let silent: &[Silence] = &[
-    type Change = fn(&mut EngineObservation);
-    let silent: &[(Change, BlockerCode)] = &[
         (
             |engine| engine.stream.protocol_error = Some("no envelope".to_owned()),
             BlockerCode::AgentProtocol,
