@@ -26,6 +26,7 @@ pub(super) fn verify(global: &Global, args: &VerifyArgs, output: &Output) -> Res
     let paths = if args.all {
         let mut all = all_runs(&home)?;
         all.extend(all_imports(&home)?);
+        all.extend(all_documents(&home)?);
         all
     } else {
         args.bundles.iter().map(|path| locate(&home, path)).collect()
@@ -168,6 +169,11 @@ fn bundles_in(place: &Path) -> Result<Vec<PathBuf>, CommandError> {
         .map(|entry| entry.path())
         .collect();
     paths.sort();
+    Ok(paths)
+}
+
+fn all_documents(home: &Home) -> Result<Vec<PathBuf>, CommandError> {
+    let mut paths = Vec::new();
     for kind in DocumentKind::ALL {
         let ids = documents(home, kind).map_err(|error| CommandError::failed(&error))?;
         paths.extend(ids.iter().map(|id| home.document(kind, id)));
@@ -178,7 +184,7 @@ fn bundles_in(place: &Path) -> Result<Vec<PathBuf>, CommandError> {
 /// Runs that the ledger lists and that are not here, and a ledger that is gone from beside its runs.
 fn gone(home: &Home, ledger: Option<&LedgerSnapshot>) -> Result<Vec<String>, CommandError> {
     let Some(ledger) = ledger else {
-        let any = std::fs::read_dir(home.runs()).is_ok_and(|mut runs| runs.next().is_some());
+        let any = !all_runs(home)?.is_empty();
         return Ok(any
             .then(|| "there are runs and no ledger: it was removed".to_owned())
             .into_iter()
