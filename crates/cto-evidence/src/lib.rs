@@ -22,6 +22,7 @@ mod render;
 mod reopen;
 mod run_dir;
 mod seal;
+mod shown;
 #[cfg(test)]
 mod test_child;
 #[cfg(test)]
@@ -38,7 +39,7 @@ pub use approvals::{
 pub use bundle::{Bundle, BundleError, BundleFile, ReadLimits};
 pub use clock::{ClockError, RunClock, boot_id, canonical_time, rfc3339, wall_now};
 pub use document::{
-    DocumentDraft, DocumentError, DocumentName, DocumentSeen, SealedDocument, document_path, document_predicate,
+    DocumentDraft, DocumentError, DocumentName, DocumentSeen, Reach, SealedDocument, document_path, document_predicate,
     documents, read_document,
 };
 pub use export::{ExportError, Exported, export};
@@ -53,17 +54,18 @@ pub use matrices::{
 };
 pub use outcome::{
     OutcomeError, RollbackRecord, check_outcome, export_outcome, read_outcome, read_outcome_beside,
-    read_rollback_beside, write_outcome, write_rollback,
+    read_rollback_beside, write_document_outcome, write_outcome, write_rollback,
 };
 pub use redact::{KnownSecret, Redactor};
 pub use render::{
-    DrawError, DrawnMatrix, InspectError, MatrixView, ReportView, draw_matrix, html, inspect_log, markdown, mend,
-    packet_text, percent, runs_reference,
+    DrawError, DrawnMatrix, InspectError, MatrixView, ReportView, comparison_markdown, decision_markdown, draw_matrix,
+    html, inspect_log, markdown, mend, packet_text, percent, refresh_markdown, runs_reference,
 };
 pub use reopen::{Interrupted, ReopenError, Reopened, reopen};
 pub use run_dir::name::is_artifact_name;
 pub use run_dir::{Artifact, RunDir, RunDirError, StreamDigests, fresh_run_id};
 pub use seal::{SealError, Sealed};
+pub use shown::bundle_facts;
 pub use timeline::{Lane, Timeline, TimelineRow, duration_text, timeline};
 pub use verify::{
     Check, CheckState, KnownKey, LedgerLine, LedgerSnapshot, LedgerView, OutcomeSeen, PatchScan, PatchedPath,

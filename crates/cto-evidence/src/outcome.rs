@@ -2,11 +2,12 @@
 
 use std::fs;
 use std::io::{self, Read as _};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 
 use cto_schema::{
-    OperatorOutcome, OutcomeStatement, RunId, SchemaId, SignedStatement, StrictLimits, check_schema, parse_strict,
+    DocumentKind, OperatorOutcome, OutcomeStatement, RunId, SchemaId, SignedStatement, StrictLimits, check_schema,
+    parse_strict,
 };
 
 use serde::{Deserialize, Serialize};
@@ -49,17 +50,44 @@ pub enum OutcomeError {
 
 /// Puts the operator's word beside a run's bundle; the first word stays.
 pub fn write_outcome(home: &Home, run_id: &RunId, signed: &SignedStatement) -> Result<PathBuf, OutcomeError> {
-    write_beside(home, run_id, FILE, &serde_json::to_vec(signed).unwrap_or_default())
+    let bytes = serde_json::to_vec(signed).unwrap_or_default();
+    write_beside(home.runs_dir(), &home.runs(), run_id, FILE, &bytes)
 }
 
-fn write_beside(home: &Home, run_id: &RunId, file: &str, bytes: &[u8]) -> Result<PathBuf, OutcomeError> {
+/// Puts the operator's word beside a sealed document; the first word stays.
+pub fn write_document_outcome(
+    home: &Home,
+    kind: DocumentKind,
+    id: &RunId,
+    signed: &SignedStatement,
+) -> Result<PathBuf, OutcomeError> {
+    let place = home.root().join(kind.directory());
+    let dir = durable::open_dir(&place).map_err(|source| OutcomeError::Io {
+        path: place.clone(),
+        source,
+    })?;
+    write_beside(
+        dir.as_fd(),
+        &place,
+        id,
+        FILE,
+        &serde_json::to_vec(signed).unwrap_or_default(),
+    )
+}
+
+fn write_beside(
+    runs: BorrowedFd<'_>,
+    place: &Path,
+    run_id: &RunId,
+    file: &str,
+    bytes: &[u8],
+) -> Result<PathBuf, OutcomeError> {
     let name = format!("{run_id}.outcome");
-    let path = home.runs().join(&name).join(file);
+    let path = place.join(&name).join(file);
     let failed = |source| OutcomeError::Io {
         path: path.clone(),
         source,
     };
-    let runs = home.runs_dir();
     match durable::make_dir_at(runs, &name) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed(error)),
         _ => durable::sync_dir(runs).map_err(failed)?,
@@ -91,7 +119,8 @@ pub struct RollbackRecord {
 
 /// Puts beside a run's bundle that its commit was taken back.
 pub fn write_rollback(home: &Home, run_id: &RunId, record: &RollbackRecord) -> Result<PathBuf, OutcomeError> {
-    write_beside(home, run_id, ROLLBACK, &serde_json::to_vec(record).unwrap_or_default())
+    let bytes = serde_json::to_vec(record).unwrap_or_default();
+    write_beside(home.runs_dir(), &home.runs(), run_id, ROLLBACK, &bytes)
 }
 
 /// Reads whether a run's commit was taken back.

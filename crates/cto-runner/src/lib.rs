@@ -15,6 +15,7 @@ mod choice;
 mod clean_room;
 mod closing;
 mod collect;
+mod comparison;
 mod engine;
 mod facts;
 mod fixture;
@@ -73,6 +74,11 @@ pub use cases::{
     check as check_case, embedded as embedded_cases, find as find_case, load as load_case,
 };
 pub use closing::CloseError;
+pub use comparison::{
+    CheckedDocument, CollectedRows, CompareRequest, DecideError, Decided, DocumentWordError, PacketRefused,
+    PacketRequest, PinRequest, ReadError, RefreshRequest, audit, collect_missing, compare, make_decision_packet,
+    newest_comparison, prose_of, read_checked, refresh, say_about_document,
+};
 pub use cto_gateway::{GATEWAY_ARGUMENT, gateway_main, scripted};
 pub use cto_policy::PlannedCell;
 pub use cto_sandbox::{Ability, INNER_ARGUMENT, MachineReport, probe_machine};

@@ -86,6 +86,9 @@ impl SchemaId {
     /// Core Promotion Decision Packets. 1.0: first version.
     pub const DECISION_PACKET: Self = Self::new("core-promotion-decision-packet");
 
+    /// Audits. 1.0: first version.
+    pub const AUDIT: Self = Self::new("audit");
+
     const fn new(name: &'static str) -> Self {
         Self {
             name,

@@ -2,6 +2,7 @@
 
 mod cli;
 mod cli_admissions;
+mod cli_decide;
 mod cli_engines;
 mod cli_governed;
 mod cli_guard;

@@ -36,7 +36,7 @@ pub fn markdown(view: &ReportView<'_>) -> String {
 }
 
 /// Quotes a text of the run in a code span, where Markdown and HTML mean nothing.
-fn code(text: &str) -> String {
+pub(super) fn code(text: &str) -> String {
     code_within(text, NAME_BYTES)
 }
 
@@ -52,22 +52,23 @@ fn code_within(text: &str, cap: usize) -> String {
     }
 }
 
+/// A page that is being drawn.
 #[derive(Default)]
-struct Page(String);
+pub(super) struct Page(String);
 
 impl Page {
-    fn line(&mut self, text: std::fmt::Arguments<'_>) {
+    pub(super) fn line(&mut self, text: std::fmt::Arguments<'_>) {
         // Writing to a String cannot fail.
         self.0.write_fmt(text).unwrap_or_default();
         self.0.push('\n');
     }
 
-    fn paragraph(&mut self, text: &str) {
+    pub(super) fn paragraph(&mut self, text: &str) {
         self.line(format_args!("\n{text}\n"));
     }
 
     /// Ends the page: one empty line between its parts, none at its end.
-    fn finish(self) -> String {
+    pub(super) fn finish(self) -> String {
         let mut text = self.0;
         while text.contains("\n\n\n") {
             text = text.replace("\n\n\n", "\n\n");
@@ -86,7 +87,7 @@ impl Page {
         self.line(format_args!(""));
     }
 
-    fn list(&mut self, items: impl ExactSizeIterator<Item = String>, rest: &str) {
+    pub(super) fn list(&mut self, items: impl ExactSizeIterator<Item = String>, rest: &str) {
         let more = items.len().saturating_sub(SHOWN);
         for item in items.take(SHOWN) {
             self.line(format_args!("- {item}"));

@@ -94,6 +94,13 @@ impl VerificationOutcome {
         self.failed().next().is_none() && !self.checks.is_empty()
     }
 
+    /// Returns whether a comparison's candidate is eligible as default: the document verifies, its proof holds, and an
+    /// operator accepted it. `None` for everything else. Eligible is never active.
+    pub fn candidate_default_eligible(&self) -> Option<bool> {
+        let seen = self.document.as_ref()?;
+        seen.proof_holds.map(|holds| holds && seen.accepted && self.ok())
+    }
+
     /// Returns the checks that failed.
     pub fn failed(&self) -> impl Iterator<Item = &Check> {
         self.checks.iter().filter(|check| check.state == CheckState::Failed)

@@ -81,7 +81,7 @@ pub fn outcome_statement(
         outcome,
         reason: reason.to_owned(),
         actor: String::new(),
-        decided_at: epoch(),
+        decided_at: undated(),
         attestation_digest: attestation.map(|bytes| Sha256Digest::of(&bytes)),
         patch_digest,
         target_commit: Some(target_commit),
@@ -104,7 +104,7 @@ fn owned(journal: &str) -> bool {
 
 /// A time that is replaced when the statement is signed.
 #[expect(clippy::expect_used, reason = "a constant that is a date")]
-fn epoch() -> Moment {
+pub(crate) fn undated() -> Moment {
     "1970-01-01".parse().expect("a date")
 }
 

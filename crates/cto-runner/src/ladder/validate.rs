@@ -7,6 +7,7 @@ use cto_policy::{Rung, needs};
 use cto_schema::{Blocker, MutationMode, RunId, Status};
 use serde::Serialize;
 
+use super::candidate::candidate;
 use super::compare::{StageComparison, compare, read};
 use super::play::play_need;
 use super::{LadderError, current_admissions, one_rung};
@@ -90,7 +91,8 @@ pub fn validate_stage(
         gates(harness, who, stage, &mut found);
         let proving = proving(harness, who.engine, stage);
         match proving {
-            Ok(proving) => fixtures(&proving, who, stage, progress, &mut found)?,
+            Ok(proving) if stage < 6 => fixtures(&proving, who, stage, progress, &mut found)?,
+            Ok(_) => candidate(harness, who, progress, &mut found),
             Err(problem) => found.note("ground", Err(problem), None),
         }
     }
@@ -99,7 +101,7 @@ pub fn validate_stage(
 }
 
 impl StageValidation {
-    fn note(&mut self, name: &str, held: Result<String, String>, run_id: Option<&RunId>) {
+    pub(super) fn note(&mut self, name: &str, held: Result<String, String>, run_id: Option<&RunId>) {
         let ok = held.is_ok();
         let detail = held.unwrap_or_else(|problem| problem);
         if !ok {
@@ -201,7 +203,7 @@ fn denied(
     request.command = who.command.to_vec();
     request.mode = Some(match stage {
         1 => MutationMode::None,
-        4 | 5 => MutationMode::SandboxRepo,
+        4..=6 => MutationMode::SandboxRepo,
         _ => MutationMode::CopiedFixture,
     });
     let stop = Stop::new().map_err(|error| error.to_string())?;

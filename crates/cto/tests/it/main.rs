@@ -12,6 +12,7 @@ mod agents;
 mod approvals;
 mod bad_input;
 mod case_engine;
+mod decide;
 mod dev;
 mod engines;
 mod evidence;
