@@ -88,9 +88,11 @@ impl<'a> Log<'a> {
     }
 
     fn id(&self, cell: &MatrixCell) -> String {
+        // The id is part of a file's name in the log.
+        let case_id = cell.case_id.replace('/', "-");
         match self.engine {
-            Some(_) => cell.case_id.clone(),
-            None => format!("{}@{}", cell.case_id, cell.engine),
+            Some(_) => case_id,
+            None => format!("{case_id}@{}", cell.engine),
         }
     }
 
