@@ -7,6 +7,7 @@ mod cli_governed;
 mod cli_guard;
 mod cli_import;
 mod commands;
+mod credentials;
 mod error;
 mod find;
 mod installation;

@@ -1,13 +1,13 @@
 //! Settings about models: providers, the gateway, and run profiles. None holds a secret.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cto_gateway::{CredentialSource, Dialect, GatewayLimits, Price, ProviderTool};
 use cto_schema::{ModelName, ProviderName};
 use serde::{Deserialize, Serialize};
 
 use super::endpoint::Endpoint;
-use super::provider::is_built_in;
+use super::provider::{built_in_credentials, is_built_in};
 use crate::settings::Settings;
 
 /// A provider of models, by name in `providers:`.
@@ -120,6 +120,19 @@ impl Settings {
             .values()
             .filter_map(|provider| provider.base_url_env.as_deref());
         named.collect()
+    }
+
+    /// Returns the names of the variables that hold a provider's credential, by the settings or built in.
+    pub fn credential_variables(&self) -> BTreeSet<String> {
+        let named = self
+            .providers
+            .values()
+            .filter_map(|provider| match &provider.credential {
+                Some(CredentialSource::Environment(name)) => Some(name.as_str()),
+                _ => None,
+            });
+        let named = named.map(str::to_owned);
+        named.chain(built_in_credentials().map(str::to_owned)).collect()
     }
 
     /// Returns what is wrong with the settings about models.
