@@ -121,7 +121,7 @@ pub(crate) async fn call(
             return reply::refused(Some(dialect), &refused.refusal, false);
         }
     };
-    let call = match Call::open(place, &judged, dialect, &body, came_at) {
+    let call = match Call::open(place, &judged, dialect, &body, came_at).await {
         Ok(call) => call,
         Err(refusal) => {
             refuse(&refusal, Some(&judged.served.route.model));
