@@ -18,6 +18,8 @@ use crate::upstream::outcome_of_status;
 
 /// A realistic budget: a model that reasons first needs some of it before it says a word.
 const TOKENS: u32 = 1024;
+/// What is asked, in one word.
+pub(crate) const QUESTION: &str = "Reply with the single word: ready";
 const MOST_BYTES: usize = 4 << 20;
 
 fn unavailable(outcome: CallOutcome, detail: impl Into<String>) -> Unavailable {
@@ -73,7 +75,7 @@ impl Asked<'_> {
     }
 
     async fn complete(&self) -> Result<(), Unavailable> {
-        let (model, question) = (&self.served.route.model, "Reply with the single word: ready");
+        let (model, question) = (&self.served.route.model, QUESTION);
         let messages = json!([{"role": "user", "content": question}]);
         let body = match self.dialect {
             Dialect::Responses => json!({
