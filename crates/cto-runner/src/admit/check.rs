@@ -78,9 +78,22 @@ fn missing<T: Record>(fact: &RecordFact<T>) -> Option<Checked> {
 
 fn model(path: &Path, mut facts: AdmissionFacts) -> Checked {
     facts.model.admission = read_fact::<ModelAdmission>(path);
-    if let Some(missing) = missing(&facts.model.admission) {
-        return missing;
-    }
+    missing(&facts.model.admission).unwrap_or_else(|| judged(facts))
+}
+
+/// Judges a model admission that is not written yet, by itself.
+pub fn check_model(record: ModelAdmission) -> Checked {
+    let mut facts = AdmissionFacts {
+        judged_at_seconds: cto_evidence::wall_now().as_second(),
+        ..AdmissionFacts::default()
+    };
+    facts.model.admission.present = true;
+    facts.model.admission.record = Some(record);
+    judged(facts)
+}
+
+/// Judges a model admission for the very pair that it names.
+fn judged(mut facts: AdmissionFacts) -> Checked {
     let pair = facts.model.admission.record.as_ref().map(ModelAdmission::pair);
     facts.model.provider = pair.as_ref().map(|pair| pair.provider.to_string());
     facts.model.model = pair.as_ref().map(|pair| pair.model.to_string());

@@ -21,7 +21,7 @@ pub struct ProviderSettings {
     /// The variable that holds its base address.
     pub base_url_env: Option<String>,
     /// Where the gateway takes its credential from.
-    #[serde(serialize_with = "as_class")]
+    #[serde(serialize_with = "as_class", deserialize_with = "source")]
     pub credential: Option<CredentialSource>,
     /// Whether its credential may go over plain http to another machine; only for a network that is the operator's own.
     pub plain_http: bool,
@@ -29,6 +29,19 @@ pub struct ProviderSettings {
     pub dialects: Vec<Dialect>,
     /// Prices by model, in millionths of a US dollar for a million tokens.
     pub prices: BTreeMap<String, Price>,
+}
+
+/// Reads a credential's source. What stands in its place may be the credential: no error repeats it.
+fn source<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<CredentialSource>, D::Error> {
+    let read = serde_json::Value::deserialize(deserializer)
+        .ok()
+        .and_then(|value| serde_json::from_value(value).ok());
+    read.ok_or_else(|| {
+        serde::de::Error::custom(
+            "credential says where the credential lies, and never what it is: {environment: NAME}, {file: /PATH}, \
+             {keyring: {service: …, account: …}}, {command: [/PROGRAM, …]} or none",
+        )
+    })
 }
 
 #[expect(clippy::ref_option, reason = "serde hands fields over by reference")]

@@ -3,9 +3,10 @@
 use std::fs;
 use std::path::Path;
 
+use cto_gateway::scripted::When;
 use serde_json::{Value, json};
 
-use crate::model::Modelled;
+use crate::model::{KEY, Modelled, failing};
 use crate::support::{GOOD, Installation, codes, contract, git, snapshot};
 
 /// In two parts, so that it is none here.
@@ -238,4 +239,18 @@ fn a_contract_that_holds_a_credential_is_refused_by_decide_as_by_run() {
     assert_eq!(refused["selected_backend"], "none");
     assert!(refused.to_string().contains("contract_invalid"), "{refused:#}");
     assert!(!refused.to_string().contains(&token()));
+}
+
+#[test]
+fn a_credential_that_comes_back_before_the_engine_starts_is_a_secret_that_others_know() {
+    let world = Modelled::with("command", "scripted-fix", failing("echo-credential", When::Call(1)));
+    let (exit, report) = world.python("echoed", "good()");
+    assert_eq!(
+        (exit, codes(&report)),
+        (1, vec!["secret_detected".to_owned()]),
+        "{report:#}"
+    );
+    assert_eq!(report["case_process_started"], false);
+    assert_absent(&world.installation, &report, KEY);
+    assert_verifies(&world.installation, &report);
 }
