@@ -22,7 +22,7 @@ use crate::relay::Relay;
 use crate::reply::{self, Reply};
 use crate::request;
 use crate::stream::{self, Fault};
-use crate::upstream::outcome_of_status;
+use crate::upstream::{outcome_of_status, why_unreachable};
 use crate::wire::Wire;
 
 /// Headers of a request that go on, besides those that are set.
@@ -169,7 +169,7 @@ impl Sending<'_> {
         let response = match timeout_at(deadline, self.gateway.client.request(request)).await {
             Ok(Ok(response)) => response,
             Ok(Err(error)) if error.is_connect() => {
-                let ending = Ending::of_upstream(CallOutcome::Unreachable, "the upstream could not be reached");
+                let ending = Ending::of_upstream(CallOutcome::Unreachable, why_unreachable(&error));
                 return fail(self.dialect, call, ending);
             }
             Ok(Err(_)) => {

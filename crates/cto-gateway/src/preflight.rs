@@ -14,7 +14,7 @@ use crate::json::Json;
 use crate::order::Dialect;
 use crate::record::CallOutcome;
 use crate::stream::{self, capped};
-use crate::upstream::outcome_of_status;
+use crate::upstream::{outcome_of_status, why_unreachable};
 
 /// A realistic budget: a model that reasons first needs some of it before it says a word.
 const TOKENS: u32 = 1024;
@@ -126,7 +126,7 @@ impl Asked<'_> {
             let response = response.map_err(|error| match error.is_connect() {
                 true => unavailable(
                     CallOutcome::Unreachable,
-                    format!("the upstream of {} could not be reached", self.served.route.provider),
+                    format!("{}: {}", self.served.route.provider, why_unreachable(&error)),
                 ),
                 false => unavailable(CallOutcome::Cut, format!("the connection ended before {what}")),
             })?;
