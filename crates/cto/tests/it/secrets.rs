@@ -79,7 +79,8 @@ fn a_secret_in_what_the_operator_says_is_in_no_byte_of_the_refusal() {
     let installation = Installation::new();
     let (program, pair) = (format!("/nonexist/{VALUE}"), format!("lab/{VALUE}"));
     let (bin, file) = (format!("/opt/{VALUE}/pi"), format!("/opt/{VALUE}"));
-    let asked: [(&[&str], &[(&str, &str)]); 4] = [
+    type Asked<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)]);
+    let asked: [Asked<'_>; 4] = [
         (&[CASE, "--engine", "command", "--", &program], &[]),
         (&[CASE, "--engine", "pi", "--model", &pair], &[]),
         (&[CASE, "--engine", "pi"], &[("CTO_HARNESS_PI_BIN", &bin)]),
