@@ -54,8 +54,8 @@ mod workspace;
 mod write_set;
 
 pub use admit::{
-    BuildRequest, ChainState, ChainStep, Checked, EngineChain, WriteRecordError, Written, check_file, engine_chain,
-    judge_made_build, make_build, write_record,
+    BuildRequest, ChainState, ChainStep, Checked, EngineChain, WriteRecordError, Written, check_file, check_model,
+    engine_chain, judge_made_build, make_build, write_record,
 };
 pub use apply::{
     Applied, ApplyError, ApplyOrder, ApplyOutcome, ApplyRecovery, CommitError, CommitText, Expected, MadeCommit,

@@ -16,7 +16,7 @@ use crate::apply::{ApplyRecovery, recover_applies};
 use crate::closing::{CloseError, Ending, close};
 use crate::leftovers;
 use crate::request::Harness;
-use crate::run::{about_approval, chain, leave_approval};
+use crate::run::{about_approval, chain, leave_approval, public_values};
 
 /// A run that recovery looked after.
 #[derive(Clone, Debug)]
@@ -138,9 +138,14 @@ fn close_interrupted(
         records,
         rebooted,
     } = interrupted;
+    run_dir.know_secrets(&harness.secrets);
     let last = run_dir.last_record().to_owned();
     run_dir.journal(JournalEvent::RecoveryIntent { last: last.clone() })?;
     let known = Known::read(&run_dir, &records)?;
+    run_dir.know_public(&public_values(&known.facts));
+    // What the run itself called it was shown before.
+    let named = [run_dir.opened().case_id.clone(), run_dir.opened().backend.clone()];
+    run_dir.know_public(&named);
     let mut observations = known.observations(&last, rebooted);
     if observations.applied.is_none() {
         observations.applied = applied(harness, run_dir.run_id());

@@ -10,6 +10,7 @@ mod cli_import;
 mod cli_matrix;
 mod cli_workspace;
 mod commands;
+mod credentials;
 mod error;
 mod find;
 mod installation;

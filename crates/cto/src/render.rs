@@ -228,6 +228,11 @@ fn model_calls(model: &ModelObservation) -> String {
         "{} tokens in, {} out",
         model.usage.input_tokens, model.usage.output_tokens
     ));
+    match model.usage.calls_without_usage {
+        0 => {}
+        1 => parts.push("1 call stated no usage".to_owned()),
+        count => parts.push(format!("{count} calls stated no usage")),
+    }
     parts.join(" · ")
 }
 

@@ -203,6 +203,10 @@ pub(super) fn model_line(model: &ModelObservation) -> String {
         "{} answered, {failed} failed, {refused} refused; tokens: {} in ({} cached), {} out",
         model.completed, usage.input_tokens, usage.cached_input_tokens, usage.output_tokens
     );
+    if usage.calls_without_usage > 0 {
+        let without = format!("; calls that stated no usage: {}", usage.calls_without_usage);
+        line.push_str(&without);
+    }
     if let Some(cost) = usage.cost_micro_usd.as_ref().and_then(|cost| cost.parse::<u64>().ok()) {
         let cost = format!("; cost {}.{:06} US dollars", cost / 1_000_000, cost % 1_000_000);
         line.push_str(&cost);

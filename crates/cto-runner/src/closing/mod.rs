@@ -96,6 +96,8 @@ pub(crate) fn close(
     let (text, page) = (markdown(&view), html(&view));
     dir.write_together(&[("report.md", text.as_bytes()), ("report.html", page.as_bytes())])?;
     report::index(&mut report, &dir);
+    // All of it was clean when it was gathered; a place that was forgotten must not leave its digest behind.
+    report = dir.clean("report.json", report)?;
     let own = report.own_digest();
     report.artifact_digests.insert("report.json".to_owned(), own);
     let mut bytes = cto_schema::inert_json(serde_json::to_string_pretty(&report)?).into_bytes();

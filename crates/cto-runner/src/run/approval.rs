@@ -123,12 +123,20 @@ pub(crate) fn leave_approval(
     };
     let mut proof = serde_json::to_vec_pretty(&proof).unwrap_or_default();
     proof.push(b'\n');
-    for (name, bytes) in [
+    let files = [
         ("approval/packet.json", stored.packet.canonical()),
         ("approval/statement.json", signed.statement.clone().into_bytes()),
         ("approval/statement.json.sig", signed.signature.clone().into_bytes()),
         ("approval.json", proof),
-    ] {
+    ];
+    // What is signed cannot be shown without a part of it.
+    if let Some(finding) = files.iter().find_map(|(name, bytes)| dir.scan_own(name, bytes).pop()) {
+        return Ok(Err(format!(
+            "{} holds what looks like a credential ({}); no secret belongs in an approval",
+            finding.artifact, finding.rule
+        )));
+    }
+    for (name, bytes) in files {
         if !dir.exists(name) {
             dir.write(name, &bytes)?;
         }

@@ -41,6 +41,16 @@ impl Journey<'_> {
         let checked = check_outcome(&signed, &signers);
         let (statement, key) =
             checked.map_err(|problem| Halt::Ignorant(format!("the outcome does not count: {problem}")))?;
+        if let Some(finding) = self
+            .dir
+            .scan_own("operator-outcome.json", signed.statement.as_bytes())
+            .pop()
+        {
+            return Err(Halt::Ignorant(format!(
+                "the outcome does not count: it holds what looks like a credential ({})",
+                finding.rule
+            )));
+        }
         // Nobody can speak about a run that has not begun; whoever checks the bundle asks the same.
         if statement.decided_at.unix_seconds() < self.dir.clock().started_at().as_second() {
             return Err(Halt::Ignorant(format!(

@@ -101,7 +101,13 @@ fn events(bundle: &Path, output: &Output) -> Result<(), CommandError> {
             continue;
         };
         let ms = event.mono_ns.parse::<u64>().unwrap_or(0) / 1_000_000;
-        let data = cto_schema::escape(told_first(&event.data).as_bytes(), 160);
+        // A call is told whole: its digests and tokens are what a reader compares.
+        let cap = if event.kind == cto_schema::EventType::ModelRequest {
+            4000
+        } else {
+            160
+        };
+        let data = cto_schema::escape(told_first(&event.data).as_bytes(), cap);
         output.print(&format!("{ms:>8} ms  {:<26} {data}\n", event.kind.name()));
     }
     Ok(())

@@ -37,6 +37,7 @@ mod recovery;
 mod repository;
 mod route_guard;
 mod run;
+mod secrets;
 mod slow_git;
 mod support;
 mod tidy;
