@@ -19,6 +19,7 @@ mod render;
 mod reopen;
 mod run_dir;
 mod seal;
+mod signed_beside;
 #[cfg(test)]
 mod test_child;
 #[cfg(test)]
@@ -26,7 +27,9 @@ mod test_support;
 mod timeline;
 mod verify;
 
-pub use apply_journal::{ApplyDraft, ApplyJournal, ApplyJournalError, Side, apply_record, unfinished_applies};
+pub use apply_journal::{
+    ApplyDraft, ApplyJournal, ApplyJournalError, Side, apply_record, committed_revert, unfinished_applies,
+};
 pub use approvals::{
     AllowedSigners, ApprovalError, ApprovalStore, CheckedSignature, Consumption, SignersError, StoredApproval,
     check_signature,
@@ -40,8 +43,7 @@ pub use ledger::{Ledger, LedgerEntry, LedgerError, LedgerFilter, LedgerHead, New
 pub use live::{LiveError, LiveMarker, MarkerInfo, OpenedInfo, is_live, unfinished, unfinished_run};
 pub use manifest::ManifestError;
 pub use outcome::{
-    OutcomeError, RollbackRecord, check_outcome, export_outcome, read_outcome, read_outcome_beside,
-    read_rollback_beside, write_outcome, write_rollback,
+    OutcomeError, check_outcome, export_outcome, hear_outcome, read_outcome, read_outcome_beside, write_outcome,
 };
 pub use redact::{KnownSecret, Redactor};
 pub use render::{ReportView, html, markdown, mend, packet_text};
@@ -49,6 +51,7 @@ pub use reopen::{Interrupted, ReopenError, Reopened, reopen};
 pub use run_dir::name::is_artifact_name;
 pub use run_dir::{Artifact, RunDir, RunDirError, StreamDigests, fresh_run_id};
 pub use seal::{SealError, Sealed};
+pub use signed_beside::{has_rollback_beside, taken_back, write_rollback};
 pub use timeline::{Lane, Timeline, TimelineRow, duration_text, timeline};
 pub use verify::{
     Check, CheckState, KnownKey, LedgerLine, LedgerSnapshot, LedgerView, OutcomeSeen, PatchScan, PatchedPath,

@@ -7,6 +7,7 @@ mod admission;
 mod apply;
 mod approval;
 mod attestation;
+mod beside;
 mod blocker;
 mod case;
 mod contract;
@@ -47,6 +48,10 @@ pub use approval::{
 pub use attestation::{
     Envelope, EnvelopeSignature, PAYLOAD_TYPE, PREDICATE_TYPE, RunPredicate, STATEMENT_TYPE, Statement, Subject,
     pre_authentication_encoding,
+};
+pub use beside::{
+    CommitDigest, CommitSubject, HEARD_PREDICATE_TYPE, HeardPredicate, HeardStatement, ROLLBACK_PREDICATE_TYPE,
+    RollbackPredicate, RollbackStatement,
 };
 pub use blocker::{Blocker, BlockerCode, ExitClass, Status, StatusContext};
 pub use case::Case;

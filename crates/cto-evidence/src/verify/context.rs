@@ -150,34 +150,39 @@ impl<'a> Context<'a> {
 
     /// Returns the trusted key whose signature over the statement holds.
     pub(crate) fn signer(&self) -> Result<&'a KnownKey, String> {
-        let envelope = self.envelope()?;
-        let [signature] = envelope.signatures.as_slice() else {
-            return Err(format!(
-                "there are {} signatures instead of one",
-                envelope.signatures.len()
-            ));
-        };
-        let key = self.keys.find(&signature.keyid).ok_or_else(|| {
-            format!(
-                "it is signed with key {:.64}, which is not trusted here; get the public key from its owner and run: cto key trust FILE",
-                signature.keyid
-            )
-        })?;
-        let bytes = STANDARD
-            .decode(&signature.sig)
-            .map_err(|_| "the signature is not base64".to_owned())?;
-        let bytes: [u8; 64] = bytes
-            .try_into()
-            .map_err(|_| "the signature does not have 64 bytes".to_owned())?;
-        let message = pre_authentication_encoding(&envelope.payload_type, &payload(envelope)?);
-        key.key()
-            .verify_strict(&message, &ed25519_dalek::Signature::from_bytes(&bytes))
-            .map_err(|_| "the signature does not belong to the statement".to_owned())?;
-        Ok(key)
+        signer_of(self.envelope()?, self.keys)
     }
 }
 
-fn payload(envelope: &Envelope) -> Result<Vec<u8>, String> {
+/// Returns the trusted key whose one signature over an envelope holds.
+pub(crate) fn signer_of<'a>(envelope: &Envelope, keys: &'a TrustedKeys) -> Result<&'a KnownKey, String> {
+    let [signature] = envelope.signatures.as_slice() else {
+        return Err(format!(
+            "there are {} signatures instead of one",
+            envelope.signatures.len()
+        ));
+    };
+    let key = keys.find(&signature.keyid).ok_or_else(|| {
+        format!(
+            "it is signed with key {:.64}, which is not trusted here; get the public key from its owner and run: cto key trust FILE",
+            signature.keyid
+        )
+    })?;
+    let bytes = STANDARD
+        .decode(&signature.sig)
+        .map_err(|_| "the signature is not base64".to_owned())?;
+    let bytes: [u8; 64] = bytes
+        .try_into()
+        .map_err(|_| "the signature does not have 64 bytes".to_owned())?;
+    let message = pre_authentication_encoding(&envelope.payload_type, &payload(envelope)?);
+    key.key()
+        .verify_strict(&message, &ed25519_dalek::Signature::from_bytes(&bytes))
+        .map_err(|_| "the signature does not belong to the statement".to_owned())?;
+    Ok(key)
+}
+
+/// Returns the statement's bytes.
+pub(crate) fn payload(envelope: &Envelope) -> Result<Vec<u8>, String> {
     STANDARD
         .decode(&envelope.payload)
         .map_err(|_| "the envelope's payload is not base64".to_owned())

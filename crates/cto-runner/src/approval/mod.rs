@@ -9,6 +9,7 @@ mod sign;
 
 pub(crate) use bound::bound_target;
 pub(crate) use gather::{gather_approval, judged_at};
+pub(crate) use outcome::note_rollback;
 pub use outcome::{OutcomeRefused, RollbackError, Rolled, outcome_statement, rollback};
 pub use packet::{PacketError, PacketOptions, make_packet};
 pub(crate) use say::operators;

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use cto_evidence::{
-    ApplyJournalError, OutcomeError, RollbackRecord, apply_record, read_rollback_beside, write_rollback,
+    ApplyJournalError, Home, KeyError, Keys, OutcomeError, apply_record, committed_revert, has_rollback_beside,
+    taken_back, write_rollback,
 };
 use cto_schema::{
     ApplyEnd, ApplyRef, JournalEvent, JournalRecord, Moment, OperatorOutcome, OutcomeStatement, RunId, SchemaId,
@@ -69,8 +70,7 @@ pub fn outcome_statement(
     let (Some(nonce), Some(target_commit), true) = (nonce, target_commit, is_owned) else {
         return Err(OutcomeRefused::Nothing { run_id: run_id.clone() });
     };
-    let taken_back = read_rollback_beside(&bundle).ok().flatten().is_some();
-    if taken_back && outcome == OperatorOutcome::Accepted {
+    if taken_back(&harness.home, run_id).is_some() && outcome == OperatorOutcome::Accepted {
         return Err(OutcomeRefused::TakenBack { run_id: run_id.clone() });
     }
     let attestation = std::fs::read(bundle.join("attestation.dsse.json")).ok();
@@ -149,6 +149,9 @@ pub enum RollbackError {
     /// It was begun and is not whole; recovery finishes it.
     #[error("take the commit back; mend the cause, then run: cto recover")]
     Apply(#[from] ApplyError),
+    /// The key that signs that it was done.
+    #[error("use the signing key")]
+    Keys(#[from] KeyError),
     /// A directory of the harness.
     #[error("make a directory")]
     Io(#[from] std::io::Error),
@@ -157,7 +160,8 @@ pub enum RollbackError {
 /// Takes the one commit of a run back with an inverse one, if the target has not moved on.
 pub fn rollback(harness: &Harness, run_id: &RunId) -> Result<Rolled, RollbackError> {
     let nothing = || RollbackError::NothingThere { run_id: run_id.clone() };
-    if read_rollback_beside(&harness.home.run(run_id))?.is_some() {
+    note_rollback(&harness.home, run_id)?;
+    if taken_back(&harness.home, run_id).is_some() {
         return Err(RollbackError::Before { run_id: run_id.clone() });
     }
     let (plan, done) = apply_record(&harness.home, run_id)?.ok_or_else(nothing)?;
@@ -199,18 +203,29 @@ pub fn rollback(harness: &Harness, run_id: &RunId) -> Result<Rolled, RollbackErr
     })?;
     match outcome {
         ApplyOutcome::Applied(applied) => {
-            let record = RollbackRecord {
-                reverted: plan.new_commit.clone(),
-                commit: applied.target_commit.clone(),
-                rolled_back_at: cto_evidence::rfc3339(cto_evidence::wall_now()),
-            };
-            write_rollback(&harness.home, run_id, &record)?;
+            note_rollback(&harness.home, run_id)?;
             Ok(Rolled {
-                reverted: record.reverted,
+                reverted: plan.new_commit.clone(),
                 commit: applied.target_commit,
                 branch: branch.clone(),
             })
         }
         ApplyOutcome::Refused(refusal) => Err(RollbackError::Refused(refusal.to_string())),
     }
+}
+
+/// Puts beside the bundle that the journal has its change taken back, signed, where nobody has put that there yet.
+pub(crate) fn note_rollback(home: &Home, run_id: &RunId) -> Result<(), RollbackError> {
+    let Some(commit) = committed_revert(home, run_id)? else {
+        return Ok(());
+    };
+    if has_rollback_beside(home, run_id)? {
+        return Ok(());
+    }
+    let Some((plan, _)) = apply_record(home, run_id)? else {
+        return Ok(());
+    };
+    let signer = Keys::open(home)?.ensure_signing_key()?;
+    write_rollback(home, run_id, &plan.new_commit, &commit, &signer)?;
+    Ok(())
 }

@@ -2,7 +2,7 @@
 
 use cto_evidence::{
     Bundle, KeyError, Keys, Ledger, LedgerEntry, LedgerError, LedgerFilter, LedgerSnapshot, SnapshotError, TrustedKeys,
-    verify_bundle,
+    taken_back, verify_bundle,
 };
 use cto_policy::{RungEvidence, needs};
 use cto_schema::{ApprovalProof, BlockerCode, EligibilityDecision, Facts, JournalEvent, JournalRecord, Report, Status};
@@ -68,13 +68,22 @@ pub(crate) fn evidence_of_stage(harness: &Harness, engine: &str, stage: u8) -> R
     Ok(shown.collect())
 }
 
-/// Returns the status of a run with the operator's word on it. Only a run that waits for that word is read again.
+/// Returns the status of a run with the operator's word on it, and without what was taken back. Only a run that waits for
+/// that word is read again.
 pub fn status_with_the_word(harness: &Harness, entry: &LedgerEntry) -> Option<Status> {
     let waits = BlockerCode::MissingOperatorOutcome.name();
+    let sealed = [Status::Pass, Status::Fail, Status::Blocked]
+        .into_iter()
+        .find(|status| status.word() == entry.status);
+    let is_owned = entry.stage == Some(5);
+    if is_owned && sealed == Some(Status::Pass) && taken_back(&harness.home, &entry.run_id).is_some() {
+        return Some(Status::Blocked);
+    }
     if entry.first_blocker.as_deref() != Some(waits.as_str()) {
-        return [Status::Pass, Status::Fail, Status::Blocked]
-            .into_iter()
-            .find(|status| status.word() == entry.status);
+        return sealed;
+    }
+    if taken_back(&harness.home, &entry.run_id).is_some() {
+        return Some(Status::Blocked);
     }
     let keys = Keys::open(&harness.home).ok()?;
     let trusted = TrustedKeys::of_installation(&keys).ok()?;

@@ -53,6 +53,8 @@ fn documents() -> Vec<(&'static str, String)> {
         ("proof-tree", schema::<s::TreeProof>()),
         ("report", schema::<s::Report>()),
         ("statement", schema::<s::Statement>()),
+        ("statement-outcome-heard", schema::<s::HeardStatement>()),
+        ("statement-rollback", schema::<s::RollbackStatement>()),
         ("trace-span", schema::<s::Span>()),
         ("write-set", schema::<s::WriteSet>()),
     ]

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use cto_evidence::{OutcomeError, write_outcome};
+use cto_evidence::{Keys, OutcomeError, write_outcome};
 use cto_runner::{RollbackError, Rolled, outcome_statement, rollback as take_back, say_outcome};
 use cto_schema::{ExitClass, OperatorOutcome, RunId};
 use serde_json::json;
@@ -29,7 +29,10 @@ pub(super) fn outcome(global: &Global, args: &OutcomeArgs, output: &Output) -> R
     let signing = signing(&harness, &args.signer)?;
     let said = say_outcome(&harness, about, &signing, args.signer.actor.as_deref());
     let said = said.map_err(|error| unsaid(&harness, &error))?;
-    let path = write_outcome(&harness.home, &run_id, &said.signed).map_err(|error| match &error {
+    let own_key = Keys::open(&harness.home)
+        .and_then(|keys| keys.ensure_signing_key())
+        .map_err(|error| CommandError::failed(&error))?;
+    let path = write_outcome(&harness.home, &run_id, &said.signed, &own_key).map_err(|error| match &error {
         OutcomeError::Said { .. } => {
             CommandError::refused(chain(&error)).hint(format!("cto verify {run_id} shows what was said"))
         }

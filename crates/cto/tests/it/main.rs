@@ -35,4 +35,5 @@ mod repository;
 mod run;
 mod slow_git;
 mod support;
+mod taken_back;
 mod tidy;
