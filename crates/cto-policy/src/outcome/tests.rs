@@ -437,7 +437,8 @@ fn model_codes(world: &World) -> Vec<BlockerCode> {
 
 #[test]
 fn a_last_word_that_is_missing_after_failed_calls_is_the_providers_doing() {
-    let silent: &[(fn(&mut EngineObservation), BlockerCode)] = &[
+    type Silence = (fn(&mut EngineObservation), BlockerCode);
+    let silent: &[Silence] = &[
         (
             |engine| engine.stream.protocol_error = Some("no envelope".to_owned()),
             BlockerCode::AgentProtocol,
