@@ -262,8 +262,8 @@ pub fn held_and_accepted(installation: &Installation, operator: &Operator, asked
                 .filter_map(Result::ok)
                 .map(|entry| entry.path());
             entries.into_iter().find(|path| applied(path))
-        })
-        let bundle = found.expect("the run came to hold");
+        });
+        let bundle = found.unwrap_or_else(|| panic!("the run never came to hold"));
         let run_id = bundle.file_name().unwrap().to_str().unwrap();
         let (code, said) = say(
             installation,

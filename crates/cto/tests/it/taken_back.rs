@@ -23,7 +23,10 @@ fn a_pass_whose_change_was_taken_back_is_none_any_more() {
         let (_, ladder) = installation.json(&["ladder", "--engine", "command"]);
         ladder["engines"][0]["rungs"][4]["evidence"]["pass"].clone()
     };
-    assert_eq!((state(), shown_at_5()), (json!("consumed_by_pass_evidence"), json!(run_id)));
+    assert_eq!(
+        (state(), shown_at_5()),
+        (json!("consumed_by_pass_evidence"), json!(run_id))
+    );
     assert_eq!(installation.json(&["rollback", run_id]).0, 0);
     assert_eq!((state(), shown_at_5()), (json!("consumed_by_run"), Value::Null));
     let seen = verified(&installation, &report);
@@ -34,7 +37,8 @@ fn a_pass_whose_change_was_taken_back_is_none_any_more() {
     let next = ask(&installation, &repository, "TAKE-2", &SCRIPT);
     assert!(!next.packet["prior_evidence"].to_string().contains(run_id));
     // A stranger believes the signed record, which goes along with the archive.
-    let dir = installation.home().parent().unwrap();
+    let home = installation.home();
+    let dir = home.parent().unwrap();
     let (key, archive) = (dir.join("key.pem"), dir.join("a.tar.zst"));
     fs::write(&key, installation.cto(&["key", "show"]).stdout).unwrap();
     let archive = archive.to_str().unwrap();
@@ -58,7 +62,7 @@ fn a_pass_whose_change_was_taken_back_is_none_any_more() {
     fs::remove_file(beside.join("rollback.json")).unwrap();
     assert_eq!(verified(&installation, &report)["effective_status"], "blocked");
     assert_eq!((state(), shown_at_5()), (json!("consumed_by_run"), Value::Null));
-    assert_eq!(installation.json(&["rollback", run_id]).0, 3, "once");
+    assert_eq!(installation.cto(&["rollback", run_id]).status.code(), Some(3), "once");
     assert!(beside.join("rollback.json").exists());
 }
 
