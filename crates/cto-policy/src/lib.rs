@@ -31,7 +31,7 @@ pub use governed::{
     COPIED_REPO_PARTS, Disposition, approval_status, branch_policy, clean_end, copied_repo_proof, disposable_branch,
     governed_report, repository_stage_proof, sandbox_disposition, target_admission,
 };
-pub use ladder::{Need, Rung, RungEvidence, RungQuestion, needs, rung};
+pub use ladder::{Need, Rung, RungEvidence, RungQuestion, needs, needs_shown, rung};
 pub use lifecycle::{IllegalTransition, RunState};
 pub use look_alike::is_git_directory;
 pub use outcome::{Evidence, before_apply, conclude, ends_in_a_repository, failure_reason, model_blockers, status_of};
