@@ -4,7 +4,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use cto_schema::{
     EligibilityDecision, Enforcement, Envelope, Event, Facts, JournalEvent, JournalRecord, Observations, Report,
-    Sha256Digest, Span, Statement, StrictLimits, TaskContract, WriteSet, parse_strict, pre_authentication_encoding,
+    Sha256Digest, Span, Statement, Status, StrictLimits, TaskContract, WriteSet, parse_strict,
+    pre_authentication_encoding,
 };
 use serde::de::DeserializeOwned;
 
@@ -131,11 +132,20 @@ impl<'a> Context<'a> {
         }))
     }
 
-    /// Whether an artifact could not be written, which is a blocker of its own and never a pass.
+    /// Whether an artifact could not be written, or the run stopped before it, at one that could not, before anything was
+    /// decided; which is a blocker of its own and never a pass.
     pub(crate) fn unwritten(&self, name: &str) -> Result<bool, String> {
         let failures = &self.observations()?.artifact_failures;
         let failed = failures.iter().any(|failure| failure.artifact == name);
-        Ok(failed && !self.bundle.files().contains_key(name))
+        let stopped = !failures.is_empty() && self.observations()?.interrupted.is_none() && !self.reached("decided")?;
+        Ok((failed || stopped) && !self.bundle.files().contains_key(name))
+    }
+
+    /// Whether the verdict is a failure to write evidence, and no engine was started: then what was to be written
+    /// afterwards is not there, and nothing rests on it.
+    pub(crate) fn stopped_at_a_write(&self) -> Result<bool, String> {
+        let (report, seen) = (self.report()?, self.observations()?);
+        Ok(report.status == Status::Fail && !report.case_process_started && !seen.artifact_failures.is_empty())
     }
 
     /// Whether the run got as far as a record of this name.

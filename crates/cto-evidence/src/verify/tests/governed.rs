@@ -398,7 +398,11 @@ fn a_word_beside_counts_only_where_none_was_sealed_in_and_all_else_holds() {
         assert_eq!(seen.effective_status, Some(Status::Blocked), "{index}");
         // A rejection is a word; the others are about something else, and nobody may put that there.
         let forged: &[&str] = if index == 0 { &[] } else { &["outcome-beside"] };
-        assert_eq!((failed(&seen), seen.bundle_verifies()), (forged.to_vec(), true), "{index}");
+        assert_eq!(
+            (failed(&seen), seen.bundle_verifies()),
+            (forged.to_vec(), true),
+            "{index}"
+        );
     }
     // Said after the commit and before the seal, too late to be sealed in: it names all that the seal is about.
     let made = World::owned_as(pending()).make();
@@ -443,7 +447,9 @@ fn what_lies_beside_and_is_not_what_it_claims_fails_by_name_and_leaves_the_bundl
         |file, _| std::fs::write(file, b"").unwrap(),
         |file, bytes| std::fs::write(file, [bytes, b"x".to_vec()].concat()).unwrap(),
         |file, bytes| {
-            let text = String::from_utf8(bytes).unwrap().replace("looked at it", "looked At it");
+            let text = String::from_utf8(bytes)
+                .unwrap()
+                .replace("looked at it", "looked At it");
             std::fs::write(file, text).unwrap()
         },
         |file, _| {
