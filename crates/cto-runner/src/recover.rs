@@ -83,6 +83,9 @@ pub fn recover(harness: &Harness) -> Result<Recovery, RecoverError> {
         drop(crate::approval::note_rollback(&harness.home, run_id));
     }
     let runs = recover_runs(harness)?;
+    // Litter is in nobody's way; what cannot be removed now is tried again by the next command.
+    drop(crate::approval::sweep_rollbacks(&harness.home));
+    drop(ApprovalStore::open(&harness.home).sweep());
     Ok(Recovery { applies, runs })
 }
 

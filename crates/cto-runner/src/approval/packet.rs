@@ -145,6 +145,12 @@ pub fn make_packet(
     Ok(packet)
 }
 
+/// Returns whether a run needs a human's signature; `None` when its contract cannot be read.
+pub fn approval_needed(harness: &Harness, request: &RunRequest) -> Option<bool> {
+    let (_, contract) = crate::run::read_task(harness, request);
+    contract.ok().map(|contract| needs_approval(&contract))
+}
+
 fn moment(at: jiff::Timestamp) -> Result<Moment, PacketError> {
     let text = rfc3339(at);
     text.parse()

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use cto_evidence::{Keys, OutcomeError, write_outcome};
-use cto_runner::{RollbackError, Rolled, outcome_statement, rollback as take_back, say_outcome};
+use cto_runner::{OutcomeRefused, RollbackError, Rolled, outcome_statement, rollback as take_back, say_outcome};
 use cto_schema::{ExitClass, OperatorOutcome, RunId};
 use serde_json::json;
 
@@ -23,8 +23,15 @@ pub(super) fn outcome(global: &Global, args: &OutcomeArgs, output: &Output) -> R
         OutcomeChoice::Reject => OperatorOutcome::Rejected,
     };
     let about = outcome_statement(&harness, &run_id, outcome, &args.reason).map_err(|error| {
-        CommandError::refused(chain(&error))
-            .hint("only a run that put a commit into an owned repository has an outcome")
+        let refused = CommandError::refused(chain(&error));
+        match &error {
+            OutcomeRefused::Nothing { .. } => {
+                refused.hint("only a run that put a commit into an owned repository has an outcome")
+            }
+            OutcomeRefused::NotYet { .. } => refused.hint("if no run goes on, this brings it to its end: cto recover"),
+            OutcomeRefused::TakenBack { .. } => refused.hint(format!("cto verify {run_id} says by which commit")),
+            OutcomeRefused::Unreadable { .. } => refused,
+        }
     })?;
     let signing = signing(&harness, &args.signer)?;
     let said = say_outcome(&harness, about, &signing, args.signer.actor.as_deref());

@@ -11,11 +11,13 @@ mod admissions;
 mod agents;
 mod approvals;
 mod bad_input;
+mod bound_reach;
 mod case_engine;
 mod dev;
 mod engines;
 mod evidence;
 mod faults;
+mod full_disk;
 mod guides;
 mod hostile;
 #[path = "../../../cto-runner/src/lacks.rs"]
