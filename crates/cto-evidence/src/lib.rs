@@ -23,6 +23,7 @@ mod reopen;
 mod run_dir;
 mod seal;
 mod shown;
+mod signed_beside;
 #[cfg(test)]
 mod test_child;
 #[cfg(test)]
@@ -31,7 +32,9 @@ mod timeline;
 mod verify;
 mod workspace;
 
-pub use apply_journal::{ApplyDraft, ApplyJournal, ApplyJournalError, Side, apply_record, unfinished_applies};
+pub use apply_journal::{
+    ApplyDraft, ApplyJournal, ApplyJournalError, Side, apply_record, committed_revert, unfinished_applies,
+};
 pub use approvals::{
     AllowedSigners, ApprovalError, ApprovalStore, CheckedSignature, Consumption, SignersError, StoredApproval,
     check_signature,
@@ -53,8 +56,8 @@ pub use matrices::{
     CellMarks, MatrixDir, MatrixError, check_new_file, check_report_place, list_matrices, write_new_file, write_report,
 };
 pub use outcome::{
-    OutcomeError, RollbackRecord, check_outcome, export_outcome, read_outcome, read_outcome_beside,
-    read_rollback_beside, write_document_outcome, write_outcome, write_rollback,
+    OutcomeError, check_outcome, export_outcome, hear_outcome, read_outcome, read_outcome_beside,
+    write_document_outcome, write_outcome,
 };
 pub use redact::{KnownSecret, Redactor};
 pub use render::{
@@ -66,6 +69,7 @@ pub use run_dir::name::is_artifact_name;
 pub use run_dir::{Artifact, RunDir, RunDirError, StreamDigests, fresh_run_id};
 pub use seal::{SealError, Sealed};
 pub use shown::bundle_facts;
+pub use signed_beside::{has_rollback_beside, taken_back, write_rollback};
 pub use timeline::{Lane, Timeline, TimelineRow, duration_text, timeline};
 pub use verify::{
     Check, CheckState, KnownKey, LedgerLine, LedgerSnapshot, LedgerView, OutcomeSeen, PatchScan, PatchedPath,

@@ -164,6 +164,15 @@ pub fn rung(question: &RungQuestion<'_>, stage: u8, evidence: &[RungEvidence]) -
     rung
 }
 
+/// Returns what stage `stage` needs and one bundle shows, were it to verify. Nothing else of that kind has to be read.
+pub fn needs_shown(question: &RungQuestion<'_>, stage: u8, one: &RungEvidence) -> Vec<&'static str> {
+    needs(stage)
+        .iter()
+        .filter(|need| shows(question, stage, need, one))
+        .map(|need| need.name)
+        .collect()
+}
+
 fn shows(question: &RungQuestion<'_>, stage: u8, need: &Need, one: &RungEvidence) -> bool {
     let major = |version: &str| version.split('.').next().map(str::to_owned);
     if major(&one.harness_version) != major(question.harness_version) {

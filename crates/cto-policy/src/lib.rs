@@ -50,7 +50,7 @@ pub use governed::{
     governed_report, repository_stage_proof, sandbox_disposition, target_admission,
 };
 pub use import::{AlreadyHere, ImportCode, ImportFacts, ImportRefusal, judge_import};
-pub use ladder::{Need, Rung, RungEvidence, RungQuestion, admissions_of, needs, rung};
+pub use ladder::{Need, Rung, RungEvidence, RungQuestion, admissions_of, needs, needs_shown, rung};
 pub use lifecycle::{IllegalTransition, RunState};
 pub use look_alike::is_git_directory;
 pub use outcome::{Evidence, before_apply, conclude, ends_in_a_repository, failure_reason, model_blockers, status_of};

@@ -63,7 +63,8 @@ pub use apply::{
 };
 pub use approval::{
     OutcomeRefused, PacketError, PacketOptions, RollbackError, Rolled, SIGNERS_MAX, SaidOutcome, SayError, Saying,
-    SignError, Signing, allowed_signers_path, make_packet, outcome_statement, rollback, say, say_outcome, ssh_keygen,
+    SignError, Signing, allowed_signers_path, approval_needed, decision_problem, make_packet, outcome_statement,
+    rollback, say, say_outcome, ssh_keygen,
 };
 pub use authority::{AuthorityError, Distrust, Links, read_authority};
 pub use baseline::{

@@ -78,7 +78,14 @@ impl Recovery {
 pub fn recover(harness: &Harness) -> Result<Recovery, RecoverError> {
     // First the repositories: what a run says of its target must be how it stays.
     let applies = recover_applies(&harness.home, &harness.git)?;
+    for run_id in applies.iter().filter_map(|apply| apply.run_id.as_ref()) {
+        // The journal has it, which counts here; `cto rollback` tries again to say it to others.
+        drop(crate::approval::note_rollback(&harness.home, run_id));
+    }
     let runs = recover_runs(harness)?;
+    // Litter is in nobody's way; what cannot be removed now is tried again by the next command.
+    drop(crate::approval::sweep_rollbacks(&harness.home));
+    drop(ApprovalStore::open(&harness.home).sweep());
     Ok(Recovery { applies, runs })
 }
 

@@ -8,6 +8,7 @@ mod apply;
 mod approval;
 mod attestation;
 mod audit;
+mod beside;
 mod blocker;
 mod bundle_facts;
 mod candidate;
@@ -59,6 +60,10 @@ pub use attestation::{
     pre_authentication_encoding,
 };
 pub use audit::{Audit, AuditKind, AuditLine, AuditProof, AuditStatus, CompletionStatus};
+pub use beside::{
+    CommitDigest, CommitSubject, HEARD_PREDICATE_TYPE, HeardPredicate, HeardStatement, ROLLBACK_PREDICATE_TYPE,
+    RollbackPredicate, RollbackStatement,
+};
 pub use blocker::{Blocker, BlockerCode, ExitClass, Status, StatusContext};
 pub use bundle_facts::{ApprovalProvenance, BundleFacts, OperatorWord, StageProofShown, TargetShown};
 pub use candidate::{

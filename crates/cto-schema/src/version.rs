@@ -62,6 +62,10 @@ impl SchemaId {
     pub const APPROVAL: Self = Self::new("approval");
     /// What an operator says after a run. 1.0: first version.
     pub const OPERATOR_OUTCOME: Self = Self::new("operator-outcome");
+    /// That an installation heard an operator's word. 1.0: first version.
+    pub const OUTCOME_HEARD: Self = Self::new("outcome-heard");
+    /// That the commit of a run was taken back. 1.0: first version.
+    pub const ROLLBACK: Self = Self::new("rollback");
 
     /// Conflict lists of `cto guard`. 1.0: first version.
     pub const CORE_CONFLICTS: Self = Self::new("core-conflicts");

@@ -47,7 +47,7 @@ pub(crate) struct DenyArgs {
     /// The packet.
     pub(crate) packet: String,
     /// Why.
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = reason)]
     pub(crate) reason: String,
     #[command(flatten)]
     pub(crate) signer: SignerArgs,
@@ -61,7 +61,7 @@ pub(crate) struct OutcomeArgs {
     #[arg(value_enum)]
     pub(crate) outcome: OutcomeChoice,
     /// Why.
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = reason)]
     pub(crate) reason: String,
     #[command(flatten)]
     pub(crate) signer: SignerArgs,
@@ -96,4 +96,12 @@ pub(crate) enum StageAction {
         #[arg(last = true, value_name = "COMMAND")]
         command: Vec<OsString>,
     },
+}
+
+/// A reason is signed and stays: an empty one would say for ever that nobody had any.
+fn reason(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() {
+        return Err("write in a few words why; it is signed and stays on record".to_owned());
+    }
+    Ok(text.to_owned())
 }

@@ -108,6 +108,7 @@ pub(crate) fn verify_document(
         run_id: document.as_ref().map_or_else(String::new, |seen| seen.id.clone()),
         status: None,
         outcome,
+        taken_back: None,
         effective_status: None,
         keyid: signer.map(|key| key.keyid().to_owned()),
         signer: signer.map(|key| escape(key.name().as_bytes(), 200)),

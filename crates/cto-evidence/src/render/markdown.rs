@@ -145,6 +145,13 @@ fn what_ran(page: &mut Page, view: &ReportView<'_>) {
     if let Some(seen) = &report.model {
         page.line(format_args!("- Model calls: {}", words::model_line(seen)));
     }
+    if !report.egress.is_empty() {
+        let hosts: Vec<String> = report.egress.iter().map(|host| code(host)).collect();
+        page.line(format_args!(
+            "- May also reach: {}; each connection is an event",
+            hosts.join(", ")
+        ));
+    }
     if !report.masked_paths.is_empty() {
         let paths: Vec<String> = report.masked_paths.iter().map(|path| code(path)).collect();
         page.line(format_args!("- Hidden from the engine: {}", paths.join(", ")));
@@ -157,6 +164,9 @@ fn what_ran(page: &mut Page, view: &ReportView<'_>) {
         "- Where the change could land: stage {stage}, mode {mode}: {}",
         code(&report.allowed_mutation_scope)
     ));
+    if let Some(commit) = words::commit_of(report) {
+        page.line(format_args!("- Commit in the repository: {}", code(commit)));
+    }
     page.line(format_args!(
         "- Approval: {}",
         words::approval_word(report.approval_status)
@@ -246,7 +256,7 @@ fn checks(page: &mut Page, report: &Report) {
     let room = report.clean_room.as_ref();
     let runs = room.map(|room| room.runs.as_slice()).unwrap_or_default();
     if runs.is_empty() {
-        page.paragraph(words::nothing_ran(room));
+        page.paragraph(words::nothing_ran(report));
         if let Some(why) = room.and_then(|room| room.not_run.as_ref()) {
             page.block(why);
         }

@@ -147,7 +147,26 @@ impl RunDir {
     }
 
     fn try_write(&mut self, name: ArtifactName<'_>, bytes: &[u8]) -> io::Result<()> {
-        self.with_dir(name.parent, |dir| durable::write_new(dir, name.file, bytes))
+        let written = self.with_dir(name.parent, |dir| durable::write_new(dir, name.file, bytes));
+        if written.is_err() {
+            self.remove_empty(name.parent);
+        }
+        written
+    }
+
+    /// Removes a directory, and those above it, that nothing came into: a bundle has no empty ones. One that holds
+    /// something stays, as the system itself sees to.
+    fn remove_empty(&mut self, path: &str) {
+        let mut path = path;
+        while !path.is_empty() {
+            let (above, name) = path.rsplit_once('/').unwrap_or(("", path));
+            let parent = self.subdirs.get(above).unwrap_or(&self.dir);
+            if durable::remove_empty_dir_at(parent, name).is_err() {
+                return;
+            }
+            self.subdirs.remove(path);
+            path = above;
+        }
     }
 
     /// Runs `act` on the handle of a directory below the run directory, made when it is missing.

@@ -75,7 +75,10 @@ pub(crate) fn read_issues(page: &Page, class: &DocumentClass, rules: &WorkspaceR
             })
         };
         let start = index + 1;
-        let end = page.blocks[start..].iter().position(ends).map_or(page.blocks.len(), |next| start + next);
+        let end = page.blocks[start..]
+            .iter()
+            .position(ends)
+            .map_or(page.blocks.len(), |next| start + next);
         let blocks = &page.blocks[start..end];
         let text: Vec<&str> = blocks.iter().flat_map(|block| block.text.split_whitespace()).collect();
         issues.push(Issue {
@@ -249,11 +252,23 @@ mod tests {
         let class = rules.classes.iter().find(|class| class.name == "issues").unwrap();
         let read = |text: &str| {
             let issues = read_issues(&super::super::markdown::read_page(text), class, &rules);
-            let named = |issue: &Issue| issue.fields.iter().map(|f| (f.name.clone(), f.value.clone())).collect::<Vec<_>>();
-            issues.iter().map(|issue| (issue.id.clone(), named(issue))).collect::<Vec<_>>()
+            let named = |issue: &Issue| {
+                issue
+                    .fields
+                    .iter()
+                    .map(|f| (f.name.clone(), f.value.clone()))
+                    .collect::<Vec<_>>()
+            };
+            issues
+                .iter()
+                .map(|issue| (issue.id.clone(), named(issue)))
+                .collect::<Vec<_>>()
         };
         let field = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-        let expected = vec![("CTO-WORK-001".to_owned(), vec![field("Type", "AFK"), field("Validator", "x")])];
+        let expected = vec![(
+            "CTO-WORK-001".to_owned(),
+            vec![field("Type", "AFK"), field("Validator", "x")],
+        )];
         for text in [
             "## CTO-WORK-001 - A\n\n### Type\n\nAFK\n\n### Validator:\n\nx\n\n## Else\n\ny\n",
             "# CTO-WORK-001 - A\n\n# Type\n\nAFK\n\n# Validator\n\nx\n\n# Else\n\ny\n",
@@ -263,7 +278,10 @@ mod tests {
         ] {
             assert_eq!(read(text), expected, "{text}");
         }
-        assert_eq!(read("# CTO-WORK-001 - A\n\n## CTO-WORK-002 - B\n\nType: AFK\n").len(), 2);
+        assert_eq!(
+            read("# CTO-WORK-001 - A\n\n## CTO-WORK-002 - B\n\nType: AFK\n").len(),
+            2
+        );
     }
 
     #[test]

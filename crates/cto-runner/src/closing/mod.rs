@@ -60,6 +60,11 @@ pub(crate) fn close(
     dir.release_reserve();
     // Recovery goes on from what was observed before.
     ending.observations.artifact_failures.extend_from_slice(dir.failures());
+    if dir.required_events().is_empty() {
+        // Not even that could be written before there was room for it.
+        let nonce = dir.nonce_hex();
+        dir.event(EventType::RunStarted, json!({ "nonce": nonce, "late": true }))?;
+    }
     let mut events: Vec<String> = dir.required_events().iter().map(|event| event.name()).collect();
     // The verdict's own event comes after the verdict, so it is counted before it is written; a failure to write it
     // leaves the run unsealed.

@@ -54,13 +54,13 @@ pub(crate) fn one_rung(
     stage: u8,
     admissions: &BTreeMap<String, String>,
 ) -> Result<Rung, LadderError> {
-    let evidence = evidence_of_stage(harness, engine, stage)?;
     let question = RungQuestion {
         engine,
         harness_version: env!("CARGO_PKG_VERSION"),
         admissions,
         proving: harness.validator.is_some(),
     };
+    let evidence = evidence_of_stage(harness, &question, stage)?;
     Ok(rung(&question, stage, &evidence))
 }
 

@@ -24,6 +24,8 @@ pub struct StageCheck {
     pub name: String,
     /// Whether it holds.
     pub ok: bool,
+    /// Whether nothing was asked of the harness here: an operator's own run has to show it.
+    pub left_to_operator: bool,
     /// What was seen.
     pub detail: String,
     /// The run that shows it.
@@ -110,8 +112,20 @@ impl StageValidation {
         self.checked.push(StageCheck {
             name: name.to_owned(),
             ok,
+            left_to_operator: false,
             detail,
             run_id: run_id.map(ToString::to_string),
+        });
+    }
+
+    /// Notes what no validator can show.
+    fn leave_to_operator(&mut self, name: &str, detail: &str) {
+        self.checked.push(StageCheck {
+            name: name.to_owned(),
+            ok: true,
+            left_to_operator: true,
+            detail: detail.to_owned(),
+            run_id: None,
         });
     }
 }
@@ -260,7 +274,7 @@ fn fixtures(
     for need in needs(stage) {
         if need.name == "pass" && stage == 5 {
             let detail = "an accepted run at stage 5 needs an operator: cto request, approve, run, outcome";
-            found.note("pass", Ok(detail.to_owned()), None);
+            found.leave_to_operator("pass", detail);
             continue;
         }
         progress(need.name);

@@ -62,12 +62,12 @@ impl Journey<'_> {
         });
         match spent {
             Ok((stored, consumption)) => {
-                let facts = self.facts.approval.clone();
-                leave_approval(&mut self.dir, &facts, &stored, &consumption)?.map_err(Halt::Ignorant)?;
-                self.settle_branch(contract)?;
+                // First that it is spent: whatever cannot be done after this, it does not work again.
                 let data = self.about_approval(contract);
                 self.dir.event(EventType::ApprovalGranted, data)?;
-                Ok(())
+                let facts = self.facts.approval.clone();
+                leave_approval(&mut self.dir, &facts, &stored, &consumption)?.map_err(Halt::Ignorant)?;
+                self.settle_branch(contract)
             }
             Err(_) => {
                 let mut data = self.about_approval(contract);

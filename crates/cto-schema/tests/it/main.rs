@@ -64,6 +64,8 @@ fn documents() -> Vec<(&'static str, String)> {
         ("route-guard", schema::<s::CoreRouteGuard>()),
         ("statement", schema::<s::Statement>()),
         ("statement-document", schema::<s::DocumentStatement>()),
+        ("statement-outcome-heard", schema::<s::HeardStatement>()),
+        ("statement-rollback", schema::<s::RollbackStatement>()),
         ("trace-span", schema::<s::Span>()),
         ("workspace-board", schema::<s::WorkspaceBoard>()),
         ("workspace-rules", schema::<s::WorkspaceRules>()),

@@ -146,7 +146,11 @@ pub(super) fn stage(global: &Global, action: &StageAction, output: &Output) -> R
 
 fn told(found: &StageValidation, output: &Output) {
     for check in &found.checked {
-        let (mark, color) = if check.ok { ("✔", "32") } else { ("✘", "31") };
+        let (mark, color) = match (check.left_to_operator, check.ok) {
+            (true, _) => ("·", "2"),
+            (false, true) => ("✔", "32"),
+            (false, false) => ("✘", "31"),
+        };
         output.print(&format!(
             "{} {:<26} {}\n",
             output.paint(color, mark),

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use cto_evidence::{OutcomeError, document_path, write_outcome};
+use cto_evidence::{Keys, OutcomeError, document_path, write_outcome};
 use cto_runner::{
-    DocumentWordError, Harness, RollbackError, Rolled, outcome_statement, rollback as take_back, say_about_document,
-    say_outcome,
+    DocumentWordError, Harness, OutcomeRefused, RollbackError, Rolled, outcome_statement, rollback as take_back,
+    say_about_document, say_outcome,
 };
 use cto_schema::{DocumentKind, ExitClass, OperatorOutcome, RunId};
 use serde_json::json;
@@ -29,13 +29,23 @@ pub(super) fn outcome(global: &Global, args: &OutcomeArgs, output: &Output) -> R
     }
     let run_id = run_id(&own_bundle_of(&harness.home, &args.run)?)?;
     let about = outcome_statement(&harness, &run_id, outcome, &args.reason).map_err(|error| {
-        CommandError::refused(chain(&error))
-            .hint("only a run that put a commit into an owned repository has an outcome")
+        let refused = CommandError::refused(chain(&error));
+        match &error {
+            OutcomeRefused::Nothing { .. } => {
+                refused.hint("only a run that put a commit into an owned repository has an outcome")
+            }
+            OutcomeRefused::NotYet { .. } => refused.hint("if no run goes on, this brings it to its end: cto recover"),
+            OutcomeRefused::TakenBack { .. } => refused.hint(format!("cto verify {run_id} says by which commit")),
+            OutcomeRefused::Unreadable { .. } => refused,
+        }
     })?;
     let signing = signing(&harness, &args.signer)?;
     let said = say_outcome(&harness, about, &signing, args.signer.actor.as_deref());
     let said = said.map_err(|error| unsaid(&harness, &error))?;
-    let path = write_outcome(&harness.home, &run_id, &said.signed).map_err(|error| match &error {
+    let own_key = Keys::open(&harness.home)
+        .and_then(|keys| keys.ensure_signing_key())
+        .map_err(|error| CommandError::failed(&error))?;
+    let path = write_outcome(&harness.home, &run_id, &said.signed, &own_key).map_err(|error| match &error {
         OutcomeError::Said { .. } => {
             CommandError::refused(chain(&error)).hint(format!("cto verify {run_id} shows what was said"))
         }

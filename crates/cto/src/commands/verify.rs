@@ -238,6 +238,8 @@ fn row(result: &Verified, home: &Home) -> serde_json::Value {
             "status": outcome.status,
             "effective_status": outcome.effective_status,
             "operator_outcome": said(outcome),
+            "bundle_verifies": outcome.bundle_verifies(),
+            "taken_back": outcome.taken_back,
             "keyid": outcome.keyid,
             "signer": outcome.signer,
             "manifest_digest": outcome.manifest_digest,
@@ -295,7 +297,8 @@ fn print(result: &Verified, verbose: bool, output: &Output) {
         }
     };
     let verdict = outcome.status.map_or("unknown", cto_schema::Status::word);
-    let head = if outcome.ok() {
+    // What lies beside a bundle is no part of it: that nobody can believe it says nothing against the bundle.
+    let head = if outcome.bundle_verifies() {
         output.paint("32", "✔ verifies")
     } else {
         output.paint("31", "✘ does not verify")
@@ -326,11 +329,16 @@ fn print(result: &Verified, verbose: bool, output: &Output) {
         told_of_document(seen, outcome, output);
         return;
     }
-    if outcome.ok() && outcome.effective_status != outcome.status {
+    if outcome.outcome.is_none()
+        && let Some(commit) = &outcome.taken_back
+    {
+        output.print(&format!("  the change was taken back by commit {commit}\n"));
+    }
+    if outcome.bundle_verifies() && outcome.effective_status != outcome.status {
         let effective = outcome.effective_status.map_or("unknown", cto_schema::Status::word);
         output.print(&format!("  with it the run's effective status is {effective}\n"));
     }
-    if outcome.ok() {
+    if outcome.bundle_verifies() {
         let signer = outcome.signer.as_deref().or(outcome.keyid.as_deref()).unwrap_or("?");
         output.print(&format!(
             "  the run's verdict is {verdict}, signed by {signer}\n  this proves that the holder of that key said so; not that its host was sound, nor that the change is right\n"

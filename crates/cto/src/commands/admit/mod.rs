@@ -238,6 +238,9 @@ fn said(output: &Output, kind: RecordKind, record: &Value, path: &PathBuf, diges
     output.note(&format!("written to {} ({digest})", shown(path)));
     if let Some(kept) = kept {
         output.note(&format!("the record before it is kept in {}", shown(kept)));
+        if kind == RecordKind::Repository {
+            output.note("an engine has one admitted repository: the one of that record is not admitted any more");
+        }
     }
 }
 
