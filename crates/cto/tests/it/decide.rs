@@ -415,7 +415,11 @@ fn a_refresh_rejects_each_change_of_the_accepted_case() {
     let (code, refresh) = world.refresh(&[first, second]);
     assert_eq!(code, 1);
     assert!(codes(&refresh).contains(&"not_accepted"), "{:#}", refresh["rejections"]);
-    assert_eq!(world.installation.cto(&["packet", "show"]).status.code(), Some(3), "there is none");
+    assert_eq!(
+        world.installation.cto(&["packet", "show"]).status.code(),
+        Some(3),
+        "there is none"
+    );
 }
 
 #[test]
