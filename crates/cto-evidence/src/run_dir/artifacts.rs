@@ -160,11 +160,16 @@ impl RunDir {
         let mut path = path;
         while !path.is_empty() {
             let (above, name) = path.rsplit_once('/').unwrap_or(("", path));
-            let parent = self.subdirs.get(above).unwrap_or(&self.dir);
-            if durable::remove_empty_dir_at(parent, name).is_err() {
-                return;
+            let parent = if above.is_empty() {
+                Some(&self.dir)
+            } else {
+                self.subdirs.get(above)
+            };
+            match parent.map(|parent| durable::remove_empty_dir_at(parent, name)) {
+                // Never made: then the one above may be empty.
+                Some(Err(error)) if error.kind() != io::ErrorKind::NotFound => return,
+                _ => drop(self.subdirs.remove(path)),
             }
-            self.subdirs.remove(path);
             path = above;
         }
     }
@@ -193,8 +198,12 @@ pub(crate) fn enter(dir: &OwnedFd, name: &str) -> io::Result<OwnedFd> {
     match durable::open_dir_at(dir, name) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             durable::make_dir_at(dir, name)?;
-            durable::sync_dir(dir)?;
-            durable::open_dir_at(dir, name)
+            let opened = durable::sync_dir(dir).and_then(|()| durable::open_dir_at(dir, name));
+            if opened.is_err() {
+                // What stays of it is empty, and found as that.
+                durable::remove_empty_dir_at(dir, name).unwrap_or_default();
+            }
+            opened
         }
         other => other,
     }
