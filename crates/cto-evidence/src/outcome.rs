@@ -171,7 +171,7 @@ pub(crate) fn copy_beside(bundle: &Path, into: impl AsFd, name: &str) -> Result<
     let into = into.as_fd();
     let mut said = false;
     // That a change was taken back outweighs that it was accepted, so it comes first.
-    for file in [ROLLBACK, FILE] {
+    for file in [ROLLBACK, HEARD, FILE] {
         let Some(bytes) = bytes_beside(bundle, file)? else {
             continue;
         };
