@@ -14,6 +14,7 @@ mod import;
 mod keys;
 mod ledger;
 mod live;
+mod live_look;
 mod manifest;
 mod matrices;
 mod outcome;
@@ -47,6 +48,7 @@ pub use import::{ImportError, Imported, import, imported_run, sweep_imports};
 pub use keys::{KeyError, Keys, Signer, TrustedKey, public_key};
 pub use ledger::{ImportEntry, Ledger, LedgerEntry, LedgerError, LedgerFilter, LedgerHead, NewEntry};
 pub use live::{LiveError, LiveMarker, MarkerInfo, OpenedInfo, is_live, unfinished, unfinished_run};
+pub use live_look::{BegunRun, begun_runs};
 pub use manifest::ManifestError;
 pub use matrices::{
     CellMarks, MatrixDir, MatrixError, check_new_file, check_report_place, list_matrices, write_new_file, write_report,

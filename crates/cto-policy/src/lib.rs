@@ -8,6 +8,7 @@ mod admission;
 mod approval;
 mod comparison;
 mod completion;
+mod control;
 mod eligibility;
 mod gates;
 mod governed;
@@ -31,6 +32,7 @@ pub use admission::{
 pub use approval::{judge_approval, judge_approved_target, needs_approval};
 pub use comparison::{ComparedField, ComparedRun, compare_runs};
 pub use completion::missing_events;
+pub use control::{CANDIDATE, CandidateDocuments, ControlFacts, PacketFact, RunFact, control_summary, governed_state};
 pub use eligibility::{decide, target_refusals, undecided};
 pub use gates::{GATES, Gate, GateInput, Phase, Refusal};
 pub use governed::{

@@ -12,6 +12,7 @@ use crate::cli_guard::GuardArgs;
 use crate::cli_import::ImportArgs;
 use crate::cli_matrix::MatrixArgs;
 use crate::cli_workspace::WorkspaceAction;
+use crate::cli_panel::SummaryArgs;
 
 /// Hand code-change work to AI coding agents without losing authority over your repositories.
 ///
@@ -130,6 +131,8 @@ pub(crate) enum Command {
         #[arg(long, value_name = "DIR")]
         toolchain: Vec<PathBuf>,
     },
+    /// Print the control summary: what may be done now, what is proven, on which evidence.
+    Summary(SummaryArgs),
     /// Write an admission record: shows it, asks, and keeps what it replaces.
     Admit {
         #[command(subcommand)]

@@ -8,6 +8,7 @@ mod cli_guard;
 mod cli_import;
 mod cli_matrix;
 mod cli_workspace;
+mod cli_panel;
 mod commands;
 mod error;
 mod find;

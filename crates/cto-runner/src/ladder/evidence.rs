@@ -1,11 +1,16 @@
 //! Reading evidence: runs that the ledger lists, each bundle verified again before it counts.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
 use cto_evidence::{
     Bundle, KeyError, Keys, Ledger, LedgerEntry, LedgerError, LedgerFilter, LedgerSnapshot, SnapshotError, TrustedKeys,
     verify_bundle,
 };
 use cto_policy::{RungEvidence, needs};
-use cto_schema::{ApprovalProof, BlockerCode, EligibilityDecision, Facts, JournalEvent, JournalRecord, Report, Status};
+use cto_schema::{
+    ApprovalProof, BlockerCode, EligibilityDecision, Facts, JournalEvent, JournalRecord, Report, RunId, Status,
+};
 
 use super::admissions_of;
 use crate::approval::operators;
@@ -28,44 +33,136 @@ pub enum LadderError {
     Keys(#[from] KeyError),
 }
 
-/// Returns what the bundles of one stage show about an engine, newest first. Of many with the same end, a few are read.
-pub(crate) fn evidence_of_stage(harness: &Harness, engine: &str, stage: u8) -> Result<Vec<RungEvidence>, LadderError> {
-    let ledger = Ledger::open(&harness.home)?;
-    let mut found: Vec<LedgerEntry> = Vec::new();
-    // What the harness does when a run fails is shown at stage 2 for stage 1, where nothing runs.
-    let stages: &[u8] = if stage == 1 {
-        &[1, 2]
-    } else {
-        std::slice::from_ref(&stage)
-    };
-    for stage in stages {
-        let filter = LedgerFilter {
-            stage: Some(*stage),
-            ..LedgerFilter::default()
+/// What one bundle of the ledger turned out to be.
+#[derive(Clone, Debug)]
+pub(crate) enum Looked {
+    /// Its directory is not there.
+    Gone,
+    /// It cannot be read, or a check does not hold; which.
+    Unverifiable(String),
+    /// It verifies and shows this.
+    Shows(Box<RungEvidence>),
+    /// It verifies and shows nothing that a rung could use.
+    Nothing,
+}
+
+/// The evidence of an installation at one moment. Each bundle is verified at most once, however many rungs ask for it.
+#[derive(Debug)]
+pub(crate) struct EvidenceReader<'a> {
+    harness: &'a Harness,
+    ledger: Ledger,
+    trusted: TrustedKeys,
+    snapshot: LedgerSnapshot,
+    looked: RefCell<BTreeMap<RunId, Looked>>,
+}
+
+impl<'a> EvidenceReader<'a> {
+    pub(crate) fn open(harness: &'a Harness) -> Result<Self, LadderError> {
+        let ledger = Ledger::open(&harness.home)?;
+        let keys = Keys::open(&harness.home)?;
+        let mut trusted = TrustedKeys::of_installation(&keys)?;
+        if let Ok(signers) = operators(harness) {
+            trusted = trusted.with_signers(signers);
+        }
+        let snapshot = LedgerSnapshot::read(&ledger, &harness.home)?;
+        Ok(Self {
+            harness,
+            ledger,
+            trusted,
+            snapshot,
+            looked: RefCell::default(),
+        })
+    }
+
+    pub(crate) fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// Says where the ledger's chain is broken.
+    pub(crate) fn chain_error(&self) -> Option<&str> {
+        self.snapshot.chain_error.as_deref()
+    }
+
+    /// Returns every bundle that was looked at so far.
+    pub(crate) fn looked(&self) -> BTreeMap<RunId, Looked> {
+        self.looked.borrow().clone()
+    }
+
+    /// Returns what the bundles of one stage show about an engine, newest first. Of many with the same end, a few are
+    /// read.
+    pub(crate) fn of_stage(&self, engine: &str, stage: u8) -> Result<Vec<RungEvidence>, LadderError> {
+        let mut found: Vec<LedgerEntry> = Vec::new();
+        // What the harness does when a run fails is shown at stage 2 for stage 1, where nothing runs.
+        let stages: &[u8] = if stage == 1 {
+            &[1, 2]
+        } else {
+            std::slice::from_ref(&stage)
         };
-        found.extend(ledger.list(&filter)?);
+        for stage in stages {
+            let filter = LedgerFilter {
+                stage: Some(*stage),
+                ..LedgerFilter::default()
+            };
+            found.extend(self.ledger.list(&filter)?);
+        }
+        let wanted: Vec<String> = needs(stage).iter().filter_map(|need| Some(need.code?.name())).collect();
+        let mut tried: BTreeMap<(String, String), usize> = BTreeMap::new();
+        found.retain(|entry| {
+            let base = base(&entry.backend).to_owned();
+            let end = entry.first_blocker.clone().unwrap_or_else(|| "pass".to_owned());
+            let counts = base == engine || base == "fake";
+            let useful = end == "pass" || wanted.contains(&end);
+            let tries = tried.entry((base, end)).or_default();
+            *tries += 1;
+            counts && useful && *tries <= TRIES
+        });
+        let shown = found.iter().filter_map(|entry| match self.look(&entry.run_id) {
+            Looked::Shows(evidence) => Some(*evidence),
+            Looked::Gone | Looked::Unverifiable(_) | Looked::Nothing => None,
+        });
+        Ok(shown.collect())
     }
-    let wanted: Vec<String> = needs(stage).iter().filter_map(|need| Some(need.code?.name())).collect();
-    let mut tried: std::collections::BTreeMap<(String, String), usize> = std::collections::BTreeMap::new();
-    found.retain(|entry| {
-        let base = base(&entry.backend).to_owned();
-        let end = entry.first_blocker.clone().unwrap_or_else(|| "pass".to_owned());
-        let counts = base == engine || base == "fake";
-        let useful = end == "pass" || wanted.contains(&end);
-        let tries = tried.entry((base, end)).or_default();
-        *tries += 1;
-        counts && useful && *tries <= TRIES
-    });
-    let keys = Keys::open(&harness.home)?;
-    let mut trusted = TrustedKeys::of_installation(&keys)?;
-    if let Ok(signers) = operators(harness) {
-        trusted = trusted.with_signers(signers);
+
+    /// Verifies one bundle of the ledger, once.
+    pub(crate) fn look(&self, run_id: &RunId) -> Looked {
+        if let Some(known) = self.looked.borrow().get(run_id) {
+            return known.clone();
+        }
+        let found = self.look_again(run_id);
+        self.looked.borrow_mut().insert(run_id.clone(), found.clone());
+        found
     }
-    let snapshot = LedgerSnapshot::read(&ledger, &harness.home)?;
-    let shown = found
-        .iter()
-        .filter_map(|entry| shown_by(harness, entry, &trusted, &snapshot));
-    Ok(shown.collect())
+
+    fn look_again(&self, run_id: &RunId) -> Looked {
+        let place = self.harness.home.run(run_id);
+        if !place.exists() {
+            return Looked::Gone;
+        }
+        let bundle = match Bundle::open(&place) {
+            Ok(bundle) => bundle,
+            Err(error) => return Looked::Unverifiable(crate::run::chain(&error)),
+        };
+        let verified = verify_bundle(&bundle, &self.trusted, Some(&self.snapshot));
+        if let Some(check) = verified.failed().next() {
+            return Looked::Unverifiable(format!("check {} failed", check.name));
+        }
+        let shown = verified.effective_status.and_then(|status| shown_by(&bundle, status));
+        shown.map_or(Looked::Nothing, |evidence| Looked::Shows(Box::new(evidence)))
+    }
+
+    /// Reads a verified bundle's document; nothing is read from one that does not verify.
+    pub(crate) fn document<T: serde::de::DeserializeOwned>(&self, run_id: &RunId, name: &str) -> Option<T> {
+        match self.look(run_id) {
+            Looked::Shows(_) | Looked::Nothing => {}
+            Looked::Gone | Looked::Unverifiable(_) => return None,
+        }
+        read(&Bundle::open(&self.harness.home.run(run_id)).ok()?, name)
+    }
+}
+
+/// Returns what the bundles of one stage show about an engine, newest first.
+pub(crate) fn evidence_of_stage(harness: &Harness, engine: &str, stage: u8) -> Result<Vec<RungEvidence>, LadderError> {
+    EvidenceReader::open(harness)?.of_stage(engine, stage)
 }
 
 /// Returns the status of a run with the operator's word on it. Only a run that waits for that word is read again.
@@ -83,27 +180,16 @@ pub fn status_with_the_word(harness: &Harness, entry: &LedgerEntry) -> Option<St
     verify_bundle(&bundle, &trusted, None).effective_status
 }
 
-fn base(backend: &str) -> &str {
+pub(crate) fn base(backend: &str) -> &str {
     backend.split(':').next().unwrap_or_default()
 }
 
-/// A bundle that does not verify shows nothing.
-fn shown_by(
-    harness: &Harness,
-    entry: &LedgerEntry,
-    keys: &TrustedKeys,
-    ledger: &LedgerSnapshot,
-) -> Option<RungEvidence> {
-    let bundle = Bundle::open(&harness.home.run(&entry.run_id)).ok()?;
-    let verified = verify_bundle(&bundle, keys, Some(ledger));
-    if !verified.ok() {
-        return None;
-    }
-    let report: Report = read(&bundle, "report.json")?;
-    let decision: Option<EligibilityDecision> = read(&bundle, "decision.json");
-    let approval: Option<ApprovalProof> = read(&bundle, "approval.json");
-    let facts = facts(&bundle)?;
-    let status = verified.effective_status?;
+/// Turns a bundle that verified into what it shows.
+fn shown_by(bundle: &Bundle, status: Status) -> Option<RungEvidence> {
+    let report: Report = read(bundle, "report.json")?;
+    let decision: Option<EligibilityDecision> = read(bundle, "decision.json");
+    let approval: Option<ApprovalProof> = read(bundle, "approval.json");
+    let facts = facts(bundle)?;
     let refused_by = decision.map(|decision| decision.missing_gates).unwrap_or_default();
     Some(RungEvidence {
         run_id: report.run_id,

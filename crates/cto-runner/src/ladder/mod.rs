@@ -8,11 +8,11 @@ mod validate;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 
-use cto_policy::{Rung, RungQuestion, rung};
+use cto_policy::{Rung, RungEvidence, RungQuestion, rung};
 use cto_schema::{Facts, Sha256Digest};
 
 pub use compare::{StageComparison, StageField};
-pub(crate) use evidence::evidence_of_stage;
+pub(crate) use evidence::{EvidenceReader, Looked, base, evidence_of_stage};
 pub use evidence::{LadderError, status_with_the_word};
 pub use validate::{StageCheck, StageValidation, Who, validate_stage};
 
@@ -31,10 +31,20 @@ pub struct EngineLadder {
 
 /// Computes an engine's ladder from the bundles of this installation; each is verified again.
 pub fn engine_ladder(harness: &Harness, engine: &str) -> Result<EngineLadder, LadderError> {
+    ladder_from(&EvidenceReader::open(harness)?, harness, engine)
+}
+
+/// Computes an engine's ladder from evidence that several ladders share.
+pub(crate) fn ladder_from(
+    reader: &EvidenceReader<'_>,
+    harness: &Harness,
+    engine: &str,
+) -> Result<EngineLadder, LadderError> {
     let admissions = current_admissions(harness, engine, &[]);
     let mut rungs = Vec::new();
     for stage in 1..=5 {
-        rungs.push(one_rung(harness, engine, stage, &admissions)?);
+        let evidence = reader.of_stage(engine, stage)?;
+        rungs.push(rung_of(harness, engine, stage, &admissions, &evidence));
     }
     let stands_on = rungs.iter().take_while(|rung| rung.validated()).count();
     Ok(EngineLadder {
@@ -52,13 +62,23 @@ pub(crate) fn one_rung(
     admissions: &BTreeMap<String, String>,
 ) -> Result<Rung, LadderError> {
     let evidence = evidence_of_stage(harness, engine, stage)?;
+    Ok(rung_of(harness, engine, stage, admissions, &evidence))
+}
+
+fn rung_of(
+    harness: &Harness,
+    engine: &str,
+    stage: u8,
+    admissions: &BTreeMap<String, String>,
+    evidence: &[RungEvidence],
+) -> Rung {
     let question = RungQuestion {
         engine,
         harness_version: env!("CARGO_PKG_VERSION"),
         admissions,
         proving: harness.validator.is_some(),
     };
-    Ok(rung(&question, stage, &evidence))
+    rung(&question, stage, evidence)
 }
 
 /// Returns the digests of the records that an engine would run under now.

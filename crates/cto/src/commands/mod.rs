@@ -27,6 +27,7 @@ mod run;
 mod runs;
 mod show;
 mod status;
+mod summary;
 mod verify;
 mod workspace;
 
@@ -58,6 +59,7 @@ pub(crate) fn dispatch(cli: &Cli, output: &Output) -> Result<Exit, CommandError>
         Command::Engines { toolchain } => engines::engines(global, toolchain, output),
         Command::Engine { action } => engine::engine(global, action, output),
         Command::Status { engine, toolchain } => status::status(global, engine.as_deref(), toolchain, output),
+        Command::Summary(args) => summary::summary(global, args, output),
         Command::Admit { action } => admit::admit(global, action, output),
         Command::Admission { action } => admission::admission(action, output),
         Command::Cases { action } => cases::cases(global, action.as_ref(), output),
