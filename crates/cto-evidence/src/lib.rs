@@ -47,6 +47,9 @@ pub use home::{Home, HomeError};
 pub use import::{ImportError, Imported, import, imported_run, sweep_imports};
 pub use keys::{KeyError, Keys, Signer, TrustedKey, public_key};
 pub use ledger::{ImportEntry, Ledger, LedgerEntry, LedgerError, LedgerFilter, LedgerHead, NewEntry};
+pub use ledger::{
+    Ledger, LedgerEntry, LedgerError, LedgerFilter, LedgerHead, NewEntry, RunOrder, RunPage, RunPlace, RunQuery,
+};
 pub use live::{LiveError, LiveMarker, MarkerInfo, OpenedInfo, is_live, unfinished, unfinished_run};
 pub use live_look::{BegunRun, begun_runs};
 pub use manifest::ManifestError;
@@ -62,6 +65,7 @@ pub use render::{
     DrawError, DrawnMatrix, InspectError, MatrixView, ReportView, draw_matrix, html, inspect_log, markdown, mend,
     packet_text, percent, runs_reference,
 };
+pub use render::{DiffFile, DiffLine, ReportView, diff, html, line_text, markdown, mend, packet_text};
 pub use reopen::{Interrupted, ReopenError, Reopened, reopen};
 pub use run_dir::name::is_artifact_name;
 pub use run_dir::{Artifact, RunDir, RunDirError, StreamDigests, fresh_run_id};

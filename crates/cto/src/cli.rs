@@ -13,6 +13,7 @@ use crate::cli_import::ImportArgs;
 use crate::cli_matrix::MatrixArgs;
 use crate::cli_workspace::WorkspaceAction;
 use crate::cli_panel::SummaryArgs;
+use crate::cli_panel::{ServeArgs, SummaryArgs};
 
 /// Hand code-change work to AI coding agents without losing authority over your repositories.
 ///
@@ -133,6 +134,8 @@ pub(crate) enum Command {
     },
     /// Print the control summary: what may be done now, what is proven, on which evidence.
     Summary(SummaryArgs),
+    /// Serve the read-only web panel on this machine.
+    Serve(ServeArgs),
     /// Write an admission record: shows it, asks, and keeps what it replaces.
     Admit {
         #[command(subcommand)]

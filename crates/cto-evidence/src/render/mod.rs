@@ -16,6 +16,7 @@ mod words;
 
 use cto_schema::{Report, Span, Status, TaskContract, WriteSet};
 
+pub use diff::{DiffFile, DiffLine, diff, line_text};
 pub use html::html;
 pub use markdown::markdown;
 pub use mend::mend;

@@ -39,6 +39,11 @@ pub fn summarise(harness: &Harness, candidate: &str, seq: u32) -> Result<Control
     Ok(control_summary(&control_facts(harness, candidate, seq)?))
 }
 
+/// Returns whose words about a run are believed; nothing when nobody is named or the list cannot be read.
+pub fn believed_operators(harness: &Harness) -> Option<cto_evidence::AllowedSigners> {
+    crate::approval::operators(harness).ok()
+}
+
 fn control_facts(harness: &Harness, candidate: &str, seq: u32) -> Result<ControlFacts, SummaryError> {
     let reader = EvidenceReader::open(harness)?;
     let names: Vec<String> = harness

@@ -25,6 +25,7 @@ mod outcome;
 mod recover;
 mod run;
 mod runs;
+mod serve;
 mod show;
 mod status;
 mod summary;
@@ -59,6 +60,7 @@ pub(crate) fn dispatch(cli: &Cli, output: &Output) -> Result<Exit, CommandError>
         Command::Engines { toolchain } => engines::engines(global, toolchain, output),
         Command::Engine { action } => engine::engine(global, action, output),
         Command::Status { engine, toolchain } => status::status(global, engine.as_deref(), toolchain, output),
+        Command::Serve(args) => serve::serve(global, args, output),
         Command::Summary(args) => summary::summary(global, args, output),
         Command::Admit { action } => admit::admit(global, action, output),
         Command::Admission { action } => admission::admission(action, output),

@@ -32,6 +32,7 @@ mod operator;
 mod ordinary_user;
 mod owned;
 mod owned_hostile;
+mod panel;
 mod recovery;
 mod repository;
 mod route_guard;
