@@ -14,6 +14,7 @@ use crate::cli_matrix::MatrixArgs;
 use crate::cli_workspace::WorkspaceAction;
 use crate::cli_panel::SummaryArgs;
 use crate::cli_panel::{ServeArgs, SummaryArgs};
+use crate::cli_panel::{ServeArgs, SummaryArgs, WatchArgs};
 
 /// Hand code-change work to AI coding agents without losing authority over your repositories.
 ///
@@ -134,6 +135,8 @@ pub(crate) enum Command {
     },
     /// Print the control summary: what may be done now, what is proven, on which evidence.
     Summary(SummaryArgs),
+    /// Follow a run that is under way, event by event; where none is, show the summary.
+    Watch(WatchArgs),
     /// Serve the read-only web panel on this machine.
     Serve(ServeArgs),
     /// Write an admission record: shows it, asks, and keeps what it replaces.

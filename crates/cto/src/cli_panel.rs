@@ -47,3 +47,12 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "ENGINE", default_value = "case")]
     pub(crate) candidate: String,
 }
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Looks and touches nothing; Ctrl-C ends the look, not the run.\n\nExamples:\n  cto watch\n  cto watch slugify"
+)]
+pub(crate) struct WatchArgs {
+    /// A part of the run's name [default: the newest that is under way].
+    pub(crate) run: Option<String>,
+}

@@ -31,6 +31,7 @@ mod status;
 mod summary;
 mod verify;
 mod workspace;
+mod watch;
 
 use crate::cli::{Cli, Command};
 use crate::error::CommandError;
@@ -60,6 +61,7 @@ pub(crate) fn dispatch(cli: &Cli, output: &Output) -> Result<Exit, CommandError>
         Command::Engines { toolchain } => engines::engines(global, toolchain, output),
         Command::Engine { action } => engine::engine(global, action, output),
         Command::Status { engine, toolchain } => status::status(global, engine.as_deref(), toolchain, output),
+        Command::Watch(args) => watch::watch(global, args, output),
         Command::Serve(args) => serve::serve(global, args, output),
         Command::Summary(args) => summary::summary(global, args, output),
         Command::Admit { action } => admit::admit(global, action, output),

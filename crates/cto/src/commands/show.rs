@@ -100,11 +100,16 @@ fn events(bundle: &Path, output: &Output) -> Result<(), CommandError> {
         let Ok(event) = serde_json::from_str::<cto_schema::Event>(line) else {
             continue;
         };
-        let ms = event.mono_ns.parse::<u64>().unwrap_or(0) / 1_000_000;
-        let data = cto_schema::escape(told_first(&event.data).as_bytes(), 160);
-        output.print(&format!("{ms:>8} ms  {:<26} {data}\n", event.kind.name()));
+        output.print(&event_line(&event));
     }
     Ok(())
+}
+
+/// Draws one event as a line.
+pub(super) fn event_line(event: &cto_schema::Event) -> String {
+    let ms = event.mono_ns.parse::<u64>().unwrap_or(0) / 1_000_000;
+    let data = cto_schema::escape(told_first(&event.data).as_bytes(), 160);
+    format!("{ms:>8} ms  {:<26} {data}\n", event.kind.name())
 }
 
 /// What a reader of a call looks for, in this order; digests and the rest follow.

@@ -68,14 +68,8 @@ fn check(file: &Path, output: &Output) -> Result<Exit, CommandError> {
 
 /// Draws the summary for a terminal; its texts are inert already.
 pub(super) fn text(summary: &ControlSummary, output: &Output) -> String {
-    let mut lines = vec![posture(summary, output)];
-    let next = &summary.next_recommended_operator_action;
-    lines.push(format!("  next      {}: {}", next.label, next.why));
-    if let Some(command) = &next.command_text {
-        lines.push(format!("            {}", output.paint("1", command.as_str())));
-    }
-    lines.push(String::new());
-    lines.push("  ladder    stage  1 2 3 4 5 6".to_owned());
+    let mut lines = vec![head(summary, output)];
+    lines.push("  ladder                1 2 3 4 5 6".to_owned());
     for ladder in &summary.proof_ladder {
         let marks: Vec<&str> = ladder
             .stages
@@ -86,9 +80,11 @@ pub(super) fn text(summary: &ControlSummary, output: &Output) -> String {
                 ProofState::NotReached => "·",
             })
             .collect();
-        lines.push(
-            format!("            {:<10} {}", ladder.engine.as_str(), marks.join(" ")).replace("            ", "    "),
-        );
+        lines.push(format!(
+            "            {:<11} {}",
+            ladder.engine.as_str(),
+            marks.join(" ")
+        ));
     }
     lines.push(String::new());
     lines.push(format!(
@@ -123,6 +119,19 @@ pub(super) fn text(summary: &ControlSummary, output: &Output) -> String {
         ));
     }
     lines.join("\n") + "\n"
+}
+
+/// Draws what comes first: whether a governed run may start, and what is best done next.
+pub(super) fn head(summary: &ControlSummary, output: &Output) -> String {
+    let next = &summary.next_recommended_operator_action;
+    let mut lines = vec![
+        posture(summary, output),
+        format!("  next      {}: {}", next.label, next.why),
+    ];
+    if let Some(command) = &next.command_text {
+        lines.push(format!("            {}", output.paint("1", command.as_str())));
+    }
+    lines.join("\n") + "\n\n"
 }
 
 fn posture(summary: &ControlSummary, output: &Output) -> String {

@@ -27,6 +27,9 @@ export const pages = (runs) => {
   if (shown) {
     for (const tab of ['timeline', 'patch', 'tests', 'events', 'evidence', 'usage', 'report']) all[`run-${tab}`] = `/runs/${shown}/${tab}`;
   }
+  if (runs.hostile) {
+    for (const tab of ['patch', 'tests', 'events']) all[`run-hostile-${tab}`] = `/runs/${runs.hostile}/${tab}`;
+  }
   if (runs.pass && runs.fail) all['compare-two'] = `/compare?a=${runs.pass}&b=${runs.fail}`;
   return all;
 };

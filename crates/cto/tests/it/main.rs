@@ -11,6 +11,7 @@ mod admissions;
 mod agents;
 mod approvals;
 mod bad_input;
+mod browser;
 mod case_engine;
 mod dev;
 mod engines;
