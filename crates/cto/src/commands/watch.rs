@@ -89,7 +89,7 @@ fn follow(home: &Home, run: &BegunRun, output: &Output) -> Result<Exit, CommandE
         if now != "running" || stop.asked() {
             break now;
         }
-        drop(wait.recv_timeout(LOOK));
+        wait.recv_timeout(LOOK).unwrap_or_default();
     };
     let report: Option<Report> = std::fs::read(bundle.join("report.json"))
         .ok()

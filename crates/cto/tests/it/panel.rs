@@ -407,3 +407,155 @@ fn another_address_needs_a_secret_in_a_private_file_and_every_request_carries_it
         assert_eq!(ask(wrong).0, 401, "{wrong}");
     }
 }
+
+#[test]
+fn an_owned_repository_keeps_its_content_to_itself_and_an_approval_shows_its_whole_course() {
+    use crate::owned::{SCRIPT, ask, run, world};
+    let (installation, operator, repository) = world();
+    let summary = || installation.json(&["summary", "--candidate", "command"]).1;
+    let asked = ask(&installation, &repository, "OWNED", &SCRIPT);
+    let packet = asked.packet["packet_id"].as_str().unwrap();
+    let waiting = summary();
+    assert_eq!(waiting["next_recommended_operator_action"]["id"], "decide_packet");
+    assert_eq!(waiting["approval_packet"]["executable"], json!(false));
+    let digest = waiting["approval_packet"]["contract_sha256"].as_str().unwrap();
+    let digest = digest.strip_prefix("sha256:").unwrap();
+    assert_eq!(
+        waiting["approval_packet"]["approval_command_text"],
+        format!("cto approve {packet} --contract-sha256 {digest}")
+    );
+    // The text works as it stands, with the operator's sentence and key; about another contract it does not.
+    let sentence = asked.packet["sentence"].as_str().unwrap();
+    let approve = |digest: &str| {
+        let words = ["approve", packet, "--contract-sha256", digest, "--sentence", sentence];
+        crate::operator::say(&installation, &operator, &words).0
+    };
+    assert_eq!(approve(&digest.replace(char::is_numeric, "a")), 3);
+    assert_eq!(summary()["approval_packet"]["state"], "requested");
+    assert_eq!(approve(digest), 0);
+    let approved = summary();
+    assert_eq!(
+        (&approved["execution_allowed"], &approved["approval_granted"]),
+        (&json!(true), &json!(true))
+    );
+    assert_eq!(approved["approval_packet"]["approval_command_text"], Value::Null);
+    let (_, report) = run(&installation, &asked, &[], &SCRIPT);
+    let id = report["run_id"].as_str().unwrap();
+    let unsaid = summary();
+    assert_eq!(unsaid["execution_allowed"], json!(false));
+    assert_eq!(unsaid["next_recommended_operator_action"]["id"], "say_operator_outcome");
+    let course = |summary: &Value| {
+        let all = summary["governed_execution"].as_array().unwrap();
+        all.iter().find(|one| one["approval_id"] == packet).unwrap().clone()
+    };
+    assert_eq!(
+        (&course(&unsaid)["state"], &unsaid["repeatability_count"]),
+        (&json!("consumed_by_run"), &json!(0))
+    );
+    let (code, said) = crate::operator::say(
+        &installation,
+        &operator,
+        &["outcome", id, "accept", "--reason", "looked at it"],
+    );
+    assert_eq!(code, 0, "{said}");
+    let accepted = summary();
+    let one = course(&accepted);
+    assert_eq!(
+        (&one["state"], &one["run_id"]),
+        (&json!("consumed_by_pass_evidence"), &json!(id))
+    );
+    assert_eq!(
+        one["proof_replay_path"],
+        format!("runs/{id}/stage5-owned-repo-proof.json")
+    );
+    assert_eq!(accepted["repeatability_count"], 1);
+    assert_eq!(accepted["repeatability_status"], "blocked");
+    assert_eq!(accepted["real_stage5_pass_report"], format!("runs/{id}/report.json"));
+    assert_eq!(accepted["runtime_default_activation"], json!(false));
+
+    let closed = Panel::start(&installation, &["--no-login"]);
+    let open = Panel::start(&installation, &["--no-login", "--evidence-content"]);
+    closed.ready("");
+    open.ready("");
+    for tab in ["patch", "tests"] {
+        let page = closed.get(&format!("/runs/{id}/{tab}"), "").2;
+        assert!(
+            page.contains("Not shown here") && !page.contains("class=\"diff"),
+            "{tab}"
+        );
+        let page = open.get(&format!("/runs/{id}/{tab}"), "").2;
+        assert!(
+            !page.contains("Not shown here") && page.contains("--evidence-content"),
+            "{tab}"
+        );
+    }
+    for file in ["patch.diff", "test.log", "report"] {
+        assert_eq!(closed.get(&format!("/runs/{id}/{file}"), "").0, 404, "{file}");
+        assert_eq!(open.get(&format!("/runs/{id}/{file}"), "").0, 200, "{file}");
+    }
+    let events = closed.get(&format!("/runs/{id}/events"), "").2;
+    assert!(
+        events.contains("run.started") && !events.contains("value.txt"),
+        "{events}"
+    );
+    assert!(closed.get(&format!("/runs/{id}"), "").2.contains("Accepted"));
+    assert!(
+        closed
+            .get(&format!("/approvals/{packet}"), "")
+            .2
+            .contains("consumed by a pass")
+    );
+}
+
+#[test]
+fn a_run_under_way_is_watched_to_its_end() {
+    let installation = Installation::new();
+    let (code, none) = installation.json(&["watch"]);
+    assert_eq!((code, &none["state"]), (0, &json!("none")));
+    let repository = installation.scripted("target");
+    let path = installation.contract(&contract("WATCHED", &repository));
+    // It waits until the test has seen it: the file is in the mapped toolchain, which the run may read.
+    let gate = installation.dir.path().join("gate");
+    std::fs::create_dir_all(gate.join("bin")).unwrap();
+    let script = format!("while [ ! -e {}/open ]; do sleep 0.1; done; {GOOD}", gate.display());
+    let mut running = installation.command();
+    running.args([
+        "--json",
+        "run",
+        "--toolchain",
+        gate.to_str().unwrap(),
+        "--contract",
+        path.to_str().unwrap(),
+    ]);
+    let mut child = running
+        .args(["--", "/bin/sh", "-c", &script])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    while std::fs::read_dir(installation.home().join("live"))
+        .unwrap()
+        .next()
+        .is_none()
+    {
+        std::thread::park_timeout(std::time::Duration::from_millis(20));
+    }
+    let mut watch = installation.command();
+    let mut watch = watch
+        .arg("watch")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(watch.stdout.take().unwrap()).lines();
+    let first = lines.next().unwrap().unwrap();
+    assert!(first.contains("run.started"), "{first}");
+    write(&gate.join("open"), b"");
+    let rest: Vec<String> = lines.map(Result::unwrap).collect();
+    assert!(rest.iter().any(|line| line.contains("run.completed")), "{rest:?}");
+    assert!(child.wait().unwrap().success());
+    let told = watch.wait_with_output().unwrap();
+    assert!(told.status.success());
+    let told = String::from_utf8_lossy(&told.stderr).into_owned();
+    assert!(told.contains("it ended: pass"), "{told}");
+}
