@@ -16,6 +16,8 @@ pub struct Prepared {
     pub failures: Vec<RowOfFailures>,
     /// Who may approve; null when nobody is named, or the list cannot be read.
     pub signers: Option<AllowedSigners>,
+    /// What each stage needs on record, by name; stages 1 to 6 in order.
+    pub needs: Vec<Vec<String>>,
 }
 
 /// One row of the failure matrix, as specified.
@@ -51,6 +53,7 @@ pub(crate) struct Snapshot {
     /// Rows of the failure matrix, each with the newest run that ended so.
     pub(crate) failures: Vec<(RowOfFailures, Option<RunId>)>,
     pub(crate) signers: Option<AllowedSigners>,
+    pub(crate) needs: Vec<Vec<String>>,
     /// When it was computed.
     pub(crate) made_at: Timestamp,
 }
@@ -83,6 +86,7 @@ impl Snapshot {
             etag,
             failures,
             signers: prepared.signers,
+            needs: prepared.needs,
             made_at: cto_evidence::wall_now(),
         })
     }

@@ -151,6 +151,22 @@ impl Site<'_> {
         shell
     }
 
+    /// Writes the end of something, which may well lie in the future.
+    pub(crate) fn until(&self, at: &str) -> Time {
+        let mut time = Time::new(at, self.now);
+        let left = at
+            .parse::<Timestamp>()
+            .map_or(0, |at| at.as_second() - self.now.as_second());
+        if left > 0 {
+            time.skewed = false;
+            time.ago = format!(
+                "in {}",
+                milliseconds(u64::try_from(left).unwrap_or(0).saturating_mul(1_000))
+            );
+        }
+        time
+    }
+
     /// Writes an instant for people.
     pub(crate) fn time(&self, at: &str) -> Time {
         Time::new(at, self.now)

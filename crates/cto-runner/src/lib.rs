@@ -74,7 +74,7 @@ pub use cases::{
     check as check_case, embedded as embedded_cases, find as find_case, load as load_case,
 };
 pub use closing::CloseError;
-pub use control::{SummaryError, believed_operators, summarise};
+pub use control::{SummaryError, believed_operators, stage_needs, summarise};
 pub use cto_gateway::{GATEWAY_ARGUMENT, gateway_main, scripted};
 pub use cto_policy::PlannedCell;
 pub use cto_policy::CANDIDATE;

@@ -56,7 +56,7 @@ fn course(site: &Site<'_>, one: &GovernedExecution) -> Course {
             .approval_source
             .as_ref()
             .map_or_else(|| "nobody".to_owned(), ToString::to_string),
-        expires: one.expires_at.as_ref().map(|at| site.time(at.as_str())),
+        expires: one.expires_at.as_ref().map(|at| site.until(at.as_str())),
         run: one.run_id.as_ref().map(ToString::to_string),
         report: or_none(&one.pass_replay_path),
         proof: or_none(&one.proof_replay_path),

@@ -82,15 +82,8 @@ pub(crate) fn ladder(site: &Site<'_>, stage: Option<&str>) -> Drawn {
             found.collect()
         }
     };
-    // What a stage needs is what is there and what is not, of any engine that has climbed least.
-    let needs = summary
-        .proof_ladder
-        .iter()
-        .filter_map(|one| one.stages.get(picked?.0 - 1))
-        .max_by_key(|stage| stage.missing.len());
-    let required = needs
-        .map(|stage| stage.missing.iter().map(ToString::to_string).collect())
-        .unwrap_or_default();
+    let needs = picked.and_then(|(number, _)| site.snapshot.needs.get(number - 1));
+    let required = needs.cloned().unwrap_or_default();
     let title = picked.map_or_else(
         || "Ladder".to_owned(),
         |(number, name)| format!("Stage {number}: {name}"),

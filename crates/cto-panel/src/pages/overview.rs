@@ -83,7 +83,7 @@ pub(crate) fn overview(site: &Site<'_>) -> Drawn {
         ],
         consumed: super::approvals::courses(site)
             .into_iter()
-            .filter(|course| course.consumed)
+            .filter(|course| course.consumed && course.source == "operator")
             .take(5)
             .collect(),
         s,

@@ -202,7 +202,8 @@ pub(super) fn candidate_reason(facts: &ControlFacts, climbed: u8, eligible: bool
     let documents = &facts.candidate_documents;
     match (eligible, climbed, &documents.comparison) {
         (true, _, _) => format!("{engine} is proven through stage 5 and its accepted comparison says eligible"),
-        (false, 0..5, _) => format!("{engine} is proven up to stage {climbed}; stage 5 comes before a comparison"),
+        (false, 0, _) => format!("{engine} has proven no stage; a comparison needs the first five"),
+        (false, 1..5, _) => format!("{engine} is proven up to stage {climbed}; stage 5 comes before a comparison"),
         (false, _, None) => format!("{engine} is proven through stage 5; no comparison of stage 6 is on record"),
         (false, _, Some(_)) => format!("the comparison of {engine} does not say eligible, or is not accepted"),
     }
@@ -254,7 +255,9 @@ pub(super) fn waiting_packet(packets: &[PacketFact]) -> Option<ControlPacket> {
     } else {
         None
     };
-    let reports = packet.prior_evidence.iter().filter_map(|run| run.parse().ok());
+    // Each names a run, and after it the stage.
+    let names = packet.prior_evidence.iter().filter_map(|named| named.split(' ').next());
+    let reports = names.filter_map(|run| run.parse().ok());
     Some(ControlPacket {
         packet_id: packet.packet_id.as_str().into(),
         state,

@@ -71,7 +71,7 @@ fn packet(number: usize) -> PacketFact {
         mutation_mode: None,
         risk_class: None,
         contract_digest: Some(Sha256Digest::of(b"contract")),
-        prior_evidence: vec![run(1).to_string()],
+        prior_evidence: vec![format!("{} (stage 4)", run(1))],
         allowed_paths: vec!["src/pager.py".to_owned()],
         forbidden_actions: vec!["push".to_owned()],
         created_at: "2026-11-20T10:00:00Z".to_owned(),
@@ -141,6 +141,9 @@ fn every_course_of_an_approval_has_one_state() {
         let summary = checked(&facts);
         assert_eq!(summary.governed_execution[0].state, expected);
         assert_eq!(summary.execution_allowed, expected == G::Approved);
+        if let Some(packet) = &summary.approval_packet {
+            assert_eq!(packet.evidence_paths.len(), 1);
+        }
         let waits = matches!(expected, G::Requested | G::Approved);
         assert_eq!(summary.approval_packet.is_some(), waits, "{expected:?}");
         assert_eq!(

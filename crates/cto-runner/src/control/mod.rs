@@ -39,6 +39,18 @@ pub fn summarise(harness: &Harness, candidate: &str, seq: u32) -> Result<Control
     Ok(control_summary(&control_facts(harness, candidate, seq)?))
 }
 
+/// Returns what a stage needs on record, by name.
+pub fn stage_needs(stage: u8) -> Vec<String> {
+    let named: Vec<String> = cto_policy::needs(stage)
+        .iter()
+        .map(|need| need.name.to_owned())
+        .collect();
+    if named.is_empty() {
+        return vec!["comparison".to_owned()];
+    }
+    named
+}
+
 /// Returns whose words about a run are believed; nothing when nobody is named or the list cannot be read.
 pub fn believed_operators(harness: &Harness) -> Option<cto_evidence::AllowedSigners> {
     crate::approval::operators(harness).ok()
@@ -302,7 +314,11 @@ fn lane(chain: EngineChain) -> LaneSummary {
         (None, None) => "every step holds".to_owned(),
     };
     let recorded = chain.steps.iter().any(|step| step.state == ChainState::Recorded);
-    let note = if recorded { "; some are recorded only" } else { "" };
+    let note = if recorded && stop.is_none() {
+        "; what the stage does not need is only recorded"
+    } else {
+        ""
+    };
     LaneSummary {
         lane: chain.engine.into(),
         status: if stop.is_some() {

@@ -4,7 +4,7 @@ use std::io::Read as _;
 use std::path::Path;
 
 use cto_panel::{PanelError, PanelOptions, Prepared, RowOfFailures, Served, Writer, serve as serve_panel};
-use cto_runner::{Harness, ROWS, Stop, believed_operators, summarise};
+use cto_runner::{Harness, ROWS, Stop, believed_operators, stage_needs, summarise};
 use cto_schema::ExitClass;
 use serde_json::json;
 
@@ -102,6 +102,7 @@ impl Writer for Facts {
             summary,
             failures: failures.collect(),
             signers: believed_operators(&self.harness),
+            needs: (1..=6).map(stage_needs).collect(),
         })
     }
 }
