@@ -54,6 +54,8 @@ pub(crate) struct Snapshot {
     pub(crate) failures: Vec<(RowOfFailures, Option<RunId>)>,
     pub(crate) signers: Option<AllowedSigners>,
     pub(crate) needs: Vec<Vec<String>>,
+    /// Blocker codes and engines that are on record, for the filter.
+    pub(crate) words: (Vec<String>, Vec<String>),
     /// When it was computed.
     pub(crate) made_at: Timestamp,
 }
@@ -64,6 +66,7 @@ impl Snapshot {
         prepared: Prepared,
         before: Option<&Arc<Self>>,
         failures: Vec<(RowOfFailures, Option<RunId>)>,
+        words: (Vec<String>, Vec<String>),
     ) -> Result<Self, String> {
         let mut summary = prepared.summary;
         let same = before.is_some_and(|before| says_the_same(&before.summary, &summary));
@@ -87,6 +90,7 @@ impl Snapshot {
             failures,
             signers: prepared.signers,
             needs: prepared.needs,
+            words,
             made_at: cto_evidence::wall_now(),
         })
     }

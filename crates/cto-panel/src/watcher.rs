@@ -52,13 +52,15 @@ fn compute(panel: &Panel, writer: &dyn Writer) -> Result<Snapshot, String> {
         .as_ref()
         .map_or(1, |before| before.summary.snapshot_seq.saturating_add(1));
     let prepared = writer.prepare(seq)?;
-    let failures = with_runs(&panel.home, &prepared.failures)?;
-    Snapshot::new(prepared, before.as_ref(), failures)
+    let ledger = Ledger::open_to_read(&panel.home).map_err(|error| error.to_string())?;
+    let failures = with_runs(ledger.as_ref(), &prepared.failures)?;
+    let words = ledger.as_ref().map(Ledger::words).transpose();
+    let words = words.map_err(|error| error.to_string())?.unwrap_or_default();
+    Snapshot::new(prepared, before.as_ref(), failures, words)
 }
 
 /// Finds the newest run that ended with each row's blocker.
-fn with_runs(home: &Home, rows: &[RowOfFailures]) -> Result<Vec<(RowOfFailures, Option<RunId>)>, String> {
-    let ledger = Ledger::open_to_read(home).map_err(|error| error.to_string())?;
+fn with_runs(ledger: Option<&Ledger>, rows: &[RowOfFailures]) -> Result<Vec<(RowOfFailures, Option<RunId>)>, String> {
     let mut found = Vec::new();
     for row in rows {
         let query = RunQuery {
@@ -66,7 +68,7 @@ fn with_runs(home: &Home, rows: &[RowOfFailures]) -> Result<Vec<(RowOfFailures, 
             limit: 1,
             ..RunQuery::default()
         };
-        let page = ledger.as_ref().map(|ledger| ledger.page(&query)).transpose();
+        let page = ledger.map(|ledger| ledger.page(&query)).transpose();
         let page = page.map_err(|error| error.to_string())?;
         let run = page
             .and_then(|page| page.entries.into_iter().next())

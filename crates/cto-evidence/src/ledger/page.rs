@@ -97,8 +97,14 @@ impl Ledger {
         let (mut conditions, mut values) = conditions(query);
         let failed = |source| self.failed_read(source);
         let filter = where_clause(&conditions);
+        // Entries are numbered without gaps, so the last number counts them; a filter has to count what it finds.
+        let count = if conditions.is_empty() {
+            "coalesce(max(seq), 0)"
+        } else {
+            "count(*)"
+        };
         let counted = self.connection.query_row(
-            &format!("SELECT count(*) FROM runs{filter}"),
+            &format!("SELECT {count} FROM runs{filter}"),
             params_from_iter(&values),
             |row| row.get::<_, i64>(0),
         );

@@ -54,16 +54,16 @@ struct Runs {
 pub(crate) fn runs(site: &Site<'_>) -> Drawn {
     let ask = site.ask;
     let (query, problem) = read_query(site);
-    let unread = |error: cto_evidence::LedgerError| Problem::Unavailable(told(&error));
     let ledger = ledger(site)?;
     let found = ledger.as_ref().map(|ledger| ledger.page(&query)).transpose();
-    let found = found.map_err(unread)?.unwrap_or(RunPage {
-        entries: vec![],
-        total: 0,
-        next: None,
-    });
-    let words = ledger.as_ref().map(cto_evidence::Ledger::words).transpose();
-    let (blockers, engines) = words.map_err(unread)?.unwrap_or_default();
+    let found = found
+        .map_err(|error| Problem::Unavailable(told(&error)))?
+        .unwrap_or(RunPage {
+            entries: vec![],
+            total: 0,
+            next: None,
+        });
+    let (blockers, engines) = &site.snapshot.words;
     let asked = |name: &str| ask.parameter(name).map(text).unwrap_or_default();
     let filtered = ["status", "engine", "blocker", "stage", "q", "since"]
         .iter()
