@@ -25,7 +25,33 @@ pub(crate) fn asset(path: &str) -> Option<(&'static str, &'static [u8])> {
     (path == *SCRIPT_PLACE).then_some(("text/javascript; charset=utf-8", SCRIPT))
 }
 
-/// Returns how many bytes style and script have together; a budget holds them small.
-pub fn asset_bytes() -> usize {
-    STYLE.len() + SCRIPT.len()
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn style_and_script_stay_small_and_are_served_under_their_digests_alone() {
+        assert!(STYLE.len() + SCRIPT.len() <= 24_000, "{}", STYLE.len() + SCRIPT.len());
+        assert!(asset(&STYLE_PLACE).is_some() && asset(&SCRIPT_PLACE).is_some());
+        assert!(asset("/assets/panel.css").is_none() && asset("/assets/../panel.css").is_none());
+    }
+
+    #[test]
+    fn the_script_makes_no_markup_of_text_and_the_style_fetches_nothing() {
+        let script = std::str::from_utf8(SCRIPT).unwrap();
+        for bad in [
+            "innerHTML",
+            "outerHTML",
+            "insertAdjacentHTML",
+            "document.write",
+            "eval(",
+            "Function(",
+            "https:",
+            "POST",
+        ] {
+            assert!(!script.contains(bad), "{bad}");
+        }
+        let style = std::str::from_utf8(STYLE).unwrap();
+        assert!(!style.contains("url(") && !style.contains("@import"));
+    }
 }

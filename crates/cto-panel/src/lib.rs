@@ -20,7 +20,6 @@ mod snapshot;
 mod view;
 mod watcher;
 
-pub use asset::asset_bytes;
 pub use options::{OptionsError, PanelOptions};
 pub use server::{PanelError, Served, serve};
 pub use snapshot::{Prepared, RowOfFailures, Writer};

@@ -473,8 +473,13 @@ fn an_owned_repository_keeps_its_content_to_itself_and_an_approval_shows_its_who
     assert_eq!(accepted["real_stage5_pass_report"], format!("runs/{id}/report.json"));
     assert_eq!(accepted["runtime_default_activation"], json!(false));
 
-    let closed = Panel::start(&installation, &["--no-login"]);
-    let open = Panel::start(&installation, &["--no-login", "--evidence-content"]);
+    owned_pages(&installation, id, packet);
+}
+
+/// What the pages of a run on an owned repository show, without and with its content.
+fn owned_pages(installation: &Installation, id: &str, packet: &str) {
+    let closed = Panel::start(installation, &["--no-login"]);
+    let open = Panel::start(installation, &["--no-login", "--evidence-content"]);
     closed.ready("");
     open.ready("");
     for tab in ["patch", "tests"] {
