@@ -46,9 +46,9 @@ pub use export::{ExportError, Exported, export};
 pub use home::{Home, HomeError};
 pub use import::{ImportError, Imported, import, imported_run, sweep_imports};
 pub use keys::{KeyError, Keys, Signer, TrustedKey, public_key};
-pub use ledger::{ImportEntry, Ledger, LedgerEntry, LedgerError, LedgerFilter, LedgerHead, NewEntry};
 pub use ledger::{
-    Ledger, LedgerEntry, LedgerError, LedgerFilter, LedgerHead, NewEntry, RunOrder, RunPage, RunPlace, RunQuery,
+    ImportEntry, Ledger, LedgerEntry, LedgerError, LedgerFilter, LedgerHead, NewEntry, RunOrder, RunPage, RunPlace,
+    RunQuery,
 };
 pub use live::{LiveError, LiveMarker, MarkerInfo, OpenedInfo, is_live, unfinished, unfinished_run};
 pub use live_look::{BegunRun, begun_runs};
