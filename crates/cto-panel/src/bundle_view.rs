@@ -172,7 +172,12 @@ fn check(site: &Site<'_>, bundle: &Bundle) -> Result<VerificationOutcome, Proble
     let lookup = LedgerLookup {
         line: ledger(site)?.and_then(|ledger| {
             let run_id: RunId = bundle.name().parse().ok()?;
-            let entry = ledger.find(&run_id).ok()??;
+            if let Some(entry) = ledger.find(&run_id).ok()? {
+                return Some((run_id.to_string(), entry.manifest_digest));
+            }
+            // A run of another installation is on record in a list of its own.
+            let imports = ledger.imports().ok()?;
+            let entry = imports.into_iter().find(|entry| entry.run_id == run_id)?;
             Some((run_id.to_string(), entry.manifest_digest))
         }),
         chain_error: (!store.ledger_chain_holds).then(|| store.ledger_detail.to_string()),

@@ -538,11 +538,14 @@ fn a_run_under_way_is_watched_to_its_end() {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    while std::fs::read_dir(installation.home().join("live"))
-        .unwrap()
-        .next()
-        .is_none()
-    {
+    // A marker appears under its name when it is complete and locked; before that it has a temporary one.
+    let begun = || {
+        let listed = std::fs::read_dir(installation.home().join("live")).unwrap();
+        listed
+            .flatten()
+            .any(|entry| !entry.file_name().to_string_lossy().starts_with('.'))
+    };
+    while !begun() {
         std::thread::park_timeout(std::time::Duration::from_millis(20));
     }
     let mut watch = installation.command();
