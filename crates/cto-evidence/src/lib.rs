@@ -62,10 +62,9 @@ pub use outcome::{
 };
 pub use redact::{KnownSecret, Redactor};
 pub use render::{
-    DrawError, DrawnMatrix, InspectError, MatrixView, ReportView, draw_matrix, html, inspect_log, markdown, mend,
-    packet_text, percent, runs_reference,
+    DiffFile, DiffLine, DrawError, DrawnMatrix, InspectError, MatrixView, ReportView, diff, draw_matrix, html,
+    inspect_log, line_text, markdown, mend, packet_text, percent, runs_reference,
 };
-pub use render::{DiffFile, DiffLine, ReportView, diff, html, line_text, markdown, mend, packet_text};
 pub use reopen::{Interrupted, ReopenError, Reopened, reopen};
 pub use run_dir::name::is_artifact_name;
 pub use run_dir::{Artifact, RunDir, RunDirError, StreamDigests, fresh_run_id};

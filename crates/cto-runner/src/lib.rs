@@ -76,8 +76,8 @@ pub use cases::{
 pub use closing::CloseError;
 pub use control::{SummaryError, believed_operators, stage_needs, summarise};
 pub use cto_gateway::{GATEWAY_ARGUMENT, gateway_main, scripted};
-pub use cto_policy::PlannedCell;
 pub use cto_policy::CANDIDATE;
+pub use cto_policy::PlannedCell;
 pub use cto_sandbox::{Ability, INNER_ARGUMENT, MachineReport, probe_machine};
 pub use engine::{
     Engine, EngineError, EngineManifest, EngineOutput, EngineStatus, EngineTask, Engines, HomeFile, InputFile,

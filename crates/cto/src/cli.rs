@@ -11,10 +11,8 @@ use crate::cli_governed::{ApproveArgs, DenyArgs, OutcomeArgs, RequestArgs, Stage
 use crate::cli_guard::GuardArgs;
 use crate::cli_import::ImportArgs;
 use crate::cli_matrix::MatrixArgs;
-use crate::cli_workspace::WorkspaceAction;
-use crate::cli_panel::SummaryArgs;
-use crate::cli_panel::{ServeArgs, SummaryArgs};
 use crate::cli_panel::{ServeArgs, SummaryArgs, WatchArgs};
+use crate::cli_workspace::WorkspaceAction;
 
 /// Hand code-change work to AI coding agents without losing authority over your repositories.
 ///

@@ -23,7 +23,6 @@ struct Compare {
     parts: Vec<(&'static str, &'static str, Vec<Row>)>,
     asked: [String; 3],
     problem: String,
-    matrix: String,
     comparison: String,
 }
 
@@ -58,7 +57,6 @@ pub(crate) fn compare(site: &Site<'_>) -> Drawn {
         runs: runs.collect(),
         parts: vec![("Contract", "contract", contract), ("Runs", "fields", others)],
         problem,
-        matrix: or_none(&summary.matrix_report_path),
         comparison: or_none(&summary.stage6_comparison_path),
         asked: asked.map(|run| text(&run)),
     })

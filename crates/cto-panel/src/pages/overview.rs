@@ -72,7 +72,13 @@ pub(crate) fn overview(site: &Site<'_>) -> Drawn {
         lanes: lanes.collect(),
         computed: site.time(s.generated_at.as_str()),
         replay: vec![
-            ("matrix_report", or_none(s.matrix_report_path.as_ref())),
+            (
+                "matrix_report",
+                s.matrix_report_path.as_ref().map_or_else(
+                    || "not read by this version".to_owned(),
+                    |path| path.as_str().to_owned(),
+                ),
+            ),
             ("stage6_comparison", or_none(s.stage6_comparison_path.as_ref())),
             (
                 "stage6_real_governed_refresh",

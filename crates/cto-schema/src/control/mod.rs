@@ -91,7 +91,7 @@ pub struct ControlSummary {
     /// Always `not-promoted`: promotion is Core's.
     pub core_promotion_status: NotPromoted,
 
-    /// The newest matrix report; null when there is none.
+    /// The newest matrix report; null when none was read, which says nothing about whether there is one.
     pub matrix_report_path: Option<ReplayPath>,
     /// The newest comparison of stage 6; null when there is none.
     pub stage6_comparison_path: Option<ReplayPath>,

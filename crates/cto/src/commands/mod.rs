@@ -30,8 +30,8 @@ mod show;
 mod status;
 mod summary;
 mod verify;
-mod workspace;
 mod watch;
+mod workspace;
 
 use crate::cli::{Cli, Command};
 use crate::error::CommandError;
