@@ -23,6 +23,8 @@ mod render;
 mod reopen;
 mod run_dir;
 mod seal;
+mod shown;
+mod signed_beside;
 #[cfg(test)]
 mod test_child;
 #[cfg(test)]
@@ -31,7 +33,9 @@ mod timeline;
 mod verify;
 mod workspace;
 
-pub use apply_journal::{ApplyDraft, ApplyJournal, ApplyJournalError, Side, apply_record, unfinished_applies};
+pub use apply_journal::{
+    ApplyDraft, ApplyJournal, ApplyJournalError, Side, apply_record, committed_revert, unfinished_applies,
+};
 pub use approvals::{
     AllowedSigners, ApprovalError, ApprovalStore, CheckedSignature, Consumption, SignersError, StoredApproval,
     check_signature,
@@ -39,7 +43,7 @@ pub use approvals::{
 pub use bundle::{Bundle, BundleError, BundleFile, ReadLimits};
 pub use clock::{ClockError, RunClock, boot_id, canonical_time, rfc3339, wall_now};
 pub use document::{
-    DocumentDraft, DocumentError, DocumentName, DocumentSeen, SealedDocument, document_path, document_predicate,
+    DocumentDraft, DocumentError, DocumentName, DocumentSeen, Reach, SealedDocument, document_path, document_predicate,
     documents, read_document,
 };
 pub use export::{ExportError, Exported, export};
@@ -57,18 +61,21 @@ pub use matrices::{
     CellMarks, MatrixDir, MatrixError, check_new_file, check_report_place, list_matrices, write_new_file, write_report,
 };
 pub use outcome::{
-    OutcomeError, RollbackRecord, check_outcome, export_outcome, read_outcome, read_outcome_beside,
-    read_rollback_beside, write_outcome, write_rollback,
+    OutcomeError, check_outcome, export_outcome, hear_outcome, read_outcome, read_outcome_beside,
+    write_document_outcome, write_outcome,
 };
 pub use redact::{KnownSecret, Redactor};
 pub use render::{
-    DiffFile, DiffLine, DrawError, DrawnMatrix, InspectError, MatrixView, ReportView, diff, draw_matrix, html,
-    inspect_log, line_text, markdown, mend, packet_text, percent, runs_reference,
+    DiffFile, DiffLine, DrawError, DrawnMatrix, InspectError, MatrixView, ReportView, comparison_markdown,
+    decision_markdown, diff, draw_matrix, html, inspect_log, line_text, markdown, mend, packet_text, percent,
+    refresh_markdown, runs_reference,
 };
 pub use reopen::{Interrupted, ReopenError, Reopened, reopen};
 pub use run_dir::name::is_artifact_name;
 pub use run_dir::{Artifact, RunDir, RunDirError, StreamDigests, fresh_run_id};
 pub use seal::{SealError, Sealed};
+pub use shown::bundle_facts;
+pub use signed_beside::{has_rollback_beside, taken_back, write_rollback};
 pub use timeline::{Lane, Timeline, TimelineRow, duration_text, timeline};
 pub use verify::{
     Check, CheckState, KnownKey, LedgerLine, LedgerSnapshot, LedgerView, OutcomeSeen, PatchScan, PatchedPath,

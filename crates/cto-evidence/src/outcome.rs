@@ -2,23 +2,27 @@
 
 use std::fs;
 use std::io::{self, Read as _};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 
 use cto_schema::{
-    OperatorOutcome, OutcomeStatement, RunId, SchemaId, SignedStatement, StrictLimits, check_schema, parse_strict,
+    DocumentKind, OperatorOutcome, OutcomeStatement, RunId, SchemaId, SignedStatement, StrictLimits, check_schema,
+    parse_strict,
 };
 
-use serde::{Deserialize, Serialize};
-
 use crate::approvals::{AllowedSigners, CheckedSignature, check_signature};
+use crate::clock::wall_now;
 use crate::durable;
 use crate::home::Home;
+use crate::keys::Signer;
+use crate::signed_beside::{HEARD, ROLLBACK, write_heard};
 
 /// Name of the file.
-const FILE: &str = "operator-outcome.json";
+pub(crate) const FILE: &str = "operator-outcome.json";
+/// Everything that lies beside a bundle.
+const BESIDE: [&str; 3] = [FILE, HEARD, ROLLBACK];
 /// Longest document.
-const LIMITS: StrictLimits = StrictLimits { bytes: 256 << 10 };
+pub(crate) const LIMITS: StrictLimits = StrictLimits { bytes: 256 << 10 };
 
 /// Why an outcome could not be used.
 #[derive(Debug, thiserror::Error)]
@@ -47,19 +51,58 @@ pub enum OutcomeError {
     },
 }
 
-/// Puts the operator's word beside a run's bundle; the first word stays.
-pub fn write_outcome(home: &Home, run_id: &RunId, signed: &SignedStatement) -> Result<PathBuf, OutcomeError> {
-    write_beside(home, run_id, FILE, &serde_json::to_vec(signed).unwrap_or_default())
+/// Puts the operator's word beside a run's bundle, and when it came in by this installation's clock; the first word stays.
+pub fn write_outcome(
+    home: &Home,
+    run_id: &RunId,
+    signed: &SignedStatement,
+    signer: &Signer,
+) -> Result<PathBuf, OutcomeError> {
+    let word = serde_json::to_vec(signed).unwrap_or_default();
+    let path = write_beside(home, run_id, FILE, &word)?;
+    // Whoever was first with the word says when. Without it, only the clock of whoever checks is asked.
+    write_heard(home, run_id, &word, signer)?;
+    Ok(path)
 }
 
-fn write_beside(home: &Home, run_id: &RunId, file: &str, bytes: &[u8]) -> Result<PathBuf, OutcomeError> {
+/// Puts the operator's word beside a sealed document; the first word stays.
+pub fn write_document_outcome(
+    home: &Home,
+    kind: DocumentKind,
+    id: &RunId,
+    signed: &SignedStatement,
+) -> Result<PathBuf, OutcomeError> {
+    let place = home.root().join(kind.directory());
+    let dir = durable::open_dir(&place).map_err(|source| OutcomeError::Io {
+        path: place.clone(),
+        source,
+    })?;
+    write_beside_at(
+        dir.as_fd(),
+        &place,
+        id,
+        FILE,
+        &serde_json::to_vec(signed).unwrap_or_default(),
+    )
+}
+
+pub(crate) fn write_beside(home: &Home, run_id: &RunId, file: &str, bytes: &[u8]) -> Result<PathBuf, OutcomeError> {
+    write_beside_at(home.runs_dir(), &home.runs(), run_id, file, bytes)
+}
+
+fn write_beside_at(
+    runs: BorrowedFd<'_>,
+    place: &Path,
+    run_id: &RunId,
+    file: &str,
+    bytes: &[u8],
+) -> Result<PathBuf, OutcomeError> {
     let name = format!("{run_id}.outcome");
-    let path = home.runs().join(&name).join(file);
+    let path = place.join(&name).join(file);
     let failed = |source| OutcomeError::Io {
         path: path.clone(),
         source,
     };
-    let runs = home.runs_dir();
     match durable::make_dir_at(runs, &name) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed(error)),
         _ => durable::sync_dir(runs).map_err(failed)?,
@@ -72,31 +115,6 @@ fn write_beside(home: &Home, run_id: &RunId, file: &str, bytes: &[u8]) -> Result
         }),
         Err(source) => Err(failed(source)),
     }
-}
-
-/// Name of the file that says that a change was taken back.
-const ROLLBACK: &str = "rollback.json";
-
-/// `rollback.json`: the commit of a run was taken back.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RollbackRecord {
-    /// The commit of the run.
-    pub reverted: String,
-    /// The inverse commit.
-    pub commit: String,
-    /// When, RFC 3339 UTC.
-    pub rolled_back_at: String,
-}
-
-/// Puts beside a run's bundle that its commit was taken back.
-pub fn write_rollback(home: &Home, run_id: &RunId, record: &RollbackRecord) -> Result<PathBuf, OutcomeError> {
-    write_beside(home, run_id, ROLLBACK, &serde_json::to_vec(record).unwrap_or_default())
-}
-
-/// Reads whether a run's commit was taken back.
-pub fn read_rollback_beside(bundle: &Path) -> Result<Option<RollbackRecord>, OutcomeError> {
-    read_beside(bundle, ROLLBACK)
 }
 
 /// Reads the operator's word about a run; `None` when nothing was said.
@@ -113,7 +131,7 @@ pub fn read_outcome_beside(bundle: &Path) -> Result<Option<SignedStatement>, Out
 ///
 /// With `overwrite`, files of an earlier export are replaced, and removed where this run has none.
 pub fn export_outcome(bundle: &Path, archive: &Path, overwrite: bool) -> Result<Option<PathBuf>, OutcomeError> {
-    let said: Vec<(&str, Vec<u8>)> = [FILE, ROLLBACK]
+    let said: Vec<(&str, Vec<u8>)> = BESIDE
         .into_iter()
         .filter_map(|file| Some(bytes_beside(bundle, file).transpose()?.map(|bytes| (file, bytes))))
         .collect::<Result<_, _>>()?;
@@ -130,7 +148,7 @@ pub fn export_outcome(bundle: &Path, archive: &Path, overwrite: bool) -> Result<
         other => other.map_err(failed)?,
     }
     let dir = durable::open_dir(&place).map_err(failed)?;
-    for file in [FILE, ROLLBACK] {
+    for file in BESIDE {
         match said.iter().find(|(name, _)| *name == file) {
             Some((_, bytes)) => durable::write_replacing(&dir, file, bytes).map_err(failed)?,
             None if durable::exists_at(&dir, file).map_err(failed)? => {
@@ -190,7 +208,7 @@ fn beside(bundle: &Path) -> PathBuf {
     PathBuf::from(place)
 }
 
-fn bytes_beside(bundle: &Path, file: &str) -> Result<Option<Vec<u8>>, OutcomeError> {
+pub(crate) fn bytes_beside(bundle: &Path, file: &str) -> Result<Option<Vec<u8>>, OutcomeError> {
     let place = beside(bundle);
     let failed = |source| OutcomeError::Io {
         path: place.join(file),
@@ -244,4 +262,12 @@ pub fn check_outcome(signed: &SignedStatement, signers: &AllowedSigners) -> Resu
     let (statement, checked) = read_signed(signed)?;
     checked.belongs_to(&statement.actor, signers, statement.decided_at.unix_seconds())?;
     Ok((statement, checked.fingerprint))
+}
+
+/// As [`check_outcome`], where the word comes in: the key must also be its actor's by the clock here, which its owner
+/// cannot choose.
+pub fn hear_outcome(signed: &SignedStatement, signers: &AllowedSigners) -> Result<(OutcomeStatement, String), String> {
+    let (statement, checked) = read_signed(signed)?;
+    checked.belongs_to(&statement.actor, signers, wall_now().as_second())?;
+    check_outcome(signed, signers)
 }

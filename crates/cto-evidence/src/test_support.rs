@@ -317,6 +317,7 @@ pub(crate) fn report(run: &RunDir, status: Status, blockers: Vec<Blocker>) -> Re
         model_fallback_used: false,
         model: None,
         masked_paths: vec![],
+        egress: vec![],
         not_applicable: BTreeMap::new(),
         enforcement: None,
         claims: Vec::new(),

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use data_encoding::HEXLOWER;
 use sha2::{Digest as _, Sha256};
 
-use crate::accounts::Digest;
+use crate::accounts::{Digest, Reservation};
 use crate::admit::Refusal;
 use crate::gateway::Gateway;
 use crate::order::{Dialect, Price};
@@ -101,6 +101,7 @@ pub(crate) struct Call {
     place: Place,
     record: CallRecord,
     price: Option<Price>,
+    reservation: Reservation,
     body: Digest,
     response: Sha256,
     came_at: Instant,
@@ -114,7 +115,7 @@ fn micros(duration: Duration) -> u64 {
 
 impl Call {
     /// Opens the record of a call whose body was admitted.
-    pub(crate) fn open(
+    pub(crate) async fn open(
         place: Place,
         judged: &Judged<'_>,
         dialect: Dialect,
@@ -123,7 +124,13 @@ impl Call {
     ) -> Result<Self, Refusal> {
         let digest: Digest = Sha256::digest(body).into();
         let accounts = &place.gateway.accounts;
-        let retry = accounts.send(digest)?;
+        let price = judged.served.route.price;
+        let reservation =
+            usage::at_most(body.len() as u64, judged.most_output).map_or(Reservation::ALL, |most| Reservation {
+                tokens: most.input.saturating_add(most.output),
+                cost_micro_usd: price.map_or(0, |price| usage::cost(most, price)),
+            });
+        let retry = accounts.send(digest, reservation).await?;
         let record = CallRecord {
             seq: accounts.next(),
             provider: judged.served.route.provider.clone(),
@@ -152,7 +159,8 @@ impl Call {
         Ok(Self {
             place,
             record,
-            price: judged.served.route.price,
+            price,
+            reservation,
             body: digest,
             response: Sha256::new(),
             came_at,
@@ -228,7 +236,7 @@ impl Call {
             usage => (usage.unwrap_or_default(), record.cost_micro_usd),
         };
         let tokens = spent.input.saturating_add(spent.output);
-        let is_over = gateway.accounts.spend(tokens, its_cost.unwrap_or(0));
+        let is_over = gateway.accounts.spend(tokens, its_cost.unwrap_or(0), self.reservation);
         if is_over && ending.outcome == CallOutcome::Completed {
             (record.outcome, record.side) = (CallOutcome::BudgetExhausted, CallSide::Gateway);
             "this call went beyond the budget".clone_into(&mut record.detail);

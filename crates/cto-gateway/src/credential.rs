@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -160,11 +161,17 @@ fn answer(name: &str, child: &mut Child) -> Result<Credential, CredentialError> 
         .stdout
         .take()
         .ok_or_else(|| failed(io::ErrorKind::BrokenPipe.into()))?;
+    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    let pid = pid.ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
+    let ended = pidfd_open(pid, PidfdFlags::empty()).map_err(|errno| failed(errno.into()))?;
     let mut bytes = Zeroizing::new(vec![0; MOST_BYTES + 1]);
     let mut filled = 0;
     while filled < bytes.len() {
-        if !wait(&stdout, deadline).map_err(failed)? {
-            return Err(slow());
+        // What it leaves behind may hold the pipe open; whatever it said itself is in the pipe when it has ended.
+        match wait(&stdout, Some(&ended), deadline).map_err(failed)? {
+            Waited::Late => return Err(slow()),
+            Waited::Ended => break,
+            Waited::Ready => {}
         }
         match stdout.read(&mut bytes[filled..]).map_err(failed)? {
             0 => break,
@@ -175,10 +182,7 @@ fn answer(name: &str, child: &mut Child) -> Result<Credential, CredentialError> 
         return Err(CredentialError::Shape(name.to_owned()));
     }
     bytes.truncate(filled);
-    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-    let pid = pid.ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
-    let ended = pidfd_open(pid, PidfdFlags::empty()).map_err(|errno| failed(errno.into()))?;
-    if !wait(&ended, deadline).map_err(failed)? {
+    if wait(&ended, None, deadline).map_err(failed)? == Waited::Late {
         return Err(slow());
     }
     let status = child.wait().map_err(failed)?;
@@ -191,15 +195,30 @@ fn answer(name: &str, child: &mut Child) -> Result<Credential, CredentialError> 
     }
 }
 
-/// Waits until a descriptor has something to read or has ended; false after the deadline.
-fn wait(descriptor: &impl std::os::fd::AsFd, deadline: Instant) -> io::Result<bool> {
+/// What came first.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Waited {
+    /// The descriptor has something to read, or its end.
+    Ready,
+    /// The other one has ended, and there is nothing to read.
+    Ended,
+    /// The deadline.
+    Late,
+}
+
+/// Waits until a descriptor has something to read, or else until the other one has.
+fn wait(descriptor: &impl AsFd, ended: Option<&OwnedFd>, deadline: Instant) -> io::Result<Waited> {
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         let left = Timespec::try_from(left).map_err(io::Error::other)?;
-        match poll(&mut [PollFd::new(descriptor, PollFlags::IN)], Some(&left)) {
+        let mut all = vec![PollFd::new(descriptor, PollFlags::IN)];
+        all.extend(ended.map(|ended| PollFd::new(ended, PollFlags::IN)));
+        match poll(&mut all, Some(&left)) {
             Err(rustix::io::Errno::INTR) => {}
             Err(errno) => return Err(errno.into()),
-            Ok(ready) => return Ok(ready > 0),
+            Ok(0) => return Ok(Waited::Late),
+            Ok(_) if all.first().is_some_and(|first| !first.revents().is_empty()) => return Ok(Waited::Ready),
+            Ok(_) => return Ok(Waited::Ended),
         }
     }
 }
@@ -242,6 +261,8 @@ mod tests {
             (CredentialSource::Environment("KEY".to_owned()), "from-environment"),
             (CredentialSource::File(path), "from-file"),
             (shell("echo from-command"), "from-command"),
+            // What it leaves behind has its standard output, too.
+            (shell("sleep 30 & echo from-command"), "from-command"),
         ] {
             assert_eq!(
                 taken(&source).unwrap().unwrap().as_slice(),

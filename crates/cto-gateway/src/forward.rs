@@ -22,7 +22,7 @@ use crate::relay::Relay;
 use crate::reply::{self, Reply};
 use crate::request;
 use crate::stream::{self, Fault};
-use crate::upstream::outcome_of_status;
+use crate::upstream::{outcome_of_status, why_unreachable};
 use crate::wire::Wire;
 
 /// Headers of a request that go on, besides those that are set.
@@ -121,7 +121,7 @@ pub(crate) async fn call(
             return reply::refused(Some(dialect), &refused.refusal, false);
         }
     };
-    let call = match Call::open(place, &judged, dialect, &body, came_at) {
+    let call = match Call::open(place, &judged, dialect, &body, came_at).await {
         Ok(call) => call,
         Err(refusal) => {
             refuse(&refusal, Some(&judged.served.route.model));
@@ -169,7 +169,7 @@ impl Sending<'_> {
         let response = match timeout_at(deadline, self.gateway.client.request(request)).await {
             Ok(Ok(response)) => response,
             Ok(Err(error)) if error.is_connect() => {
-                let ending = Ending::of_upstream(CallOutcome::Unreachable, "the upstream could not be reached");
+                let ending = Ending::of_upstream(CallOutcome::Unreachable, why_unreachable(&error));
                 return fail(self.dialect, call, ending);
             }
             Ok(Err(_)) => {

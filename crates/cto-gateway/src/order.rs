@@ -124,7 +124,7 @@ impl Default for GatewayLimits {
     }
 }
 
-/// What a run may use up; null means no bound.
+/// What a run may use up; null means no bound. What is passed is less than one call: others wait for those under way.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Budget {

@@ -14,10 +14,12 @@ use crate::json::Json;
 use crate::order::Dialect;
 use crate::record::CallOutcome;
 use crate::stream::{self, capped};
-use crate::upstream::outcome_of_status;
+use crate::upstream::{outcome_of_status, why_unreachable};
 
 /// A realistic budget: a model that reasons first needs some of it before it says a word.
 const TOKENS: u32 = 1024;
+/// What is asked, in one word.
+pub(crate) const QUESTION: &str = "Reply with the single word: ready";
 const MOST_BYTES: usize = 4 << 20;
 
 fn unavailable(outcome: CallOutcome, detail: impl Into<String>) -> Unavailable {
@@ -73,7 +75,7 @@ impl Asked<'_> {
     }
 
     async fn complete(&self) -> Result<(), Unavailable> {
-        let (model, question) = (&self.served.route.model, "Reply with the single word: ready");
+        let (model, question) = (&self.served.route.model, QUESTION);
         let messages = json!([{"role": "user", "content": question}]);
         let body = match self.dialect {
             Dialect::Responses => json!({
@@ -124,7 +126,7 @@ impl Asked<'_> {
             let response = response.map_err(|error| match error.is_connect() {
                 true => unavailable(
                     CallOutcome::Unreachable,
-                    format!("the upstream of {} could not be reached", self.served.route.provider),
+                    format!("{}: {}", self.served.route.provider, why_unreachable(&error)),
                 ),
                 false => unavailable(CallOutcome::Cut, format!("the connection ended before {what}")),
             })?;

@@ -14,6 +14,8 @@ use crate::stream::capped;
 pub(crate) struct Judged<'g> {
     pub(crate) served: &'g Served,
     pub(crate) stream: bool,
+    /// The most tokens that the answer may have, over all its choices; `None` where the request leaves that open.
+    pub(crate) most_output: Option<u64>,
 }
 
 /// A body that goes nowhere, and the model that it asked for.
@@ -45,6 +47,11 @@ pub(crate) fn judge<'g>(gateway: &'g Gateway, dialect: Dialect, body: &[u8]) -> 
         refused(RefusalReason::ModelNotAdmitted, detail, model)
     })?;
     for finding in findings(&json) {
+        // The admitted model was asked for, too; what is refused is the other one.
+        let model = match &finding {
+            Finding::OtherModel(name) => json.get(name).and_then(|value| first_other(gateway, value)),
+            Finding::Tool(..) | Finding::Stored(_) => model.map(str::to_owned),
+        };
         let (reason, detail) = match finding {
             Finding::Tool(tool, _) if gateway.order.provider_tools.contains(&tool) => continue,
             Finding::Tool(tool, name) => (RefusalReason::ProviderToolNotAdmitted(tool), name),
@@ -57,14 +64,21 @@ pub(crate) fn judge<'g>(gateway: &'g Gateway, dialect: Dialect, body: &[u8]) -> 
                 format!("{name}: input that lies with the provider and cannot be judged"),
             ),
         };
-        return Err(refused(reason, &detail, model));
+        return Err(refused(reason, &detail, model.as_deref()));
     }
     if let Some(field) = request_fields::unknown(dialect, &json, &gateway.order.request_fields) {
-        let field = capped(field, MOST_FIELD);
-        let detail = format!(
-            "the field '{field}' is none that is known here; turn it off in the engine, or admit it: gateway: \
-             {{request_fields: [{field}]}} in harness.yaml"
-        );
+        let detail = if field.len() > MOST_FIELD {
+            // A part of a name may be a part of a secret, which nobody would find any more.
+            format!(
+                "a field whose name has {} bytes is none that is known here; turn it off in the engine",
+                field.len()
+            )
+        } else {
+            format!(
+                "the field '{field}' is none that is known here; turn it off in the engine, or admit it: gateway: \
+                 {{request_fields: [{field}]}} in harness.yaml"
+            )
+        };
         return Err(refused(RefusalReason::AmbiguousRequest, &detail, model));
     }
     let stream = match json.some("stream") {
@@ -78,7 +92,31 @@ pub(crate) fn judge<'g>(gateway: &'g Gateway, dialect: Dialect, body: &[u8]) -> 
             ));
         }
     };
-    Ok(Judged { served, stream })
+    Ok(Judged {
+        served,
+        stream,
+        most_output: most_output(&json),
+    })
+}
+
+/// The larger of the limits, where there are several: which one counts is the provider's affair.
+fn most_output(json: &Json<'_>) -> Option<u64> {
+    let limits = ["max_tokens", "max_completion_tokens", "max_output_tokens"];
+    let most = limits.iter().filter_map(|name| json.whole(name)).max()?;
+    let choices = ["n", "best_of"].iter().filter_map(|name| json.whole(name)).max();
+    Some(most.saturating_mul(choices.unwrap_or(1).max(1)))
+}
+
+/// The first model in a setting that is not admitted, where its name can be repeated.
+fn first_other(gateway: &Gateway, value: &Json<'_>) -> Option<String> {
+    let mut found = None;
+    value.each_text(&mut |text| {
+        let admitted = gateway.routes.iter().any(|served| served.route.model == **text);
+        if found.is_none() && !admitted {
+            found = Some(capped(text, MOST_MODEL));
+        }
+    });
+    found
 }
 
 /// A refused body that names a model which is not admitted asked for it, whatever else was wrong with the request.

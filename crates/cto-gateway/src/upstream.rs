@@ -94,3 +94,29 @@ pub(crate) fn outcome_of_status(status: u16) -> CallOutcome {
         _ => CallOutcome::UnexpectedStatus,
     }
 }
+
+/// Says what kept the client from reaching the upstream, without its address.
+pub(crate) fn why_unreachable(error: &legacy::Error) -> &'static str {
+    let mut next = std::error::Error::source(error);
+    while let Some(cause) = next {
+        match cause.downcast_ref::<io::Error>().map(io::Error::kind) {
+            _ if is_of_tls(cause) => return "the upstream could not be reached: TLS failed",
+            Some(io::ErrorKind::ConnectionRefused) => {
+                return "the upstream could not be reached: the connection was refused";
+            }
+            Some(io::ErrorKind::TimedOut) => return "the upstream could not be reached: no connection in time",
+            // The resolver's own errors have no type here.
+            _ if cause.to_string().starts_with("dns error") => {
+                return "the upstream could not be reached: its name was not found";
+            }
+            _ => next = cause.source(),
+        }
+    }
+    "the upstream could not be reached"
+}
+
+/// The connector wraps what TLS says in errors of the system, which do not name it as their source.
+fn is_of_tls(error: &(dyn std::error::Error + 'static)) -> bool {
+    let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    error.is::<rustls::Error>() || inner.is_some_and(|inner| is_of_tls(inner))
+}

@@ -53,6 +53,16 @@ pub(crate) fn of_anthropic(usage: &Json<'_>, before: Option<TokenUsage>) -> Opti
     })
 }
 
+/// The most that a call is expected to use up: a token is a byte at least. `None` where its answer has no limit.
+pub(crate) fn at_most(request_bytes: u64, most_output: Option<u64>) -> Option<TokenUsage> {
+    most_output.map(|output| TokenUsage {
+        input: request_bytes,
+        cached_input: 0,
+        output,
+        reasoning: 0,
+    })
+}
+
 /// No call has no input: a usage that says so is one that was not counted.
 pub(crate) fn believable(usage: TokenUsage) -> Option<TokenUsage> {
     (usage.input > 0).then_some(usage)

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cto_evidence::{
     Bundle, CheckState, Keys, Ledger, LedgerLine, LedgerView, ReadLimits, TrustedKeys, VerificationOutcome, begun_runs,
-    verify_bundle,
+    taken_back, verify_bundle,
 };
 use cto_schema::{Event, MutationMode, Report, RunId, Span, TaskContract, WriteSet};
 
@@ -169,7 +169,9 @@ fn check(site: &Site<'_>, bundle: &Bundle) -> Result<VerificationOutcome, Proble
     }
     let store = &site.snapshot.summary.evidence;
     let own = keys.list().map_err(|error| Problem::Unavailable(told(&error)))?;
+    let run_id = bundle.name().parse::<RunId>().ok();
     let lookup = LedgerLookup {
+        taken_back: run_id.and_then(|run_id| taken_back(&site.panel.home, &run_id)),
         line: ledger(site)?.and_then(|ledger| {
             let run_id: RunId = bundle.name().parse().ok()?;
             if let Some(entry) = ledger.find(&run_id).ok()? {
@@ -192,6 +194,8 @@ fn check(site: &Site<'_>, bundle: &Bundle) -> Result<VerificationOutcome, Proble
 
 /// What the ledger says about the one run that is looked at; reading all of it for each page would cost more than the check.
 struct LedgerLookup {
+    /// The inverse commit, if the run's change was taken back.
+    taken_back: Option<String>,
     line: Option<(String, cto_schema::Sha256Digest)>,
     chain_error: Option<String>,
     own: Vec<String>,
@@ -207,6 +211,11 @@ impl LedgerView for LedgerLookup {
 
     fn chain_error(&self) -> Option<String> {
         self.chain_error.clone()
+    }
+
+    fn taken_back(&self, run_id: &str) -> Option<String> {
+        let (known, _) = self.line.as_ref()?;
+        self.taken_back.clone().filter(|_| known == run_id)
     }
 
     fn owns(&self, keyid: &str) -> bool {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use cto_schema::{ApprovalSource, BlockerCode, Status};
+use cto_schema::{ApprovalSource, BlockerCode, Facts, Sha256Digest, Status};
 
 /// What one bundle on record shows; only bundles that verify are turned into one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -153,7 +153,7 @@ pub fn rung(question: &RungQuestion<'_>, stage: u8, evidence: &[RungEvidence]) -
     };
     let needs = needs(stage);
     if needs.is_empty() {
-        rung.missing.push("nothing: this version validates stages 1 to 5");
+        rung.missing.push("a comparison: runs do not show stage 6");
     }
     for need in needs {
         match evidence.iter().find(|one| shows(question, stage, need, one)) {
@@ -162,6 +162,15 @@ pub fn rung(question: &RungQuestion<'_>, stage: u8, evidence: &[RungEvidence]) -
         }
     }
     rung
+}
+
+/// Returns what stage `stage` needs and one bundle shows, were it to verify. Nothing else of that kind has to be read.
+pub fn needs_shown(question: &RungQuestion<'_>, stage: u8, one: &RungEvidence) -> Vec<&'static str> {
+    needs(stage)
+        .iter()
+        .filter(|need| shows(question, stage, need, one))
+        .map(|need| need.name)
+        .collect()
 }
 
 fn shows(question: &RungQuestion<'_>, stage: u8, need: &Need, one: &RungEvidence) -> bool {
@@ -190,8 +199,12 @@ fn shows(question: &RungQuestion<'_>, stage: u8, need: &Need, one: &RungEvidence
     }
 }
 
-/// Whoever asks without naming the program of `command` is told of any; a gate always names it.
 fn same_engine(question: &RungQuestion<'_>, one: &RungEvidence) -> bool {
+    same_records(question, &one.admissions)
+}
+
+/// Whoever asks without naming the program of `command` is told of any; a gate always names it.
+pub(crate) fn same_records(question: &RungQuestion<'_>, recorded: &BTreeMap<String, String>) -> bool {
     let named = |admissions: &BTreeMap<String, String>| -> BTreeMap<String, String> {
         let asked = |name: &String| name != "program" || question.admissions.contains_key("program");
         admissions
@@ -200,7 +213,33 @@ fn same_engine(question: &RungQuestion<'_>, one: &RungEvidence) -> bool {
             .map(|(name, digest)| (name.clone(), digest.clone()))
             .collect()
     };
-    named(&one.admissions) == named(question.admissions)
+    named(recorded) == named(question.admissions)
+}
+
+/// Names the records that make an engine what it is; one that is not there is not named.
+pub fn admissions_of(facts: &Facts) -> BTreeMap<String, String> {
+    let program = facts
+        .engine
+        .climbs_as
+        .clone()
+        .map(|program| ("program".to_owned(), program));
+    // A changed manifest makes another engine of the same program.
+    let manifest = facts
+        .engine
+        .manifest_digest
+        .map(|digest| ("manifest".to_owned(), digest.to_string()));
+    let facts = &facts.admissions;
+    let named = |name: &str, digest: Option<Sha256Digest>| digest.map(|digest| (name.to_owned(), digest.to_string()));
+    [
+        named("model", facts.model.admission.digest),
+        named("source", facts.source.digest),
+        named("build", facts.build.digest),
+    ]
+    .into_iter()
+    .flatten()
+    .chain(program)
+    .chain(manifest)
+    .collect()
 }
 
 #[cfg(test)]

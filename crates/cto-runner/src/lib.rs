@@ -15,6 +15,7 @@ mod choice;
 mod clean_room;
 mod closing;
 mod collect;
+mod comparison;
 mod control;
 mod engine;
 mod facts;
@@ -54,8 +55,8 @@ mod workspace;
 mod write_set;
 
 pub use admit::{
-    BuildRequest, ChainState, ChainStep, Checked, EngineChain, WriteRecordError, Written, check_file, engine_chain,
-    judge_made_build, make_build, write_record,
+    BuildRequest, ChainState, ChainStep, Checked, EngineChain, WriteRecordError, Written, check_file, check_model,
+    engine_chain, judge_made_build, make_build, write_record,
 };
 pub use apply::{
     Applied, ApplyError, ApplyOrder, ApplyOutcome, ApplyRecovery, CommitError, CommitText, Expected, MadeCommit,
@@ -63,7 +64,8 @@ pub use apply::{
 };
 pub use approval::{
     OutcomeRefused, PacketError, PacketOptions, RollbackError, Rolled, SIGNERS_MAX, SaidOutcome, SayError, Saying,
-    SignError, Signing, allowed_signers_path, make_packet, outcome_statement, rollback, say, say_outcome, ssh_keygen,
+    SignError, Signing, allowed_signers_path, approval_needed, decision_problem, make_packet, outcome_statement,
+    rollback, say, say_outcome, ssh_keygen,
 };
 pub use authority::{AuthorityError, Distrust, Links, read_authority};
 pub use baseline::{
@@ -74,6 +76,11 @@ pub use cases::{
     check as check_case, embedded as embedded_cases, find as find_case, load as load_case,
 };
 pub use closing::CloseError;
+pub use comparison::{
+    CheckedDocument, CollectedRows, CompareRequest, DecideError, Decided, DocumentWordError, PacketRefused,
+    PacketRequest, PinRequest, ReadError, RefreshRequest, audit, collect_missing, compare, make_decision_packet,
+    newest_comparison, prose_of, read_checked, refresh, say_about_document,
+};
 pub use control::{SummaryError, believed_operators, stage_needs, summarise};
 pub use cto_gateway::{GATEWAY_ARGUMENT, gateway_main, scripted};
 pub use cto_policy::CANDIDATE;

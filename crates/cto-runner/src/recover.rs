@@ -16,7 +16,7 @@ use crate::apply::{ApplyRecovery, recover_applies};
 use crate::closing::{CloseError, Ending, close};
 use crate::leftovers;
 use crate::request::Harness;
-use crate::run::{about_approval, chain, leave_approval};
+use crate::run::{about_approval, chain, leave_approval, public_values};
 
 /// A run that recovery looked after.
 #[derive(Clone, Debug)]
@@ -78,7 +78,14 @@ impl Recovery {
 pub fn recover(harness: &Harness) -> Result<Recovery, RecoverError> {
     // First the repositories: what a run says of its target must be how it stays.
     let applies = recover_applies(&harness.home, &harness.git)?;
+    for run_id in applies.iter().filter_map(|apply| apply.run_id.as_ref()) {
+        // The journal has it, which counts here; `cto rollback` tries again to say it to others.
+        drop(crate::approval::note_rollback(&harness.home, run_id));
+    }
     let runs = recover_runs(harness)?;
+    // Litter is in nobody's way; what cannot be removed now is tried again by the next command.
+    drop(crate::approval::sweep_rollbacks(&harness.home));
+    drop(ApprovalStore::open(&harness.home).sweep());
     Ok(Recovery { applies, runs })
 }
 
@@ -138,9 +145,14 @@ fn close_interrupted(
         records,
         rebooted,
     } = interrupted;
+    run_dir.know_secrets(&harness.secrets);
     let last = run_dir.last_record().to_owned();
     run_dir.journal(JournalEvent::RecoveryIntent { last: last.clone() })?;
     let known = Known::read(&run_dir, &records)?;
+    run_dir.know_public(&public_values(&known.facts));
+    // What the run itself called it was shown before.
+    let named = [run_dir.opened().case_id.clone(), run_dir.opened().backend.clone()];
+    run_dir.know_public(&named);
     let mut observations = known.observations(&last, rebooted);
     if observations.applied.is_none() {
         observations.applied = applied(harness, run_dir.run_id());

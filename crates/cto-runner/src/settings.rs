@@ -185,6 +185,29 @@ mod tests {
     }
 
     #[test]
+    fn no_error_repeats_what_stands_in_the_place_of_a_credential() {
+        for credential in [
+            "sk-real-key",
+            "{sk-real-key: x}",
+            "[sk-real-key]",
+            "{environment: sk-real-key}",
+        ] {
+            let error = read(&format!(
+                "providers:\n  lab: {{class: local, credential: {credential}}}\n"
+            ))
+            .unwrap_err();
+            let said = format!("{error} {error:?}");
+            assert!(!said.contains("sk-real-key") && said.contains("credential"), "{said}");
+        }
+        for credential in ["none", "{environment: LAB_KEY}", "{file: /k}", "{command: [/bin/x]}"] {
+            read(&format!(
+                "providers:\n  lab: {{class: local, credential: {credential}}}\n"
+            ))
+            .unwrap();
+        }
+    }
+
+    #[test]
     fn an_empty_file_is_the_default() {
         assert_eq!(read("").unwrap(), Settings::default());
         assert_eq!(

@@ -7,7 +7,11 @@ mod admission;
 mod apply;
 mod approval;
 mod attestation;
+mod audit;
+mod beside;
 mod blocker;
+mod bundle_facts;
+mod candidate;
 mod case;
 mod contract;
 mod control;
@@ -26,7 +30,9 @@ mod nearest;
 mod observation;
 mod paths;
 mod planning;
+mod promotion;
 mod proof;
+mod refresh;
 mod report;
 mod sealed;
 mod strict;
@@ -54,7 +60,17 @@ pub use attestation::{
     Envelope, EnvelopeSignature, PAYLOAD_TYPE, PREDICATE_TYPE, RunPredicate, STATEMENT_TYPE, Statement, Subject,
     pre_authentication_encoding,
 };
+pub use audit::{Audit, AuditKind, AuditLine, AuditProof, AuditStatus, CompletionStatus};
+pub use beside::{
+    CommitDigest, CommitSubject, HEARD_PREDICATE_TYPE, HeardPredicate, HeardStatement, ROLLBACK_PREDICATE_TYPE,
+    RollbackPredicate, RollbackStatement,
+};
 pub use blocker::{Blocker, BlockerCode, ExitClass, Status, StatusContext};
+pub use bundle_facts::{ApprovalProvenance, BundleFacts, OperatorWord, StageProofShown, TargetShown};
+pub use candidate::{
+    CandidateCheck, CandidateComparison, CandidateFacts, CandidateVerdict, Dimension, DimensionVerdict, LaneNow,
+    LaneState, LaneVerdict, RowState, RowVerdict, Standing, TargetWatch,
+};
 pub use case::Case;
 pub use contract::{
     BaselineExpectation, Budget, ContractError, DEFAULT_FORBIDDEN_PATHS, DEFAULT_SCRATCH_PATHS, DependencyLayer,
@@ -64,8 +80,8 @@ pub use contract::{
 pub use control::{
     AlwaysFalse, AlwaysTrue, ApprovalCommand, ApprovalPosture, BundleSource, BundleState, ControlAttention,
     ControlPacket, ControlSummary, ControlText, EngineProof, EvidenceState, GovernedExecution, GovernedState,
-    InvalidControlText, LaneState, LaneStep, LaneSummary, NextAction, ProofStage, ProofState, REPEATABILITY_REQUIRED,
-    ReplayPath, SUMMARY_MAX_BYTES, SUMMARY_VERSION, TargetReadOnly, check_summary,
+    InvalidControlText, LaneReadiness, LaneStep, LaneSummary, NextAction, ProofStage, ProofState, ReplayPath,
+    SUMMARY_MAX_BYTES, SUMMARY_VERSION, TargetReadOnly, check_summary,
 };
 pub use decision::{BackendDenial, EligibilityDecision, Escalation, GateOutcome};
 pub use digest::Sha256Digest;
@@ -99,9 +115,18 @@ pub use planning::{
     FrontMatterRules, LevelChoice, PageKind, PlanRules, RuleId, RuleLevel, RulesError, TreeLimits, ValidationCounts,
     ValidationRules, WorkboardRules, WorkspaceBoard, WorkspaceFinding, WorkspaceRules, WorkspaceValidation,
 };
+pub use promotion::{
+    DecisionPacket, DecisionState, NextDecision, PacketComparison, PacketEvidence, PacketFacts, PacketRefresh,
+    PromotionBlocker, PromotionDecision, PromotionNeed, RecommendationStatus,
+};
 pub use proof::{
     AllowedPathsProof, ApprovalProof, BranchPolicy, ForbiddenActionsProof, NoTargetInspection, OutcomeProof,
     RepositoryStageProof, SandboxDisposition, SourceNonMutation, TargetAdmissionProof, TreeProof,
+};
+pub use refresh::{
+    ComparedLane, ComparisonFacts, FreshnessWord, Pin, PinFacts, PinLane, PinProvenance, PinSource, ProseMismatch,
+    ProseStatement, REPEATABILITY_REQUIRED, ReadOnlyCheck, RefreshFacts, RefreshPass, RefreshType, Rejection,
+    RejectionCode, RepeatabilityRefresh,
 };
 pub use report::{
     ApprovalStatus, Claim, ClaimBasis, Freshness, GovernedReport, Report, ReportDigest, Usage, VerificationLine,

@@ -103,6 +103,9 @@ pub struct Report {
     /// Paths of the target that were covered because they could take the engine over.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub masked_paths: Vec<String>,
+    /// Hosts with port that programs of the engine could reach through the gateway besides the model.
+    #[serde(default)]
+    pub egress: Vec<String>,
     /// Field, event or artifact that this run could not have, with the reason.
     pub not_applicable: BTreeMap<String, String>,
     /// Which bounds held.

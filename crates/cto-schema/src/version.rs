@@ -64,6 +64,10 @@ impl SchemaId {
     pub const CONTROL_SUMMARY: Self = Self::new("control-summary");
     /// What an operator says after a run. 1.0: first version.
     pub const OPERATOR_OUTCOME: Self = Self::new("operator-outcome");
+    /// That an installation heard an operator's word. 1.0: first version.
+    pub const OUTCOME_HEARD: Self = Self::new("outcome-heard");
+    /// That the commit of a run was taken back. 1.0: first version.
+    pub const ROLLBACK: Self = Self::new("rollback");
 
     /// Conflict lists of `cto guard`. 1.0: first version.
     pub const CORE_CONFLICTS: Self = Self::new("core-conflicts");
@@ -87,6 +91,9 @@ impl SchemaId {
     pub const REFRESH: Self = Self::new("repeatability-refresh");
     /// Core Promotion Decision Packets. 1.0: first version.
     pub const DECISION_PACKET: Self = Self::new("core-promotion-decision-packet");
+
+    /// Audits. 1.0: first version.
+    pub const AUDIT: Self = Self::new("audit");
 
     const fn new(name: &'static str) -> Self {
         Self {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::cli_admissions::{AdmissionAction, AdmitAction, Pair, parse_pair};
+use crate::cli_decide::{CompareArgs, PacketAction, RefreshArgs};
 use crate::cli_engines::{DevAction, EngineAction};
 use crate::cli_governed::{ApproveArgs, DenyArgs, OutcomeArgs, RequestArgs, StageAction};
 use crate::cli_guard::GuardArgs;
@@ -87,7 +88,18 @@ pub(crate) enum Command {
         #[command(subcommand)]
         action: StageAction,
     },
-    /// Accept or reject what a run put into an owned repository, signed with your SSH key.
+    /// Compare a candidate with its lanes over bundles on record: stage 6. Runs nothing; says eligible, never active.
+    Compare(CompareArgs),
+    /// Check accepted runs again for repeatability, over the bundles alone: runs nothing, writes in no repository.
+    Refresh(RefreshArgs),
+    /// Make or show a Core Promotion Decision Packet, from documents that verify.
+    Packet {
+        #[command(subcommand)]
+        action: PacketAction,
+    },
+    /// Say which bundles prove each law and each requirement of the endgoal, and what is missing.
+    Audit,
+    /// Accept or reject what a run put into an owned repository, or a comparison, signed with your SSH key.
     Outcome(OutcomeArgs),
     /// Take the one commit of a run back, if its repository has not moved on.
     Rollback {

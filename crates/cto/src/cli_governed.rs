@@ -50,7 +50,7 @@ pub(crate) struct DenyArgs {
     /// The packet.
     pub(crate) packet: String,
     /// Why.
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = reason)]
     pub(crate) reason: String,
     #[command(flatten)]
     pub(crate) signer: SignerArgs,
@@ -58,13 +58,13 @@ pub(crate) struct DenyArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct OutcomeArgs {
-    /// The run's id, a unique part of it, or 'last'.
+    /// The run's or the comparison's id, a unique part of it, or 'last' for the newest run.
     pub(crate) run: String,
     /// What became of it.
     #[arg(value_enum)]
     pub(crate) outcome: OutcomeChoice,
     /// Why.
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = reason)]
     pub(crate) reason: String,
     #[command(flatten)]
     pub(crate) signer: SignerArgs,
@@ -72,9 +72,9 @@ pub(crate) struct OutcomeArgs {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum OutcomeChoice {
-    /// The commit stays.
+    /// The commit stays; of a comparison: the candidate is eligible.
     Accept,
-    /// It goes: cto rollback takes it back.
+    /// It goes: cto rollback takes it back; of a comparison: the candidate is not eligible.
     Reject,
 }
 
@@ -83,10 +83,11 @@ pub(crate) enum StageAction {
     /// Play a stage's accepted run and every failure that it must show, on ground that cto makes itself.
     ///
     /// The stage below is validated first. The bundles go on record: they are what cto ladder and the gates count.
-    /// Stages 4 and 5 count only with an operator's approval, which no validator gives.
+    /// Stages 4 and 5 count only with an operator's approval, which no validator gives. Stage 6 plays every row of the
+    /// failure matrix that no bundle shows yet; it counts only with an accepted comparison.
     Validate {
-        /// The stage, 1 to 5.
-        #[arg(value_parser = clap::value_parser!(u8).range(1..=5))]
+        /// The stage, 1 to 6.
+        #[arg(value_parser = clap::value_parser!(u8).range(1..=6))]
         stage: u8,
         /// The engine.
         #[arg(long, default_value = "fake")]
@@ -98,4 +99,12 @@ pub(crate) enum StageAction {
         #[arg(last = true, value_name = "COMMAND")]
         command: Vec<OsString>,
     },
+}
+
+/// A reason is signed and stays: an empty one would say for ever that nobody had any.
+fn reason(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() {
+        return Err("write in a few words why; it is signed and stays on record".to_owned());
+    }
+    Ok(text.to_owned())
 }

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use cto_evidence::{Home, Ledger, LedgerFilter};
+use cto_evidence::{Home, Ledger, LedgerFilter, document_path};
+use cto_schema::{DocumentKind, RunId};
 
 use crate::error::CommandError;
 
@@ -66,4 +67,24 @@ fn find(home: &Home, typed: &str, imported_too: bool) -> Result<PathBuf, Command
 pub(crate) fn sealed_note(bundle: &Path) -> Option<String> {
     (!bundle.join("attestation.dsse.json").exists())
         .then(|| "warning: this run is not sealed; what it says is not evidence yet (cto recover closes it)".to_owned())
+}
+
+/// Returns the document of a kind that is meant by an id or a unique part of one.
+pub(crate) fn document_id(home: &Home, typed: &str, kind: DocumentKind) -> Result<RunId, CommandError> {
+    let shown = cto_schema::escape(typed.as_bytes(), 80);
+    let mut found = document_path(home, typed);
+    found.retain(|(of, _, _)| *of == kind);
+    match (found.pop(), found.is_empty()) {
+        (Some((_, id, _)), true) => Ok(id),
+        (Some(_), false) => Err(CommandError::usage(format!(
+            "'{shown}' names more than one {}; type more of the id",
+            kind.word()
+        ))),
+        (None, _) => Err(
+            CommandError::refused(format!("failed to find {} '{shown}'", kind.word())).hint(format!(
+                "they lie in {}",
+                cto_schema::escape(home.root().join(kind.directory()).as_os_str().as_encoded_bytes(), 300)
+            )),
+        ),
+    }
 }

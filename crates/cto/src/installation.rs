@@ -121,7 +121,8 @@ pub(crate) fn open(global: &Global) -> Result<Harness, CommandError> {
             .map_err(|error| CommandError::failed(&error).hint("install git 2.40 or newer (Debian has it since 13)"))?,
     };
     let (present, endpoints) = variables(&settings);
-    let harness = Harness::new(home, settings, git, gates(), secrets())
+    let secrets = secrets(&settings);
+    let harness = Harness::new(home, settings, git, gates(), secrets)
         .map_err(|error| CommandError::usage(crate::error::chain(&error)))?;
     Ok(harness.with_variables(present, endpoints))
 }
@@ -132,7 +133,8 @@ pub(crate) fn open_without_git(global: &Global) -> Result<Harness, CommandError>
     let (settings, _) = read_settings(global, &home)?;
     let git = settings.git.clone().unwrap_or_else(|| PathBuf::from("/usr/bin/git"));
     let (present, endpoints) = variables(&settings);
-    let harness = Harness::new(home, settings, Git::at(git), gates(), secrets())
+    let secrets = secrets(&settings);
+    let harness = Harness::new(home, settings, Git::at(git), gates(), secrets)
         .map_err(|error| CommandError::usage(crate::error::chain(&error)))?;
     Ok(harness.with_variables(present, endpoints))
 }
@@ -180,34 +182,16 @@ fn gates() -> BTreeMap<String, String> {
         .collect()
 }
 
-/// Parts of the names of variables that hold credentials.
-const SECRET_NAMES: [&str; 6] = ["TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL", "KEY"];
-
-/// Returns the values of the environment that look like credentials, so that they can be kept out of evidence.
-///
-/// They never reach a cage; this is for the day on which an operator puts one into a command line or a contract.
+/// Returns the values of the environment that must not reach evidence.
 #[expect(
     clippy::disallowed_methods,
     reason = "the environment is read here, once, and nowhere else"
 )]
-fn secrets() -> Vec<KnownSecret> {
-    let named = |name: &str| SECRET_NAMES.iter().any(|part| name.to_ascii_uppercase().contains(part));
-    // Short or wordy values would be found in ordinary text.
-    let random = |value: &str| {
-        value.len() >= 16
-            && value.bytes().all(|byte| byte.is_ascii_graphic())
-            && value.bytes().any(|byte| byte.is_ascii_digit())
-            && value.bytes().any(|byte| byte.is_ascii_alphabetic())
-            && !value.starts_with('/')
-    };
-    std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .filter(|(name, value)| named(name) && random(value))
-        .map(|(name, value)| KnownSecret {
-            name: format!("environment variable {name}"),
-            value: value.into_bytes(),
-        })
-        .collect()
+fn secrets(settings: &Settings) -> Vec<KnownSecret> {
+    use std::os::unix::ffi::OsStringExt as _;
+    let named = settings.credential_variables();
+    let variables = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_vec())));
+    crate::credentials::secrets(variables, &named)
 }
 
 /// Returns a toolchain directory that was named on the command line; it must be there.

@@ -2,6 +2,7 @@
 
 mod cli;
 mod cli_admissions;
+mod cli_decide;
 mod cli_engines;
 mod cli_governed;
 mod cli_guard;
@@ -10,6 +11,7 @@ mod cli_matrix;
 mod cli_panel;
 mod cli_workspace;
 mod commands;
+mod credentials;
 mod error;
 mod find;
 mod installation;

@@ -23,6 +23,11 @@ pub(crate) fn verdict(outcome: &RunOutcome, output: &Output) -> String {
             "1;31",
             "The engine ran, the evidence is complete, and the work is not accepted.",
         ),
+        Status::Blocked if waits_for_the_word(report) && was_rejected(report) => (
+            "■ BLOCKED",
+            "1;33",
+            "The change was verified and committed to the target, and the operator rejected it.",
+        ),
         Status::Blocked if waits_for_the_word(report) => (
             "■ BLOCKED",
             "1;33",
@@ -64,7 +69,9 @@ pub(crate) fn verdict(outcome: &RunOutcome, output: &Output) -> String {
         Some(engine) => format!("  {cto} status --engine {engine}    (all that is still missing, in order)\n"),
         None => String::new(),
     };
-    let word = if waits_for_the_word(report) {
+    let word = if waits_for_the_word(report) && was_rejected(report) {
+        format!("  {cto} rollback {id}    (takes the commit back)\n")
+    } else if waits_for_the_word(report) {
         format!("  {cto} outcome {id} accept --reason …    (or reject, and then: {cto} rollback {id})\n")
     } else {
         String::new()
@@ -77,7 +84,13 @@ fn commit_of(report: &Report) -> Option<&str> {
     report.governed.as_ref()?.target_commit.as_deref()
 }
 
-/// Returns whether nothing is missing but the operator's word on the commit.
+/// Returns whether the word on the commit was said, and is no.
+fn was_rejected(report: &Report) -> bool {
+    let said = report.governed.as_ref().map(|governed| governed.operator_outcome);
+    said == Some(cto_schema::OperatorOutcome::Rejected)
+}
+
+/// Returns whether nothing is missing but the operator's yes to the commit.
 fn waits_for_the_word(report: &Report) -> bool {
     let only = matches!(report.blockers.as_slice(), [one] if one.code == BlockerCode::MissingOperatorOutcome);
     only && commit_of(report).is_some()
@@ -125,6 +138,9 @@ fn rows(outcome: &RunOutcome) -> String {
         rows.push(("bounds", bounds(report)));
         if let Some(model) = &report.model {
             rows.push(("model", model_calls(model)));
+        }
+        if !report.egress.is_empty() {
+            rows.push(("egress", format!("may also reach {}", report.egress.join(", "))));
         }
         if !report.masked_paths.is_empty() {
             rows.push(("hidden", format!("{} from the engine", report.masked_paths.join(", "))));
@@ -228,6 +244,11 @@ fn model_calls(model: &ModelObservation) -> String {
         "{} tokens in, {} out",
         model.usage.input_tokens, model.usage.output_tokens
     ));
+    match model.usage.calls_without_usage {
+        0 => {}
+        1 => parts.push("1 call stated no usage".to_owned()),
+        count => parts.push(format!("{count} calls stated no usage")),
+    }
     parts.join(" · ")
 }
 

@@ -7,6 +7,7 @@
 #[cfg(test)]
 pub(crate) mod tests;
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
@@ -387,6 +388,42 @@ pub fn apply_record(home: &Home, run_id: &RunId) -> Result<Option<(ApplyPlan, Op
         what: error.to_string(),
     })?;
     Ok(Some((plan, done)))
+}
+
+/// Returns the inverse commit of a run whose change was taken back; `None` when it was not.
+pub fn committed_revert(home: &Home, run_id: &RunId) -> Result<Option<String>, ApplyJournalError> {
+    let prefix = format!("{run_id}.revert-");
+    Ok(reverts(home, |name| name.starts_with(&prefix))?.into_values().next())
+}
+
+/// Returns the inverse commit of every run whose change was taken back, by run.
+pub(crate) fn committed_reverts(home: &Home) -> Result<BTreeMap<String, String>, ApplyJournalError> {
+    reverts(home, |name| name.contains(".revert-"))
+}
+
+fn reverts(home: &Home, is_wanted: impl Fn(&str) -> bool) -> Result<BTreeMap<String, String>, ApplyJournalError> {
+    let listed = durable::names(home.applies_dir()).map_err(|source| ApplyJournalError::Read {
+        name: home.applies().display().to_string(),
+        source,
+    })?;
+    let mut found = BTreeMap::new();
+    for name in listed.iter().filter(|name| is_wanted(name)) {
+        let directory = durable::open_dir_at(home.applies_dir(), name);
+        let done = directory.and_then(|directory| durable::read_if_present_at(&directory, DONE));
+        let done = done.map_err(|source| ApplyJournalError::Read {
+            name: name.clone(),
+            source,
+        })?;
+        let Some(done) = done else { continue };
+        let done: ApplyDone = parse_strict(&done, DOCUMENT).map_err(|error| ApplyJournalError::Plan {
+            name: name.clone(),
+            what: error.to_string(),
+        })?;
+        if let (ApplyEnd::Committed, Some(commit)) = (done.outcome, done.target_commit) {
+            found.insert(done.run_id.to_string(), commit);
+        }
+    }
+    Ok(found)
 }
 
 fn read_plan(directory: &File, name: &str) -> Result<ApplyPlan, ApplyJournalError> {

@@ -137,6 +137,27 @@ impl<'a> ApprovalStore<'a> {
         Ok(names.into_iter().filter(|name| is_packet_id(name)).collect())
     }
 
+    /// Removes what a process that died while it wrote left in the packets' directories; returns how many files.
+    pub fn sweep(&self) -> io::Result<u64> {
+        let mut removed = 0;
+        for name in durable::names(self.home.approvals_dir())? {
+            if !is_packet_id(&name) {
+                continue;
+            }
+            let dir = match durable::open_dir_at(self.home.approvals_dir(), &name) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                other => other?,
+            };
+            for name in durable::names(&dir)? {
+                if durable::is_of_the_dead(&name) {
+                    durable::remove_at(&dir, &name)?;
+                    removed += 1;
+                }
+            }
+        }
+        Ok(removed)
+    }
+
     /// Reads a packet and what was said and done about it.
     pub fn read(&self, packet_id: &str) -> Result<StoredApproval, ApprovalError> {
         let dir = self.dir(packet_id)?;

@@ -23,6 +23,27 @@ fn signers(principal: &str, key: &PrivateKey) -> AllowedSigners {
 }
 
 #[test]
+fn what_a_dead_process_left_is_swept_and_nothing_of_a_live_one() {
+    let place = tempfile::tempdir().unwrap();
+    let home = Home::open(&place.path().join("home")).unwrap();
+    let store = ApprovalStore::open(&home);
+    let id = ApprovalStore::fresh_id().unwrap();
+    let dir = store.add(&packet(&id)).unwrap();
+    // No system gives a process this number.
+    let dead = 4_194_305;
+    let (dead, live) = (
+        dir.join(format!(".tmp-{dead}-0")),
+        dir.join(format!(".tmp-{}-0", std::process::id())),
+    );
+    for file in [&dead, &live] {
+        std::fs::File::create(file).unwrap();
+    }
+    assert_eq!(store.sweep().unwrap(), 1);
+    assert!(!dead.exists() && live.exists());
+    assert!(store.read(&id).is_ok());
+}
+
+#[test]
 fn a_signature_counts_only_over_its_bytes_in_its_namespace_and_from_its_actor() {
     let (own, other) = (key(1), key(2));
     let armored = sign(&own, APPROVAL_NAMESPACE, b"statement");

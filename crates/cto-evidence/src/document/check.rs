@@ -3,8 +3,9 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use cto_schema::{
-    DOCUMENT_PREDICATE_TYPE, DocumentKind, DocumentPredicate, DocumentStatement, Envelope, Moment, OperatorOutcome,
-    RunId, STATEMENT_TYPE, SchemaId, Sha256Digest, StrictLimits, Subject, check_schema, escape, parse_strict,
+    CandidateComparison, DOCUMENT_PREDICATE_TYPE, DocumentKind, DocumentPredicate, DocumentStatement, Envelope, Moment,
+    OperatorOutcome, RunId, STATEMENT_TYPE, SchemaId, Sha256Digest, StrictLimits, Subject, check_schema, escape,
+    parse_strict,
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -33,6 +34,8 @@ pub struct DocumentSeen {
     pub attestation_digest: Sha256Digest,
     /// Whether an operator accepted it, which counts only if it verifies.
     pub accepted: bool,
+    /// Whether a comparison says that its proof holds; `None` for every other kind.
+    pub proof_holds: Option<bool>,
 }
 
 /// Returns the kind of document that a bundle's seal speaks about; `None` when it is about a run, or about nothing.
@@ -85,6 +88,10 @@ pub(crate) fn verify_document(
     let accepted = outcome
         .as_ref()
         .is_some_and(|said| said.problem.is_none() && said.outcome == OperatorOutcome::Accepted);
+    let proof_holds = predicate
+        .as_ref()
+        .filter(|predicate| predicate.kind == DocumentKind::Comparison)
+        .and_then(|_| proof_holds(bundle));
     let document = predicate.map(|predicate| DocumentSeen {
         kind: predicate.kind,
         id: escape(predicate.document_id.as_bytes(), 80),
@@ -94,12 +101,14 @@ pub(crate) fn verify_document(
             .map(Sha256Digest::of)
             .unwrap_or_else(|| Sha256Digest::of(b"")),
         accepted,
+        proof_holds,
     });
     VerificationOutcome {
         path: bundle.path().to_owned(),
         run_id: document.as_ref().map_or_else(String::new, |seen| seen.id.clone()),
         status: None,
         outcome,
+        taken_back: None,
         effective_status: None,
         keyid: signer.map(|key| key.keyid().to_owned()),
         signer: signer.map(|key| escape(key.name().as_bytes(), 200)),
@@ -116,6 +125,11 @@ pub fn read_document<T: DeserializeOwned>(bundle: &Bundle, kind: DocumentKind) -
     let file = kind.file();
     let bytes = bundle.document(file).ok_or_else(|| format!("{file} is missing"))?;
     parse_strict(bytes, LIMITS).map_err(|error| format!("{file}: {error}"))
+}
+
+fn proof_holds(bundle: &Bundle) -> Option<bool> {
+    let document: CandidateComparison = read_document(bundle, DocumentKind::Comparison).ok()?;
+    Some(document.verdict.proof_holds)
 }
 
 /// The statement is about `SHA256SUMS` alone.

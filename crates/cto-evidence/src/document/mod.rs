@@ -5,6 +5,7 @@
 
 mod check;
 mod find;
+mod follows;
 #[cfg(test)]
 mod tests;
 
@@ -27,9 +28,10 @@ use crate::keys::Signer;
 use crate::manifest::{self, ATTESTATION, ManifestError, SUMS};
 use crate::run_dir::name;
 
+pub(crate) use check::document_kind;
 pub use check::{DocumentSeen, document_predicate, read_document};
-pub(crate) use check::{document_kind, verify_document};
 pub use find::{document_path, documents};
+pub use follows::Reach;
 
 /// Longest document; a matrix of many thousand cells fits.
 pub(crate) const DOCUMENT_BYTES: usize = 32 << 20;

@@ -222,6 +222,22 @@ pub(crate) fn remove_at(dir: impl AsFd, name: &str) -> io::Result<()> {
     }
 }
 
+/// Returns whether a temporary name is one of a process that is gone. One whose number another process has by now stays.
+pub(crate) fn is_of_the_dead(name: &str) -> bool {
+    let number = name
+        .strip_prefix(TEMPORARY_PREFIX)
+        .and_then(|rest| rest.split('-').next());
+    let pid = number
+        .and_then(|number| number.parse().ok())
+        .and_then(rustix::process::Pid::from_raw);
+    pid.is_some_and(|pid| rustix::process::test_kill_process(pid) == Err(rustix::io::Errno::SRCH))
+}
+
+/// Removes a directory that holds nothing.
+pub(crate) fn remove_empty_dir_at(dir: impl AsFd, name: &str) -> io::Result<()> {
+    Ok(rustix::fs::unlinkat(dir, name, AtFlags::REMOVEDIR)?)
+}
+
 /// Writes bytes durably under a temporary name and returns that name. On failure nothing is left.
 pub(crate) fn write_temporary(dir: impl AsFd, bytes: &[u8]) -> io::Result<String> {
     let dir = dir.as_fd();

@@ -91,14 +91,23 @@ impl Redactor {
 
     /// Returns the bytes with every secret replaced, and what was found. Bytes without secrets are not copied.
     pub fn redact<'a>(&self, artifact: &str, bytes: &'a [u8]) -> (Cow<'a, [u8]>, Vec<SecretFinding>) {
-        let places = self.find(bytes);
+        self.replace(artifact, bytes, &self.find(bytes))
+    }
+
+    /// Does the same to a text of the harness, in which `sha256:<64 hex>` is a digest: none is ever rewritten, whatever
+    /// some variable of the environment may hold.
+    pub(crate) fn redact_own<'a>(&self, artifact: &str, bytes: &'a [u8]) -> (Cow<'a, [u8]>, Vec<SecretFinding>) {
+        self.replace(artifact, bytes, &self.find_in_own(bytes))
+    }
+
+    fn replace<'a>(&self, artifact: &str, bytes: &'a [u8], places: &[Found]) -> (Cow<'a, [u8]>, Vec<SecretFinding>) {
         if places.is_empty() {
             return (Cow::Borrowed(bytes), Vec::new());
         }
         let mut clean = Vec::with_capacity(bytes.len());
         let mut findings = Vec::with_capacity(places.len());
         let mut from = 0;
-        for found in &places {
+        for found in places {
             let finding = self.finding(artifact, bytes, found);
             clean.extend_from_slice(&bytes[from..found.at.start]);
             clean.extend_from_slice(format!("[redacted sha256:{}]", finding.fingerprint).as_bytes());
@@ -132,7 +141,7 @@ impl Redactor {
         artifact: &str,
         document: T,
     ) -> Result<(T, Vec<SecretFinding>), serde_json::Error> {
-        if self.find(&serde_json::to_vec(&document)?).is_empty() {
+        if self.find_in_own(&serde_json::to_vec(&document)?).is_empty() {
             return Ok((document, Vec::new()));
         }
         let mut findings = Vec::new();
@@ -142,7 +151,7 @@ impl Redactor {
 
     fn redact_value(&self, artifact: &str, value: Value, findings: &mut Vec<SecretFinding>) -> Value {
         let mut clean_text = |text: String| {
-            let (clean, found) = self.redact(artifact, text.as_bytes());
+            let (clean, found) = self.redact_own(artifact, text.as_bytes());
             findings.extend(found);
             String::from_utf8_lossy(&clean).into_owned()
         };
@@ -176,6 +185,12 @@ impl Redactor {
             rule: known.map_or_else(|| found.rule.to_string(), |name| format!("known:{name}")),
             fingerprint,
         }
+    }
+
+    fn find_in_own(&self, bytes: &[u8]) -> Vec<Found> {
+        let mut places = self.find(bytes);
+        places.retain(|found| !within_digest(bytes, &found.at));
+        places
     }
 
     /// Returns the places of secrets, in order and without overlap. A known secret's name outranks a rule's.
@@ -216,6 +231,17 @@ impl Known {
             from = hit.start() + 1;
         }
     }
+}
+
+/// True for a place inside of `sha256:` and exactly 64 lower-case hexadecimal digits.
+fn within_digest(bytes: &[u8], at: &Range<usize>) -> bool {
+    const LABEL: &[u8] = b"sha256:";
+    let is_hex = |byte: &u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    let labelled = bytes[at.start..].starts_with(LABEL);
+    let inside = if labelled { at.start + LABEL.len() } else { at.start };
+    let before = bytes[..inside].iter().rev().take_while(|byte| is_hex(byte)).count();
+    let after = bytes[inside..].iter().take_while(|byte| is_hex(byte)).count();
+    before + after == 64 && at.end <= inside + after && bytes[..inside - before].ends_with(LABEL)
 }
 
 /// The keyword search, its fallback where the processor has no SIMD for it, and the rules of each keyword.

@@ -310,3 +310,27 @@ fn hostile_input_costs_linear_time() {
         started.elapsed()
     );
 }
+
+#[test]
+fn a_digest_in_a_text_of_the_harness_is_no_secret_whatever_a_variable_holds() {
+    let hex = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+    let digest = format!("sha256:{hex}");
+    for value in [hex, digest.as_str(), &hex[..20], "sha256:0123456789"] {
+        let redactor = known(value);
+        for (text, is_secret) in [
+            (digest.clone(), false),
+            (format!("{{\"patch_digest\":\"{digest}\"}}"), false),
+            (format!("{digest}0"), true),
+            (format!("sha256:{}", &hex[..63]), value.len() < 64),
+            (
+                format!("sha512:{hex}"),
+                value.len() <= 64 && !value.starts_with("sha256"),
+            ),
+        ] {
+            let (_, found) = redactor.redact_own("x", text.as_bytes());
+            assert_eq!(!found.is_empty(), is_secret, "{value} in {text}");
+        }
+        // In what an agent wrote nobody knows what it is.
+        assert!(!redactor.scan("x", digest.as_bytes()).is_empty());
+    }
+}

@@ -93,7 +93,7 @@ pub fn html(view: &ReportView<'_>) -> String {
         nothing_ran: if ran {
             String::new()
         } else {
-            words::nothing_ran(room).to_owned()
+            words::nothing_ran(report).to_owned()
         },
         nothing_ran_why: room
             .and_then(|room| room.not_run.as_deref())

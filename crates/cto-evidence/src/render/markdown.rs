@@ -36,7 +36,7 @@ pub fn markdown(view: &ReportView<'_>) -> String {
 }
 
 /// Quotes a text of the run in a code span, where Markdown and HTML mean nothing.
-fn code(text: &str) -> String {
+pub(super) fn code(text: &str) -> String {
     code_within(text, NAME_BYTES)
 }
 
@@ -52,22 +52,23 @@ fn code_within(text: &str, cap: usize) -> String {
     }
 }
 
+/// A page that is being drawn.
 #[derive(Default)]
-struct Page(String);
+pub(super) struct Page(String);
 
 impl Page {
-    fn line(&mut self, text: std::fmt::Arguments<'_>) {
+    pub(super) fn line(&mut self, text: std::fmt::Arguments<'_>) {
         // Writing to a String cannot fail.
         self.0.write_fmt(text).unwrap_or_default();
         self.0.push('\n');
     }
 
-    fn paragraph(&mut self, text: &str) {
+    pub(super) fn paragraph(&mut self, text: &str) {
         self.line(format_args!("\n{text}\n"));
     }
 
     /// Ends the page: one empty line between its parts, none at its end.
-    fn finish(self) -> String {
+    pub(super) fn finish(self) -> String {
         let mut text = self.0;
         while text.contains("\n\n\n") {
             text = text.replace("\n\n\n", "\n\n");
@@ -86,7 +87,7 @@ impl Page {
         self.line(format_args!(""));
     }
 
-    fn list(&mut self, items: impl ExactSizeIterator<Item = String>, rest: &str) {
+    pub(super) fn list(&mut self, items: impl ExactSizeIterator<Item = String>, rest: &str) {
         let more = items.len().saturating_sub(SHOWN);
         for item in items.take(SHOWN) {
             self.line(format_args!("- {item}"));
@@ -144,6 +145,13 @@ fn what_ran(page: &mut Page, view: &ReportView<'_>) {
     if let Some(seen) = &report.model {
         page.line(format_args!("- Model calls: {}", words::model_line(seen)));
     }
+    if !report.egress.is_empty() {
+        let hosts: Vec<String> = report.egress.iter().map(|host| code(host)).collect();
+        page.line(format_args!(
+            "- May also reach: {}; each connection is an event",
+            hosts.join(", ")
+        ));
+    }
     if !report.masked_paths.is_empty() {
         let paths: Vec<String> = report.masked_paths.iter().map(|path| code(path)).collect();
         page.line(format_args!("- Hidden from the engine: {}", paths.join(", ")));
@@ -156,6 +164,9 @@ fn what_ran(page: &mut Page, view: &ReportView<'_>) {
         "- Where the change could land: stage {stage}, mode {mode}: {}",
         code(&report.allowed_mutation_scope)
     ));
+    if let Some(commit) = words::commit_of(report) {
+        page.line(format_args!("- Commit in the repository: {}", code(commit)));
+    }
     page.line(format_args!(
         "- Approval: {}",
         words::approval_word(report.approval_status)
@@ -245,7 +256,7 @@ fn checks(page: &mut Page, report: &Report) {
     let room = report.clean_room.as_ref();
     let runs = room.map(|room| room.runs.as_slice()).unwrap_or_default();
     if runs.is_empty() {
-        page.paragraph(words::nothing_ran(room));
+        page.paragraph(words::nothing_ran(report));
         if let Some(why) = room.and_then(|room| room.not_run.as_ref()) {
             page.block(why);
         }

@@ -34,10 +34,12 @@ pub fn mend(code: BlockerCode) -> &'static str {
             "Make room or mend permissions where CTO_HOME lies, and run again; this bundle may be incomplete."
         }
         C::ProviderUnavailable => {
-            "Mend what the detail names: the provider and its endpoint (cto status shows the chain), or the program (cto engines shows what is looked for)."
+            "Mend what the detail names: the provider and its endpoint (cto status shows the chain of the configured model, not of one named with --model), or the program (cto engines shows what is looked for)."
         }
         C::TargetNotAdmitted => "Admit the target repository first, or choose a copied mode, which needs no admission.",
-        C::MissingOperatorOutcome => "Let the operator accept or reject the outcome of the run.",
+        C::MissingOperatorOutcome => {
+            "Let the operator accept or reject the outcome of the run; what was rejected is taken back with cto rollback."
+        }
         C::ModelNotAdmitted => "Use the admitted model, or have the operator admit the one that the detail names.",
         C::ProviderResponseShape => {
             "Try another admitted model; this one gave no assistant text at a realistic budget."

@@ -3,11 +3,14 @@
 //! Every text of the run is untrusted: it goes through `cto_schema::escape` and then through the quoting of the
 //! format, in one place per format.
 
+mod candidate;
+mod decision;
 mod diff;
 mod html;
 mod markdown;
 mod mend;
 mod packet;
+mod refresh;
 mod rows;
 #[cfg(test)]
 mod tests;
@@ -16,11 +19,14 @@ mod words;
 
 use cto_schema::{Report, Span, Status, TaskContract, WriteSet};
 
+pub use candidate::comparison_markdown;
+pub use decision::decision_markdown;
 pub use diff::{DiffFile, DiffLine, diff, line_text};
 pub use html::html;
 pub use markdown::markdown;
 pub use mend::mend;
 pub use packet::packet_text;
+pub use refresh::refresh_markdown;
 pub use trials::{DrawError, DrawnMatrix, InspectError, MatrixView, draw_matrix, inspect_log, percent, runs_reference};
 
 /// What a report is drawn from. Neither form shows digests of files that are written after it.

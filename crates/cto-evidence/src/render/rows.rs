@@ -96,6 +96,10 @@ pub(super) fn facts(view: &ReportView<'_>) -> Vec<(&'static str, String)> {
     if let Some(commit) = words::commit_of(report) {
         facts.push(("Commit in the target", text(commit)));
     }
+    if !report.egress.is_empty() {
+        let hosts: Vec<String> = report.egress.iter().map(|host| text(host)).collect();
+        facts.push(("May also reach", hosts.join(", ")));
+    }
     if !report.masked_paths.is_empty() {
         let paths: Vec<String> = report.masked_paths.iter().map(|path| text(path)).collect();
         facts.push(("Hidden from the engine", paths.join(", ")));

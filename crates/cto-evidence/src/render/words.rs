@@ -1,8 +1,8 @@
 //! The words of a report: one sentence for each verdict, check, blocker and bound.
 
 use cto_schema::{
-    ApprovalStatus, BlockerCode, BoundState, CanaryOutcome, CanaryState, ClaimBasis, ModelObservation, Report,
-    RunLabel, Status, Verification, VerificationRun,
+    ApprovalStatus, BlockerCode, BoundState, CanaryOutcome, CanaryState, ClaimBasis, ModelObservation, OperatorOutcome,
+    Report, RunLabel, Status, VerificationRun,
 };
 
 /// What the signature does not prove; every report ends with it.
@@ -17,6 +17,9 @@ pub(super) fn headline(report: &Report) -> String {
         (Status::Pass, _) => return passed(report),
         (Status::Fail, true) => "The engine ran and its work is not accepted.",
         (Status::Fail, false) => "The run failed before the engine was started.",
+        (Status::Blocked, true) if waits_for_the_word(report) && was_rejected(report) => {
+            "The change was verified and committed to the target, and the operator rejected it."
+        }
         (Status::Blocked, true) if waits_for_the_word(report) => {
             "The change was verified and committed to the target; the operator's word on it is missing."
         }
@@ -40,7 +43,13 @@ pub(super) fn commit_of(report: &Report) -> Option<&str> {
     report.governed.as_ref()?.target_commit.as_deref()
 }
 
-/// Returns whether nothing is missing but the operator's word on the commit.
+/// Returns whether the word on the commit was said, and is no.
+fn was_rejected(report: &Report) -> bool {
+    let said = report.governed.as_ref().map(|governed| governed.operator_outcome);
+    said == Some(OperatorOutcome::Rejected)
+}
+
+/// Returns whether nothing is missing but the operator's yes to the commit.
 fn waits_for_the_word(report: &Report) -> bool {
     let only = matches!(report.blockers.as_slice(), [one] if one.code == BlockerCode::MissingOperatorOutcome);
     only && commit_of(report).is_some()
@@ -115,8 +124,15 @@ pub(super) fn canary_words(canary: &CanaryOutcome) -> &'static str {
 }
 
 /// Returns why no command ran, without text of the run.
-pub(super) fn nothing_ran(room: Option<&Verification>) -> &'static str {
-    match room {
+pub(super) fn nothing_ran(report: &Report) -> &'static str {
+    let interrupted = report
+        .blockers
+        .iter()
+        .any(|b| b.code == BlockerCode::HarnessInterrupted);
+    match &report.clean_room {
+        None if interrupted => {
+            "No result of the clean room is on record: the harness was interrupted. What was written until then is in test.log."
+        }
         None => "The clean room was not reached.",
         Some(_) => "No command ran in the clean room.",
     }
@@ -203,6 +219,10 @@ pub(super) fn model_line(model: &ModelObservation) -> String {
         "{} answered, {failed} failed, {refused} refused; tokens: {} in ({} cached), {} out",
         model.completed, usage.input_tokens, usage.cached_input_tokens, usage.output_tokens
     );
+    if usage.calls_without_usage > 0 {
+        let without = format!("; calls that stated no usage: {}", usage.calls_without_usage);
+        line.push_str(&without);
+    }
     if let Some(cost) = usage.cost_micro_usd.as_ref().and_then(|cost| cost.parse::<u64>().ok()) {
         let cost = format!("; cost {}.{:06} US dollars", cost / 1_000_000, cost % 1_000_000);
         line.push_str(&cost);

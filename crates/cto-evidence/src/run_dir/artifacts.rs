@@ -8,14 +8,23 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::durable;
-use crate::redact::KnownSecret;
+use crate::redact::{KnownSecret, Redactor};
 use crate::run_dir::name::{ArtifactName, is_reserved, parse};
 use crate::run_dir::{Artifact, RunDir, RunDirError};
 
 impl RunDir {
-    /// Writes an artifact: temporary name, write, fsync, rename that refuses an existing name, fsync of the
-    /// directory. Returns the digest of its bytes.
+    /// Writes a text of the harness's own: temporary name, write, fsync, rename that refuses an existing name, fsync of
+    /// the directory. Returns the digest of its bytes.
+    ///
+    /// Whatever the text was made from, no secret gets in: what nobody took out before is replaced here and added to
+    /// [`RunDir::secrets`]. What more than one document tells has to be [`RunDir::clean`] before, so that all say the same.
     pub fn write(&mut self, name: &str, bytes: &[u8]) -> Result<Sha256Digest, RunDirError> {
+        let (bytes, findings) = self.redactor.redact_own(name, bytes);
+        self.secrets.extend(findings);
+        self.put(name, &bytes)
+    }
+
+    fn put(&mut self, name: &str, bytes: &[u8]) -> Result<Sha256Digest, RunDirError> {
         let parsed = checked(name)?;
         if let Err(source) = self.try_write(parsed, bytes) {
             return Err(self.failed(name, source));
@@ -33,8 +42,15 @@ impl RunDir {
                 });
             }
         }
-        match durable::write_new_together(&self.dir, files) {
-            Ok(()) => Ok(files
+        let mut clean = Vec::with_capacity(files.len());
+        for (name, bytes) in files {
+            let (bytes, findings) = self.redactor.redact_own(name, bytes);
+            self.secrets.extend(findings);
+            clean.push((*name, bytes));
+        }
+        let shown: Vec<(&str, &[u8])> = clean.iter().map(|(name, bytes)| (*name, bytes.as_ref())).collect();
+        match durable::write_new_together(&self.dir, &shown) {
+            Ok(()) => Ok(shown
                 .iter()
                 .map(|(name, bytes)| self.wrote(name, Sha256Digest::of(bytes)))
                 .collect()),
@@ -50,12 +66,17 @@ impl RunDir {
     ) -> Result<(Sha256Digest, Vec<SecretFinding>), RunDirError> {
         let (bytes, findings) = self.redactor.redact(name, bytes);
         self.secrets.extend(findings.iter().cloned());
-        Ok((self.write(name, &bytes)?, findings))
+        Ok((self.put(name, &bytes)?, findings))
     }
 
     /// Returns the secrets in bytes that would become an artifact.
     pub fn scan(&self, name: &str, bytes: &[u8]) -> Vec<SecretFinding> {
         self.redactor.scan(name, bytes)
+    }
+
+    /// Returns the secrets in a text of the harness's own, in which digests are none.
+    pub fn scan_own(&self, name: &str, bytes: &[u8]) -> Vec<SecretFinding> {
+        self.redactor.redact_own(name, bytes).1
     }
 
     /// Returns a name without the secrets in it; `None` when it holds none.
@@ -70,7 +91,19 @@ impl RunDir {
 
     /// Makes exact secrets known, in addition to the rules: values that the gateway injects, canaries.
     pub fn know_secrets(&mut self, secrets: &[KnownSecret]) {
-        self.redactor = crate::redact::Redactor::with_known(secrets);
+        self.known = secrets.to_vec();
+        self.redactor = Redactor::with_known(secrets);
+    }
+
+    /// Says which values are public: a known secret that is exactly one of them is none. Returns the names of those.
+    pub fn know_public(&mut self, values: &[String]) -> Vec<String> {
+        let is_public = |secret: &KnownSecret| values.iter().any(|value| value.as_bytes() == secret.value);
+        if !self.known.iter().any(is_public) {
+            return Vec::new();
+        }
+        let (public, secret): (Vec<_>, Vec<_>) = std::mem::take(&mut self.known).into_iter().partition(is_public);
+        self.know_secrets(&secret);
+        public.into_iter().map(|secret| secret.name).collect()
     }
 
     /// Returns whether an artifact of this name exists; also one that a recovery found.
@@ -114,7 +147,26 @@ impl RunDir {
     }
 
     fn try_write(&mut self, name: ArtifactName<'_>, bytes: &[u8]) -> io::Result<()> {
-        self.with_dir(name.parent, |dir| durable::write_new(dir, name.file, bytes))
+        let written = self.with_dir(name.parent, |dir| durable::write_new(dir, name.file, bytes));
+        if written.is_err() {
+            self.remove_empty(name.parent);
+        }
+        written
+    }
+
+    /// Removes a directory, and those above it, that nothing came into: a bundle has no empty ones. One that holds
+    /// something stays, as the system itself sees to.
+    fn remove_empty(&mut self, path: &str) {
+        let mut path = path;
+        while !path.is_empty() {
+            let (above, name) = path.rsplit_once('/').unwrap_or(("", path));
+            let parent = self.subdirs.get(above).unwrap_or(&self.dir);
+            if durable::remove_empty_dir_at(parent, name).is_err() {
+                return;
+            }
+            self.subdirs.remove(path);
+            path = above;
+        }
     }
 
     /// Runs `act` on the handle of a directory below the run directory, made when it is missing.

@@ -142,6 +142,7 @@ impl Made {
             failures: Vec::new(),
             secrets: Vec::new(),
             redactor: Redactor::default(),
+            known: Vec::new(),
             reserve: self.reserve,
         }
     }

@@ -31,7 +31,7 @@ use serde_json::Value;
 
 use crate::clock::RunClock;
 use crate::live::{LiveLock, OpenedInfo};
-use crate::redact::Redactor;
+use crate::redact::{KnownSecret, Redactor};
 use crate::run_dir::events::{EVENTS, EventWriter};
 use crate::run_dir::journal::{JOURNAL, JournalFailure, JournalWriter};
 use crate::run_dir::reserve::Reserve;
@@ -80,6 +80,8 @@ pub struct RunDir {
     pub(crate) failures: Vec<ArtifactFailure>,
     pub(crate) secrets: Vec<SecretFinding>,
     pub(crate) redactor: Redactor,
+    /// The exact secrets that the redactor knows.
+    pub(crate) known: Vec<KnownSecret>,
     reserve: Option<Reserve>,
 }
 

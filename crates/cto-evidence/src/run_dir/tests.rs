@@ -64,6 +64,31 @@ fn what_could_not_be_written_is_not_there_and_can_be_written_again() {
 }
 
 #[test]
+fn a_directory_that_nothing_came_into_is_not_there() {
+    let (_place, home, mut run) = open();
+    let names = |home: &Home| durable::names(durable::open_dir(&home.run(&run_id())).unwrap()).unwrap();
+    let before = names(&home);
+    let mut failures = 0;
+    for step in 0.. {
+        fault::arm(Some((Fault::InputOutput, step)));
+        let written = run.write("approval/deep/packet.json", b"{}");
+        fault::arm(None);
+        if written.is_ok() {
+            break;
+        }
+        failures += 1;
+        assert_eq!(names(&home), before, "after step {step}");
+    }
+    assert!(failures > 4, "{failures}");
+    assert!(home.run(&run_id()).join("approval/deep/packet.json").exists());
+    // What holds something stays.
+    fault::arm(Some((Fault::InputOutput, 0)));
+    assert!(run.write("approval/statement.json", b"{}").is_err());
+    fault::arm(None);
+    assert!(home.run(&run_id()).join("approval/deep").exists());
+}
+
+#[test]
 fn nothing_is_overwritten_and_names_stay_inside() {
     let (_place, home, mut run) = open();
     run.write("patch.diff", b"first").unwrap();

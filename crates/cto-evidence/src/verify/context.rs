@@ -4,7 +4,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use cto_schema::{
     EligibilityDecision, Enforcement, Envelope, Event, Facts, JournalEvent, JournalRecord, Observations, Report,
-    Sha256Digest, Span, Statement, StrictLimits, TaskContract, WriteSet, parse_strict, pre_authentication_encoding,
+    Sha256Digest, Span, Statement, Status, StrictLimits, TaskContract, WriteSet, parse_strict,
+    pre_authentication_encoding,
 };
 use serde::de::DeserializeOwned;
 
@@ -131,11 +132,20 @@ impl<'a> Context<'a> {
         }))
     }
 
-    /// Whether an artifact could not be written, which is a blocker of its own and never a pass.
+    /// Whether an artifact could not be written, or the run stopped before it, at one that could not, before anything was
+    /// decided; which is a blocker of its own and never a pass.
     pub(crate) fn unwritten(&self, name: &str) -> Result<bool, String> {
         let failures = &self.observations()?.artifact_failures;
         let failed = failures.iter().any(|failure| failure.artifact == name);
-        Ok(failed && !self.bundle.files().contains_key(name))
+        let stopped = !failures.is_empty() && self.observations()?.interrupted.is_none() && !self.reached("decided")?;
+        Ok((failed || stopped) && !self.bundle.files().contains_key(name))
+    }
+
+    /// Whether the verdict is a failure to write evidence, and no engine was started: then what was to be written
+    /// afterwards is not there, and nothing rests on it.
+    pub(crate) fn stopped_at_a_write(&self) -> Result<bool, String> {
+        let (report, seen) = (self.report()?, self.observations()?);
+        Ok(report.status == Status::Fail && !report.case_process_started && !seen.artifact_failures.is_empty())
     }
 
     /// Whether the run got as far as a record of this name.
@@ -150,34 +160,39 @@ impl<'a> Context<'a> {
 
     /// Returns the trusted key whose signature over the statement holds.
     pub(crate) fn signer(&self) -> Result<&'a KnownKey, String> {
-        let envelope = self.envelope()?;
-        let [signature] = envelope.signatures.as_slice() else {
-            return Err(format!(
-                "there are {} signatures instead of one",
-                envelope.signatures.len()
-            ));
-        };
-        let key = self.keys.find(&signature.keyid).ok_or_else(|| {
-            format!(
-                "it is signed with key {:.64}, which is not trusted here; get the public key from its owner and run: cto key trust FILE",
-                signature.keyid
-            )
-        })?;
-        let bytes = STANDARD
-            .decode(&signature.sig)
-            .map_err(|_| "the signature is not base64".to_owned())?;
-        let bytes: [u8; 64] = bytes
-            .try_into()
-            .map_err(|_| "the signature does not have 64 bytes".to_owned())?;
-        let message = pre_authentication_encoding(&envelope.payload_type, &payload(envelope)?);
-        key.key()
-            .verify_strict(&message, &ed25519_dalek::Signature::from_bytes(&bytes))
-            .map_err(|_| "the signature does not belong to the statement".to_owned())?;
-        Ok(key)
+        signer_of(self.envelope()?, self.keys)
     }
 }
 
-fn payload(envelope: &Envelope) -> Result<Vec<u8>, String> {
+/// Returns the trusted key whose one signature over an envelope holds.
+pub(crate) fn signer_of<'a>(envelope: &Envelope, keys: &'a TrustedKeys) -> Result<&'a KnownKey, String> {
+    let [signature] = envelope.signatures.as_slice() else {
+        return Err(format!(
+            "there are {} signatures instead of one",
+            envelope.signatures.len()
+        ));
+    };
+    let key = keys.find(&signature.keyid).ok_or_else(|| {
+        format!(
+            "it is signed with key {:.64}, which is not trusted here; get the public key from its owner and run: cto key trust FILE",
+            signature.keyid
+        )
+    })?;
+    let bytes = STANDARD
+        .decode(&signature.sig)
+        .map_err(|_| "the signature is not base64".to_owned())?;
+    let bytes: [u8; 64] = bytes
+        .try_into()
+        .map_err(|_| "the signature does not have 64 bytes".to_owned())?;
+    let message = pre_authentication_encoding(&envelope.payload_type, &payload(envelope)?);
+    key.key()
+        .verify_strict(&message, &ed25519_dalek::Signature::from_bytes(&bytes))
+        .map_err(|_| "the signature does not belong to the statement".to_owned())?;
+    Ok(key)
+}
+
+/// Returns the statement's bytes.
+pub(crate) fn payload(envelope: &Envelope) -> Result<Vec<u8>, String> {
     STANDARD
         .decode(&envelope.payload)
         .map_err(|_| "the envelope's payload is not base64".to_owned())

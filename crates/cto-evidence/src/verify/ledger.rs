@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cto_schema::Sha256Digest;
 
+use crate::apply_journal::{ApplyJournalError, committed_reverts};
 use crate::home::Home;
 use crate::keys::{KeyError, Keys};
 use crate::ledger::{Ledger, LedgerError, LedgerFilter};
@@ -23,6 +24,8 @@ pub trait LedgerView: Sync {
     fn chain_error(&self) -> Option<String>;
     /// True when runs signed with this key are recorded in this ledger.
     fn owns(&self, keyid: &str) -> bool;
+    /// Returns the inverse commit that took a run's change back, by the installation's own journal.
+    fn taken_back(&self, run_id: &str) -> Option<String>;
 }
 
 /// A ledger read into memory.
@@ -36,6 +39,8 @@ pub struct LedgerSnapshot {
     pub chain_error: Option<String>,
     /// Keys of the installation that keeps it, retired ones included.
     pub keyids: BTreeSet<String>,
+    /// The inverse commit of every run whose change was taken back.
+    pub taken_back: BTreeMap<String, String>,
 }
 
 impl LedgerSnapshot {
@@ -76,6 +81,7 @@ impl LedgerSnapshot {
             imports: imports.collect(),
             chain_error,
             keyids: own.map(|key| key.keyid).collect(),
+            taken_back: committed_reverts(home)?,
         })
     }
 }
@@ -89,6 +95,9 @@ pub enum SnapshotError {
     /// The installation's keys.
     #[error("read the installation's keys")]
     Keys(#[from] KeyError),
+    /// The journals of changes.
+    #[error("read which changes were taken back")]
+    Applies(#[from] ApplyJournalError),
 }
 
 impl LedgerView for LedgerSnapshot {
@@ -102,5 +111,9 @@ impl LedgerView for LedgerSnapshot {
 
     fn owns(&self, keyid: &str) -> bool {
         self.keyids.contains(keyid)
+    }
+
+    fn taken_back(&self, run_id: &str) -> Option<String> {
+        self.taken_back.get(run_id).cloned()
     }
 }

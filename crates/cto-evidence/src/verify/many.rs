@@ -4,13 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use cto_schema::DocumentKind;
-
 use super::once::fail_shared_approvals;
 use super::{LedgerView, TrustedKeys, VerificationOutcome, verify_bundle};
 use crate::bundle::{Bundle, BundleError};
-use crate::document::{document_kind, verify_document};
-use crate::matrices::matrix_checks;
+use crate::document::{Reach, document_kind};
 
 /// One bundle of many.
 #[derive(Debug)]
@@ -39,6 +36,7 @@ pub fn verify_many(
     threads: usize,
     progress: &(dyn Fn(usize, &Verified) + Sync),
 ) -> Vec<Verified> {
+    let reach = Reach::new(keys, ledger, paths);
     let next = AtomicUsize::new(0);
     let done = AtomicUsize::new(0);
     let results: Mutex<Vec<(usize, Verified)>> = Mutex::new(Vec::with_capacity(paths.len()));
@@ -47,7 +45,7 @@ pub fn verify_many(
             let index = next.fetch_add(1, Ordering::Relaxed);
             paths.get(index).map(|path| (index, path))
         } {
-            let verified = verify_path(path, keys, ledger);
+            let verified = verify_path(path, keys, ledger, &reach);
             progress(done.fetch_add(1, Ordering::Relaxed) + 1, &verified);
             // A poisoned lock means that another check panicked; its bundle is then missing from the result.
             results
@@ -69,10 +67,9 @@ pub fn verify_many(
     results
 }
 
-fn verify_path(path: &Path, keys: &TrustedKeys, ledger: Option<&dyn LedgerView>) -> Verified {
+fn verify_path(path: &Path, keys: &TrustedKeys, ledger: Option<&dyn LedgerView>, reach: &Reach<'_>) -> Verified {
     let result = Bundle::open(path).map(|bundle| match document_kind(&bundle) {
-        Some(DocumentKind::Matrix) => verify_document(&bundle, keys, &matrix_checks(&bundle)),
-        Some(_) => verify_document(&bundle, keys, &[]),
+        Some(_) => reach.verify(&bundle),
         None => verify_bundle(&bundle, keys, ledger),
     });
     Verified {

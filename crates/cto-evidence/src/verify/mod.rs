@@ -17,7 +17,7 @@ use cto_schema::{Sha256Digest, Status, escape};
 
 use crate::bundle::Bundle;
 use crate::document::DocumentSeen;
-pub(crate) use context::Context;
+pub(crate) use context::{Context, payload, signer_of};
 pub use keys::{KnownKey, TrustedKeys, keyid_of};
 pub use ledger::{LedgerLine, LedgerSnapshot, LedgerView, SnapshotError};
 pub use many::{Verified, verify_many};
@@ -70,7 +70,10 @@ pub struct VerificationOutcome {
     pub status: Option<Status>,
     /// What an operator said afterwards; `None` when nothing was said.
     pub outcome: Option<OutcomeSeen>,
-    /// The verdict with the operator's word, where only that was missing; `None` when any check failed.
+    /// The inverse commit that took the change back; `None` when nothing says so.
+    pub taken_back: Option<String>,
+    /// The verdict with the operator's word, where only that was missing, and without what was taken back; `None` when the
+    /// bundle does not verify.
     pub effective_status: Option<Status>,
     /// The key whose signature holds; `None` when none does.
     pub keyid: Option<String>,
@@ -92,6 +95,18 @@ impl VerificationOutcome {
     /// True when no check failed.
     pub fn ok(&self) -> bool {
         self.failed().next().is_none() && !self.checks.is_empty()
+    }
+
+    /// Returns whether a comparison's candidate is eligible as default: the document verifies, its proof holds, and an
+    /// operator accepted it. `None` for everything else. Eligible is never active.
+    pub fn candidate_default_eligible(&self) -> Option<bool> {
+        let seen = self.document.as_ref()?;
+        seen.proof_holds.map(|holds| holds && seen.accepted && self.ok())
+    }
+
+    /// True when no check of the bundle itself failed, whatever lies beside it.
+    pub fn bundle_verifies(&self) -> bool {
+        self.failed().all(|check| check.name == OUTCOME_BESIDE) && !self.checks.is_empty()
     }
 
     /// Returns the checks that failed.
@@ -141,34 +156,36 @@ pub(crate) fn not_applicable(why: impl Into<String>) -> Finding {
     Ok(Holds::NotApplicable(why.into()))
 }
 
+/// Name of the check of what lies beside a bundle, which is no part of it.
+const OUTCOME_BESIDE: &str = "outcome-beside";
+
 /// Longest detail that is shown.
 const DETAIL_BYTES: usize = 600;
 
 /// Runs every check on a bundle.
 pub fn verify_bundle(bundle: &Bundle, keys: &TrustedKeys, ledger: Option<&dyn LedgerView>) -> VerificationOutcome {
     let context = Context::read(bundle, keys, ledger);
-    let checks: Vec<Check> = checks::CHECKS
+    let mut checks: Vec<Check> = checks::CHECKS
         .iter()
         .map(|(name, check)| outcome_of(name, check(&context)))
         .collect();
     let signer = context.signer().ok();
     let status = checks::recomputed_status(&context);
-    let outcome = context
-        .report()
-        .ok()
-        .and_then(|report| outcome::outcome_beside(bundle, report, keys));
     // What does not verify has no status that anybody could act on.
     let verifies = checks.iter().all(|check| check.state != CheckState::Failed);
+    let beside = outcome::look_beside(&context, keys);
     let effective_status = status
         .filter(|_| verifies)
-        .map(|status| outcome::effective_status(status, &context, outcome.as_ref()));
+        .map(|status| outcome::effective_status(status, &context, &beside));
+    checks.push(outcome_of(OUTCOME_BESIDE, beside.finding));
     VerificationOutcome {
         path: bundle.path().to_owned(),
         run_id: context
             .report()
             .map_or_else(|_| String::new(), |report| escape(report.run_id.as_bytes(), 80)),
         status,
-        outcome,
+        outcome: beside.word,
+        taken_back: beside.taken_back.map(|commit| escape(commit.as_bytes(), 80)),
         effective_status,
         keyid: signer.map(|key| key.keyid().to_owned()),
         signer: signer.map(|key| escape(key.name().as_bytes(), 200)),

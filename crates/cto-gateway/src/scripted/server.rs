@@ -25,6 +25,7 @@ use super::log::{Log, SeenRequest};
 use super::reply::Reply;
 use super::{ScriptedOptions, script, wire};
 use crate::Dialect;
+use crate::preflight::QUESTION;
 
 /// The largest request body.
 const MAX_BODY_BYTES: usize = 32 << 20;
@@ -216,6 +217,8 @@ fn due(shared: &Shared, call: &Call, plan: FaultPlan, number: u64, ends: bool) -
         When::Always => true,
         When::Call(wanted) => wanted == number,
         When::Turn(wanted) => wanted == call.results + 1,
+        // The harness's own question before an engine starts is no conversation of the engine.
+        When::Once if call.prompt == QUESTION => false,
         When::Once => {
             let mut struck = shared.struck.lock().unwrap_or_else(PoisonError::into_inner);
             let conversation = format!("{:x}", Sha256::digest(&call.prompt));
@@ -232,12 +235,20 @@ fn due(shared: &Shared, call: &Call, plan: FaultPlan, number: u64, ends: bool) -
     now.then_some(plan.fault)
 }
 
+/// The last turn for which the list has a name of each fault.
+const LAST_LISTED_TURN: usize = 9;
+
 /// Returns the list of models, with what the clients of either vendor read.
 fn models(also: &[String]) -> Value {
     let scripts = script::NAMES.iter().map(|(name, _)| format!("scripted-{name}"));
     let faults = Fault::ALL.iter().map(|(_, name, _)| format!("scripted-{name}"));
+    let later = Fault::ALL.iter().flat_map(|(_, name, _)| {
+        let turns = (2..=LAST_LISTED_TURN).map(move |turn| format!("scripted-{name}-at-{turn}"));
+        turns.chain([format!("scripted-{name}-once")])
+    });
     let data: Vec<Value> = scripts
         .chain(faults)
+        .chain(later)
         .chain(also.iter().cloned())
         .map(|id| {
             json!({

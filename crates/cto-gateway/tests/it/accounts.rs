@@ -40,6 +40,58 @@ fn a_budget_of_tokens_ends_the_run_of_calls() {
 }
 
 #[test]
+fn calls_at_the_same_time_pass_a_budget_by_less_than_one_of_them() {
+    let world = World::with(Upstream::saying(events(CHAT.as_bytes())), |order| {
+        order.budget.tokens = Some(40);
+    });
+    let port = world.port;
+    let send =
+        move |number| crate::wire::exchange(port, &request(port, "/v1/chat/completions", "", &body(number))).status;
+    let calls: Vec<_> = (0..30).map(|number| thread::spawn(move || send(number))).collect();
+    let statuses: Vec<u16> = calls.into_iter().map(|call| call.join().unwrap()).collect();
+    let used: Vec<u64> = world
+        .finish()
+        .into_iter()
+        .filter_map(|record| match record {
+            Record::Call(call) => call.usage.map(|usage| usage.input + usage.output),
+            _ => None,
+        })
+        .collect();
+    let (all, one) = (used.iter().sum::<u64>(), *used.iter().max().unwrap());
+    assert!((40..40 + one).contains(&all), "{used:?}");
+    assert_eq!(statuses.iter().filter(|status| **status == 200).count(), used.len());
+    assert_eq!(
+        statuses.iter().filter(|status| **status == 403).count(),
+        30 - used.len()
+    );
+}
+
+#[test]
+fn calls_that_fit_into_a_budget_run_side_by_side() {
+    let (release, held) = mpsc::channel::<()>();
+    let held = Mutex::new(held);
+    let upstream = Upstream::start(move |_, _, stream| {
+        held.lock().unwrap().recv_timeout(Duration::from_secs(10)).unwrap();
+        say(stream, &events(CHAT.as_bytes()));
+    });
+    let world = World::with(upstream, |order| order.budget.tokens = Some(10_000));
+    let port = world.port;
+    let send = move |number: usize| {
+        let body = format!(r#"{{"model":"{MODEL}","stream":true,"max_tokens":1000,"user":"{number}"}}"#);
+        crate::wire::exchange(port, &request(port, "/v1/chat/completions", "", body.as_bytes())).status
+    };
+    let calls: Vec<_> = (0..2).map(|number| thread::spawn(move || send(number))).collect();
+    while world.upstream.asked().len() < 2 {
+        thread::yield_now();
+    }
+    release.send(()).unwrap();
+    release.send(()).unwrap();
+    for call in calls {
+        assert_eq!(call.join().unwrap(), 200);
+    }
+}
+
+#[test]
 fn money_is_counted_by_the_prices_of_the_route() {
     let world = World::with(Upstream::saying(events(good(Dialect::Responses).as_bytes())), |order| {
         order.budget.cost_micro_usd = Some(100);

@@ -107,6 +107,29 @@ fn a_field_that_nobody_knows_goes_nowhere_unless_admitted() {
 }
 
 #[test]
+fn of_a_long_field_no_part_of_the_name_is_told() {
+    let secret = "k3J9dLq0XvB7tYw2ZmN5cRf8HsA1eUgP4oI6";
+    let world = World::new(Upstream::saying(""));
+    let body = format!("{{\"model\":\"{MODEL}\",\"{secret}\":1}}");
+    let got = world.post("/v1/chat/completions", body.as_bytes());
+    for text in [world.refused().detail, got.text()] {
+        assert!(text.contains("36 bytes") && !text.contains(&secret[..8]), "{text}");
+    }
+}
+
+#[test]
+fn a_list_of_models_is_told_by_the_one_that_is_not_admitted() {
+    let world = World::new(Upstream::saying(""));
+    let body = format!("{{\"model\":\"{MODEL}\",\"models\":[\"{MODEL}\",\"evil\"]}}");
+    world.post("/v1/chat/completions", body.as_bytes());
+    let refused = world.refused();
+    assert_eq!(
+        (refused.reason, refused.model.as_deref()),
+        (RefusalReason::ModelNotAdmitted, Some("evil"))
+    );
+}
+
+#[test]
 fn paths_and_wire_formats_that_are_not_admitted_are_not_there() {
     for target in [
         "/v1/files",

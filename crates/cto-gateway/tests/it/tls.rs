@@ -63,25 +63,41 @@ fn environment(roots: &str) -> Vec<(OsString, OsString)> {
     ]
 }
 
-fn asked(host: &str, roots: &str) -> (u16, CallOutcome) {
+fn asked(host: &str, roots: &str) -> (u16, CallOutcome, String) {
     let port = serve();
     let world = World::start(Upstream::saying(""), environment(roots), |order| {
         order.routes[0].base_url = format!("https://{host}:{port}");
     });
     let got = world.post("/v1/messages", &question(true));
-    (got.status, world.call().outcome)
+    let call = world.call();
+    (got.status, call.outcome, call.detail)
 }
 
 #[test]
 fn a_certificate_must_be_of_a_trusted_root_and_of_the_name() {
     assert!(Path::new(ROOT).exists());
-    assert_eq!(asked("localhost", ROOT), (200, CallOutcome::Completed));
-    assert_eq!(asked("127.0.0.1", ROOT), (502, CallOutcome::Unreachable));
+    let failed = "the upstream could not be reached: TLS failed".to_owned();
+    assert_eq!(asked("localhost", ROOT), (200, CallOutcome::Completed, String::new()));
+    assert_eq!(
+        asked("127.0.0.1", ROOT),
+        (502, CallOutcome::Unreachable, failed.clone())
+    );
     // The system's own roots, or none at all, did not sign it.
     let others = "/etc/ssl/certs/ca-certificates.crt";
     if Path::new(others).exists() {
-        assert_eq!(asked("localhost", others), (502, CallOutcome::Unreachable));
+        assert_eq!(asked("localhost", others), (502, CallOutcome::Unreachable, failed));
     }
+}
+
+#[test]
+fn a_connection_that_is_refused_is_told_from_tls() {
+    let world = World::start(Upstream::saying(""), environment(ROOT), |order| {
+        order.routes[0].base_url = "https://localhost:1".to_owned();
+    });
+    world.post("/v1/messages", &question(true));
+    let call = world.call();
+    assert_eq!(call.outcome, CallOutcome::Unreachable);
+    assert!(call.detail.ends_with("the connection was refused"), "{}", call.detail);
 }
 
 #[test]

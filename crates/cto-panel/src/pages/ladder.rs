@@ -104,7 +104,12 @@ fn at_stage(site: &Site<'_>, one: &EngineProof, stage: &ProofStage) -> AtStage {
         engine: one.engine.to_string(),
         mark: mark(stage),
         missing: stage.missing.iter().map(ToString::to_string).collect(),
-        run: stage.run_id.as_ref().map(ToString::to_string),
+        // The sixth stage is shown by a document, which has no page of a run.
+        run: stage
+            .run_id
+            .as_ref()
+            .filter(|_| stage.stage < 6)
+            .map(ToString::to_string),
         proof: stage
             .evidence_path
             .as_ref()

@@ -1,7 +1,7 @@
 //! Engines and their admissions: which lane may run, which may not, and why.
 
 use askama::Template;
-use cto_schema::LaneState;
+use cto_schema::LaneReadiness;
 
 use crate::view::{Drawn, Mark, Shell, Site, page};
 
@@ -25,8 +25,8 @@ pub(crate) fn lanes(site: &Site<'_>) -> Drawn {
     let lanes = site.snapshot.summary.lanes.iter().map(|lane| Lane {
         name: lane.lane.to_string(),
         mark: match lane.status {
-            LaneState::Ready => Mark::new("good", "ready"),
-            LaneState::Blocked => Mark::new("warn", "blocked"),
+            LaneReadiness::Ready => Mark::new("good", "ready"),
+            LaneReadiness::Blocked => Mark::new("warn", "blocked"),
         },
         rationale: lane.rationale.to_string(),
         stage: lane

@@ -1,7 +1,7 @@
 //! Pages that say little: health, promotion, planning, the matrix, the login, and why there is no page.
 
 use askama::Template;
-use cto_schema::ControlSummary;
+use cto_schema::{ControlSummary, DocumentKind};
 use hyper::StatusCode;
 
 use super::with_status;
@@ -83,12 +83,14 @@ pub(crate) fn health(site: &Site<'_>) -> Drawn {
 #[template(path = "promotion.html")]
 struct Promotion<'a> {
     shell: Shell,
+    packet: Option<String>,
     s: &'a ControlSummary,
 }
 
 pub(crate) fn promotion(site: &Site<'_>) -> Drawn {
     page(&Promotion {
         shell: site.shell("Promotion", "promotion"),
+        packet: newest(site, DocumentKind::Packet, DocumentKind::Packet.file())?,
         s: &site.snapshot.summary,
     })
 }
@@ -109,12 +111,23 @@ pub(crate) fn planning(site: &Site<'_>) -> Drawn {
 #[template(path = "matrix.html")]
 struct Matrix {
     shell: Shell,
+    report: Option<String>,
 }
 
 pub(crate) fn matrix(site: &Site<'_>) -> Drawn {
     page(&Matrix {
         shell: site.shell("Matrix", "compare"),
+        report: newest(site, DocumentKind::Matrix, "matrix.html")?,
     })
+}
+
+/// Returns where the newest document of a kind lies, below the home. It is named and not read: checking one verifies every
+/// bundle that it rests on.
+fn newest(site: &Site<'_>, kind: DocumentKind, file: &str) -> Result<Option<String>, Problem> {
+    let ids = cto_evidence::documents(&site.panel.home, kind);
+    let ids = ids.map_err(|_| Problem::Unavailable(format!("the {} cannot be listed", kind.directory())))?;
+    let newest = ids.into_iter().next();
+    Ok(newest.map(|id| format!("{}/{id}/{file}", kind.directory())))
 }
 
 #[derive(Template)]

@@ -1,7 +1,7 @@
 //! The overview: may anything execute, what is to be done, what is proven, and is the evidence sound.
 
 use askama::Template;
-use cto_schema::{ControlSummary, LaneState};
+use cto_schema::{ControlSummary, LaneReadiness};
 
 use crate::draw;
 use crate::view::{Drawn, Mark, Shell, Site, Time, page};
@@ -30,12 +30,12 @@ pub(crate) fn overview(site: &Site<'_>) -> Drawn {
     let s = &site.snapshot.summary;
     let lanes = s.lanes.iter().map(|lane| {
         let mark = match lane.status {
-            LaneState::Ready => Mark::new("good", "ready"),
-            LaneState::Blocked => Mark::new("warn", "blocked"),
+            LaneReadiness::Ready => Mark::new("good", "ready"),
+            LaneReadiness::Blocked => Mark::new("warn", "blocked"),
         };
         let why = match lane.status {
-            LaneState::Ready => lane.rationale.to_string(),
-            LaneState::Blocked => format!("Execution not attempted: {}", lane.rationale),
+            LaneReadiness::Ready => lane.rationale.to_string(),
+            LaneReadiness::Blocked => format!("Execution not attempted: {}", lane.rationale),
         };
         (lane.lane.to_string(), mark, why)
     });

@@ -1,6 +1,6 @@
 //! What may be done next, what may not, and the one thing that is best done.
 
-use cto_schema::{ControlText, EngineProof, GovernedState, LaneState, NextAction};
+use cto_schema::{ControlText, EngineProof, GovernedState, LaneReadiness, NextAction};
 
 use super::ControlFacts;
 
@@ -135,7 +135,7 @@ fn climb(facts: &ControlFacts, ladder: &[EngineProof]) -> Option<NextAction> {
     let name = facts.candidate.as_str();
     let candidate = of(name)?;
     let lane = facts.lanes.iter().find(|lane| lane.lane.as_str() == name);
-    if let Some(lane) = lane.filter(|lane| lane.status == LaneState::Blocked) {
+    if let Some(lane) = lane.filter(|lane| lane.status == LaneReadiness::Blocked) {
         let why = format!("lane {name} is blocked: {}", lane.rationale);
         let command = format!("cto status --engine {name}");
         let blocking = lane.blocker.iter().cloned().collect();
@@ -152,7 +152,13 @@ fn climb(facts: &ControlFacts, ladder: &[EngineProof]) -> Option<NextAction> {
         5 => {
             let why = format!("{name} is proven through stage 5; a comparison of stage 6 is missing");
             let blocking = vec!["stage6_comparison".into()];
-            Some(action("compare", "Compare the candidate", why, "cto ladder", blocking))
+            Some(action(
+                "compare",
+                "Compare the candidate",
+                why,
+                &format!("cto compare --candidate {name}"),
+                blocking,
+            ))
         }
         _ => None,
     }

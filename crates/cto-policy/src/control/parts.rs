@@ -123,6 +123,9 @@ pub(super) fn run_path(run: &RunId, name: &str) -> Option<ReplayPath> {
 /// The run that shows a stage itself: its pass, or at stage 1 that nothing runs.
 const OWN: [&str; 3] = ["pass", "runs-nothing", "comparison"];
 
+/// The document of stage 6.
+const COMPARISON: &str = "stage6-candidate-default-comparison.json";
+
 /// Draws one engine's ladder; a stage that nothing is known of is not reached.
 pub(super) fn engine_proof(engine: &str, rungs: &[Rung], runs: &BTreeMap<RunId, RunFact>) -> EngineProof {
     let stages: Vec<ProofStage> = (1..=6)
@@ -180,7 +183,12 @@ fn proof_stage(rung: &Rung, runs: &BTreeMap<RunId, RunFact>) -> ProofStage {
         evidence_found: u32::try_from(found).unwrap_or(u32::MAX),
         evidence_needed: u32::try_from(needed).unwrap_or(u32::MAX),
         missing: rung.missing.iter().map(|name| (*name).into()).collect(),
-        evidence_path: run.as_ref().and_then(|run| run_path(run, "report.json")),
+        evidence_path: run.as_ref().and_then(|run| {
+            if rung.stage == 6 {
+                return format!("comparisons/{run}/{COMPARISON}").parse().ok();
+            }
+            run_path(run, "report.json")
+        }),
         evidence_sha256: fact.map(|fact| fact.manifest_digest),
         finished_at: fact.map(|fact| fact.finished_at.as_str().into()),
         run_id: run,
@@ -191,6 +199,7 @@ fn proof_stage(rung: &Rung, runs: &BTreeMap<RunId, RunFact>) -> ProofStage {
 pub(super) fn failure_closure(rungs: &[Rung]) -> Vec<ReplayPath> {
     let rows = rungs
         .iter()
+        .filter(|rung| rung.stage < 6)
         .flat_map(|rung| &rung.evidence)
         .filter(|(name, _)| !OWN.contains(name));
     let runs: BTreeSet<RunId> = rows.filter_map(|(_, run)| run.parse().ok()).collect();

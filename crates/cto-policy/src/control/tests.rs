@@ -1,7 +1,7 @@
 //! Tests of the summary over the whole table of what can be found.
 
 use cto_schema::{
-    ApprovalDecision as D, ApprovalSource as S, BundleState, ControlText, GovernedState as G, LaneState, LaneStep,
+    ApprovalDecision as D, ApprovalSource as S, BundleState, ControlText, GovernedState as G, LaneReadiness, LaneStep,
     SUMMARY_MAX_BYTES, check_summary,
 };
 
@@ -15,7 +15,7 @@ fn run(number: usize) -> RunId {
 fn lane(name: &str) -> LaneSummary {
     LaneSummary {
         lane: name.into(),
-        status: LaneState::Blocked,
+        status: LaneReadiness::Blocked,
         blocker: Some("program".into()),
         rationale: "not installed".into(),
         stage: None,
@@ -224,7 +224,7 @@ fn exactly_one_action_is_recommended_and_evidence_comes_first() {
     expect(&facts, "validate_stage");
     facts.ladders[0].1 = (1..=3).map(rung).collect();
     expect(&facts, "open_lane");
-    facts.lanes[3].status = LaneState::Ready;
+    facts.lanes[3].status = LaneReadiness::Ready;
     expect(&facts, "validate_stage");
     facts.ladders[3].1 = (1..=5).map(rung).collect();
     expect(&facts, "compare");

@@ -83,10 +83,11 @@ fn refusals(model: &ModelObservation) -> Vec<(BlockerCode, String)> {
     found
 }
 
-/// The blocker of a gateway that could not serve: another model served then is a provider without the admitted one.
+/// The blocker of a gateway that could not serve: another model served then is a provider without the admitted one. A
+/// credential that came back is known to others, whenever that was.
 fn before_start(outcome: ModelOutcome) -> BlockerCode {
     match failure(outcome) {
-        None | Some(BlockerCode::ModelNotAdmitted | BlockerCode::SecretDetected) => BlockerCode::ProviderUnavailable,
+        None | Some(BlockerCode::ModelNotAdmitted) => BlockerCode::ProviderUnavailable,
         Some(code) => code,
     }
 }

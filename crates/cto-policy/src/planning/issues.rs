@@ -67,13 +67,19 @@ pub(crate) fn read_issues(page: &Page, class: &DocumentClass, rules: &WorkspaceR
             .filter(|_| !block.quoted)
             .and_then(|_| heading_id(&block.text, prefix));
         let Some(id) = id else { continue };
-        let section = page.section(index);
-        // An issue within an issue is its own.
-        let end = page.blocks[section.clone()]
+        let level = block.level().unwrap_or(0);
+        // Fields may be headings of the issue's own level; an issue within an issue is its own.
+        let ends = |inner: &Block| {
+            inner.level().is_some_and(|other| {
+                heading_id(&inner.text, prefix).is_some() || (other <= level && named(&inner.text, class).is_none())
+            })
+        };
+        let start = index + 1;
+        let end = page.blocks[start..]
             .iter()
-            .position(|inner| inner.level().is_some() && heading_id(&inner.text, prefix).is_some())
-            .map_or(section.end, |next| section.start + next);
-        let blocks = &page.blocks[section.start..end];
+            .position(ends)
+            .map_or(page.blocks.len(), |next| start + next);
+        let blocks = &page.blocks[start..end];
         let text: Vec<&str> = blocks.iter().flat_map(|block| block.text.split_whitespace()).collect();
         issues.push(Issue {
             id,
@@ -239,6 +245,44 @@ pub(crate) fn blocked_by_nothing(issue: &Issue) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn fields_are_headings_below_or_beside_the_issues_own_lines_or_rows() {
+        let rules = WorkspaceRules::built_in().unwrap();
+        let class = rules.classes.iter().find(|class| class.name == "issues").unwrap();
+        let read = |text: &str| {
+            let issues = read_issues(&super::super::markdown::read_page(text), class, &rules);
+            let named = |issue: &Issue| {
+                issue
+                    .fields
+                    .iter()
+                    .map(|f| (f.name.clone(), f.value.clone()))
+                    .collect::<Vec<_>>()
+            };
+            issues
+                .iter()
+                .map(|issue| (issue.id.clone(), named(issue)))
+                .collect::<Vec<_>>()
+        };
+        let field = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let expected = vec![(
+            "CTO-WORK-001".to_owned(),
+            vec![field("Type", "AFK"), field("Validator", "x")],
+        )];
+        for text in [
+            "## CTO-WORK-001 - A\n\n### Type\n\nAFK\n\n### Validator:\n\nx\n\n## Else\n\ny\n",
+            "# CTO-WORK-001 - A\n\n# Type\n\nAFK\n\n# Validator\n\nx\n\n# Else\n\ny\n",
+            "# Issue: CTO-WORK-001: A\n\n**Type:** AFK\n**Validator**: x\n",
+            "# CTO-WORK-001 - A\n\n- Type: AFK\n- Validator: x\n",
+            "# CTO-WORK-001 - A\n\n| Field | Value |\n|---|---|\n| Type | AFK |\n| Validator | x |\n",
+        ] {
+            assert_eq!(read(text), expected, "{text}");
+        }
+        assert_eq!(
+            read("# CTO-WORK-001 - A\n\n## CTO-WORK-002 - B\n\nType: AFK\n").len(),
+            2
+        );
+    }
 
     #[test]
     fn an_id_is_read_from_the_forms_of_a_heading_and_no_other() {

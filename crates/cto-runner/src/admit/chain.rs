@@ -1,11 +1,11 @@
 //! How far an engine has come: from the decision over its admissions to the stage that is open for it.
 
-use cto_policy::{Rung, judge_build, judge_decision, judge_model, judge_source};
+use cto_policy::{Rung, admissions_of, judge_build, judge_decision, judge_model, judge_source};
 use cto_schema::{EngineFacts, MutationMode};
 
 use crate::engine::{EngineManifest, Search};
 use crate::facts::look_at_engine;
-use crate::ladder::{LadderError, admissions_of, one_rung};
+use crate::ladder::{LadderError, one_rung};
 use crate::model::Variables;
 use crate::request::{Harness, RunRequest, Task};
 use crate::run::chain;

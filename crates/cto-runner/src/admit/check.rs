@@ -5,7 +5,9 @@ use std::path::Path;
 use cto_policy::{
     Alone, judge_build, judge_decision_alone, judge_model_alone, judge_repository_alone, judge_source_alone,
 };
-use cto_schema::{AdmissionFacts, BuildAdmission, MutationMode, Record, RecordFact, RecordKind, read_object};
+use cto_schema::{
+    AdmissionFacts, BuildAdmission, ModelAdmission, MutationMode, Record, RecordFact, RecordKind, read_object,
+};
 
 use crate::authority::{Links, read_authority};
 use crate::model::{binary_facts, read_fact};
@@ -76,6 +78,17 @@ fn checked(kind: RecordKind, status: &str, reason: String, admits: bool) -> Chec
 
 fn missing<T: Record>(fact: &RecordFact<T>) -> Option<Checked> {
     (!fact.present).then(|| checked(T::KIND, "missing_admission", "there is no such file".to_owned(), false))
+}
+
+/// Judges a model admission that is not written yet, by itself.
+pub fn check_model(record: ModelAdmission) -> Checked {
+    let fact = RecordFact {
+        present: true,
+        record: Some(record),
+        ..RecordFact::absent()
+    };
+    let now = cto_evidence::wall_now().as_second();
+    alone(RecordKind::Model, judge_model_alone(fact, now))
 }
 
 fn alone(kind: RecordKind, judged: Alone) -> Checked {

@@ -72,3 +72,62 @@ fn a_file_is_judged_by_what_it_says_and_by_the_kind_that_is_asked_for() {
     let checked = check_file(&place.path().join("none"), Some(RecordKind::Build));
     assert_eq!((checked.status.as_str(), checked.admits), ("missing_admission", false));
 }
+
+#[test]
+fn those_who_replace_a_record_at_the_same_time_lose_none() {
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("model.json");
+    write_record(&path, b"record 0", false).unwrap();
+    let writers: Vec<_> = (1..=12)
+        .map(|number| {
+            let path = path.clone();
+            std::thread::spawn(move || write_record(&path, format!("record {number}").as_bytes(), true).unwrap())
+        })
+        .collect();
+    let mut kept: Vec<_> = writers
+        .into_iter()
+        .map(|writer| writer.join().unwrap().kept.unwrap())
+        .map(|kept| std::fs::read_to_string(kept).unwrap())
+        .collect();
+    kept.push(std::fs::read_to_string(&path).unwrap());
+    kept.sort();
+    let mut all: Vec<String> = (0..=12).map(|number| format!("record {number}")).collect();
+    all.sort();
+    assert_eq!(kept, all);
+}
+
+#[test]
+fn what_is_no_file_is_neither_read_nor_replaced() {
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("model.json");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &path, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR).unwrap();
+    for replace in [false, true] {
+        assert!(matches!(
+            write_record(&path, b"x", replace),
+            Err(WriteRecordError::NotAFile { .. })
+        ));
+    }
+    assert!(!std::fs::symlink_metadata(&path).unwrap().is_file());
+}
+
+#[test]
+fn a_network_class_that_denies_is_judged_without_a_provider() {
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("record.json");
+    for (class, admits) in [
+        ("local-lan", true),
+        ("non-local", false),
+        ("nonlocal", false),
+        ("none", false),
+    ] {
+        let record = json!({
+            "status": "admitted", "provider": "lab", "model": "m-1", "credential_source_class": "none",
+            "allowed_network_class": class, "approval_source": "a test",
+            "admission_timestamp": "2026-01-01T00:00:00Z", "review_trigger": "never",
+        });
+        write(&path, record.to_string());
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        let checked = check_file(&path, Some(RecordKind::Model));
+        assert_eq!(checked.admits, admits, "{class}: {:?}", checked.reasons);
+    }
+}

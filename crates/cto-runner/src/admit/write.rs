@@ -6,6 +6,9 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use cto_schema::Sha256Digest;
+use rustix::fs::FlockOperation;
+
+use crate::baseline::Lock;
 
 /// A record that was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +30,12 @@ pub enum WriteRecordError {
         /// The file.
         path: PathBuf,
     },
+    /// What is there is no record.
+    #[error("write {}: what lies there is no regular file", path.display())]
+    NotAFile {
+        /// What lies there.
+        path: PathBuf,
+    },
     /// The file system is in the way.
     #[error("write {}", path.display())]
     Io {
@@ -46,7 +55,15 @@ pub fn write_record(path: &Path, bytes: &[u8], replace: bool) -> Result<Written,
     };
     let directory = path.parent().ok_or_else(|| failed(ErrorKind::InvalidInput.into()))?;
     private_directory(directory).map_err(failed)?;
+    // Who replaces a record keeps the one before it: nobody else's may come in between.
+    let _lock = File::open(directory)
+        .and_then(|directory| Ok(Lock::take(directory.into(), FlockOperation::LockExclusive)?))
+        .map_err(failed)?;
     let there = std::fs::symlink_metadata(path).is_ok();
+    // A pipe would be read for ever before it is kept.
+    if std::fs::metadata(path).is_ok_and(|meta| !meta.is_file()) {
+        return Err(WriteRecordError::NotAFile { path: path.to_owned() });
+    }
     if there && !replace {
         return Err(WriteRecordError::Exists { path: path.to_owned() });
     }

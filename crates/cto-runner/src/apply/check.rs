@@ -87,6 +87,25 @@ fn check_locks(target: &SourceRepository, branch: &str) -> Result<(), Halt> {
     Ok(())
 }
 
+/// Checks that every new object has a directory to be written into, or none yet: through a link it would land elsewhere.
+pub(super) fn check_fans(target: &SourceRepository, new_objects: &[String]) -> Result<(), Halt> {
+    let fans: BTreeSet<&str> = new_objects.iter().filter_map(|id| id.get(..2)).collect();
+    for fan in fans {
+        let name = format!("objects/{fan}");
+        let looked = beneath::look(target.common_directory(), name.as_bytes());
+        match looked.at("look at", target.common_directory_path().join(&name))? {
+            Some((_, stat)) if beneath::kind(&stat) != FileType::Directory => {
+                return Err(Refusal::Unsupported {
+                    what: "keeps objects where a link leads: in its objects directory there is one that is no plain directory",
+                }
+                .into());
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
 /// Checks that work tree and index have the old commit's entries where something is to change.
 pub(super) fn check_paths(
     git: &Git,

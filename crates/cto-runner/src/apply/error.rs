@@ -44,6 +44,16 @@ pub enum Refusal {
         /// What was seen.
         seen: String,
     },
+    /// As above, and it is not the branch but a file that is in the way; `git revert` would meet the same.
+    #[error(
+        "{seen}; commit {commit} is still the newest: stash or undo what was changed there, then run cto rollback again"
+    )]
+    InTheWay {
+        /// The commit.
+        commit: String,
+        /// What was seen.
+        seen: String,
+    },
     /// Moving the branch would pull the floor from under another work tree.
     #[error("{branch} is also checked out in {place}")]
     Elsewhere {

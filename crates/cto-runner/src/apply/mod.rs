@@ -143,6 +143,7 @@ fn prepare(order: &ApplyOrder<'_>, kind: ApplyKind, draft: &ApplyDraft) -> Resul
     let scratch = draft.scratch().at("make a directory for", "the journal")?;
     let mut stand_in = StandIn::make(target, &order.expected.branch, &scratch)?;
     let new_objects = objects::missing(git, &stand_in, commit)?;
+    check::check_fans(target, &new_objects)?;
     stand_in.add_new(&commit.git_dir);
     let call = |command: &str| stand_in.with_new(command);
     let paths = changes::read_changes(git, &call, [&commit.parent, &commit.commit], draft)?;

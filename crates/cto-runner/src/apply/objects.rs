@@ -72,7 +72,7 @@ impl Operation<'_> {
             let found = made.objects.iter().find(|(known, _)| known == id);
             let (_, source) = found.ok_or(ApplyError::Answer { what: "new objects" })?;
             if fans.last().is_none_or(|(fan, _)| *fan != id[..2]) {
-                let fan = open_fan(&objects, &id[..2]).at("make a directory in", &at)?;
+                let fan = open_fan(&objects, &id[..2]).at("make a directory in", at.join(&id[..2]))?;
                 fans.push((id[..2].to_owned(), fan));
             }
             if let Some((_, fan)) = fans.last() {
@@ -121,8 +121,9 @@ impl Operation<'_> {
         for id in self.plan().new_objects.iter().rev() {
             let fan = match beneath::open_beneath(objects.as_fd(), id.as_bytes()[..2].as_ref(), beneath::DIRECTORY) {
                 Ok(fan) => fan,
-                Err(Errno::NOENT) => continue,
-                Err(errno) => return Err(errno).at("open", &at),
+                // We write into plain directories only: what is none by now has nothing of ours.
+                Err(Errno::NOENT | Errno::LOOP | Errno::NOTDIR) => continue,
+                Err(errno) => return Err(errno).at("open", at.join(&id[..2])),
             };
             place::remove(&fan, self.temporary_object().as_bytes()).at("remove an object in", &at)?;
             if !needed && self.is_untouched(&fan, &id[2..]) {

@@ -82,9 +82,11 @@ pub fn revert(order: &RevertOrder<'_>) -> Result<ApplyOutcome, ApplyError> {
         ApplyKind::Revert,
     )?;
     match outcome {
-        ApplyOutcome::Refused(refusal @ (Refusal::Path { .. } | Refusal::Moved { .. } | Refusal::Head { .. })) => {
-            cannot(refusal.to_string())
-        }
+        ApplyOutcome::Refused(refusal @ Refusal::Path { .. }) => Ok(ApplyOutcome::Refused(Refusal::InTheWay {
+            commit: order.target_commit.to_owned(),
+            seen: refusal.to_string(),
+        })),
+        ApplyOutcome::Refused(refusal @ (Refusal::Moved { .. } | Refusal::Head { .. })) => cannot(refusal.to_string()),
         other => Ok(other),
     }
 }

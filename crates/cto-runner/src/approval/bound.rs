@@ -5,6 +5,7 @@ use std::path::Path;
 use cto_schema::{BoundValues, Facts, Sha256Digest, TargetFacts, TaskContract, escape};
 
 use crate::baseline::beneath;
+use crate::model::ModelPlan;
 use crate::request::{Harness, RunRequest};
 
 /// Where nothing is there to be bound, this is what is bound.
@@ -16,6 +17,7 @@ pub(crate) fn bound_now(
     request: &RunRequest,
     contract: &TaskContract,
     facts: &Facts,
+    plan: Option<&ModelPlan>,
 ) -> Result<BoundValues, String> {
     let mut bound = BoundValues::new();
     let mut bind = |name: &str, value: String| drop(bound.insert(name.to_owned(), value));
@@ -37,6 +39,9 @@ pub(crate) fn bound_now(
     let workspace = request.workspace.or(harness.settings.workspace);
     bind("workspace", workspace.map_or("probed", |kind| kind.word()).to_owned());
     bind("toolchains", toolchains(harness, request));
+    for (name, value) in reachable(harness, plan)? {
+        bind(name, value);
+    }
     let installation = harness.home.installation_id().map_err(|error| error.to_string())?;
     bind("installation", installation);
     let admissions = &facts.admissions;
@@ -58,6 +63,53 @@ pub(crate) fn bound_now(
         bind(&format!("gate.{gate}"), escape(value.as_bytes(), 20));
     }
     Ok(bound)
+}
+
+/// Returns where a run may connect, and what may be asked there: an approval of one endpoint is none of another.
+fn reachable(harness: &Harness, plan: Option<&ModelPlan>) -> Result<[(&'static str, String); 5], String> {
+    let names = [
+        "gateway.egress",
+        "gateway.provider_tools",
+        "gateway.request_fields",
+        "gateway.limits",
+        "model.endpoints",
+    ];
+    let Some(plan) = plan else {
+        return Ok(names.map(|name| (name, NONE.to_owned())));
+    };
+    let seal = sealed_by(harness)?;
+    let listed = |words: &[String]| {
+        let shown: Vec<String> = words.iter().map(|word| escape(word.as_bytes(), 300)).collect();
+        if shown.is_empty() {
+            NONE.to_owned()
+        } else {
+            shown.join(", ")
+        }
+    };
+    let limits = serde_json::to_vec(&plan.limits).map_err(|error| error.to_string())?;
+    let values = [
+        listed(&plan.egress),
+        listed(&plan.provider_tool_words()),
+        listed(&plan.request_fields),
+        Sha256Digest::of(&limits).to_string(),
+        plan.bound_endpoints(&seal).join(", "),
+    ];
+    let [a, b, c, d, e] = names;
+    let [v, w, x, y, z] = values;
+    Ok([(a, v), (b, w), (c, x), (d, y), (e, z)])
+}
+
+/// Returns what turns a text into one that is always the same for it and tells nobody what it was: a plain digest of an
+/// address can be guessed. With another signing key, what is bound so is another value.
+fn sealed_by(harness: &Harness) -> Result<impl Fn(&str) -> String, String> {
+    let keys = cto_evidence::Keys::open(&harness.home).map_err(|error| error.to_string())?;
+    let signer = keys.ensure_signing_key().map_err(|error| error.to_string())?;
+    Ok(move |text: &str| {
+        let statement = format!("urn:cto:bound-endpoint:1.0\0{text}");
+        let signed = signer.envelope(statement.as_bytes());
+        let signature = signed.signatures.first().map(|one| one.sig.as_bytes());
+        Sha256Digest::of(signature.unwrap_or_default()).to_string()
+    })
 }
 
 /// Returns what an approval is bound to of the target: by descriptor, not by name.

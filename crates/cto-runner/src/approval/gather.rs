@@ -2,12 +2,14 @@
 
 use cto_evidence::{AllowedSigners, ApprovalStore, Ledger, StoredApproval, check_signature, wall_now};
 use cto_schema::{
-    ApprovalFacts, ApprovalStatement, Facts, Moment, SchemaId, SignedStatement, StrictLimits, TaskContract,
+    ApprovalDecision, ApprovalFacts, ApprovalSource, ApprovalStatement, Facts, Moment, SchemaId, SignedStatement,
+    StrictLimits, TaskContract,
 };
 use cto_schema::{check_schema, escape, parse_strict};
 
 use super::bound::bound_now;
 use super::say::read_signers;
+use crate::model::ModelPlan;
 use crate::request::{Harness, RunRequest};
 use crate::run::chain;
 
@@ -20,12 +22,13 @@ pub(crate) fn gather_approval(
     request: &RunRequest,
     contract: &TaskContract,
     facts: &Facts,
+    model: Option<&ModelPlan>,
 ) -> ApprovalFacts {
     let mut found = ApprovalFacts {
         judged_at_seconds: facts.approval.judged_at_seconds,
         ..ApprovalFacts::default()
     };
-    match bound_now(harness, request, contract, facts) {
+    match bound_now(harness, request, contract, facts, model) {
         Ok(now) => found.now = now,
         Err(problem) => found.problem = Some(problem),
     }
@@ -76,6 +79,37 @@ fn fill(harness: &Harness, stored: StoredApproval, found: &mut ApprovalFacts) {
             found.statement = Some(statement);
         }
         Err(problem) => found.problem = Some(format!("the decision on the packet cannot be read: {problem}")),
+    }
+}
+
+/// Says why what was said about a packet does not count here: nobody who may approve has signed it, or it is about another
+/// packet. `None` when it counts, or when nothing was said. A validator's word is known to its own process alone.
+pub fn decision_problem(harness: &Harness, stored: &StoredApproval) -> Option<String> {
+    let signed = stored.decision.as_ref()?;
+    let statement = match read_statement(signed) {
+        Ok(statement) => statement,
+        Err(problem) => return Some(format!("it cannot be read: {problem}")),
+    };
+    if statement.packet_id != stored.packet.packet_id || statement.packet_digest != stored.packet_digest {
+        return Some("it is about another packet".to_owned());
+    }
+    let bytes = signed.statement.as_bytes();
+    let checked = match check_signature(bytes, &signed.signature) {
+        Ok(checked) => checked,
+        Err(problem) => return Some(problem),
+    };
+    if statement.approval_source == ApprovalSource::Validator {
+        return None;
+    }
+    let said_yes = statement.decision == ApprovalDecision::Approved;
+    if said_yes && statement.sentence.as_ref() != Some(&stored.packet.sentence) {
+        return Some("it is in other words than the packet's".to_owned());
+    }
+    match read_signers(harness, statement.approval_source) {
+        Ok(signers) => checked
+            .belongs_to(&statement.actor, &signers, statement.decided_at.unix_seconds())
+            .err(),
+        Err(error) => Some(chain(&error)),
     }
 }
 

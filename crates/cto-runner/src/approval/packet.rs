@@ -145,6 +145,12 @@ pub fn make_packet(
     Ok(packet)
 }
 
+/// Returns whether a run needs a human's signature; `None` when its contract cannot be read.
+pub fn approval_needed(harness: &Harness, request: &RunRequest) -> Option<bool> {
+    let (_, contract) = crate::run::read_task(harness, request);
+    contract.ok().map(|contract| needs_approval(&contract))
+}
+
 fn moment(at: jiff::Timestamp) -> Result<Moment, PacketError> {
     let text = rfc3339(at);
     text.parse()
@@ -179,12 +185,10 @@ fn prior_evidence(harness: &Harness, engine: &str) -> Vec<String> {
         let ledger = cto_evidence::Ledger::open(&harness.home).and_then(|ledger| ledger.list(&filter));
         ledger.unwrap_or_default()
     };
+    // A pass whose change was taken back is none any more.
     let mut found = of("pass");
-    found.extend(
-        of("blocked")
-            .into_iter()
-            .filter(|entry| status_with_the_word(harness, entry) == Some(Status::Pass)),
-    );
+    found.extend(of("blocked"));
+    found.retain(|entry| status_with_the_word(harness, entry) == Some(Status::Pass));
     found.sort_by_key(|entry| std::cmp::Reverse(entry.seq));
     found
         .iter()

@@ -23,27 +23,13 @@ const MAX_FILES: usize = 200_000;
 /// Finds a case by name among the embedded ones and in directories, each a case directory or one that holds some.
 pub fn find(id: &str, extra_directories: &[PathBuf]) -> Result<LoadedCase, CaseError> {
     let directories = case_directories(extra_directories);
-    let named = |directory: &PathBuf| {
-        read_document(directory)
-            .ok()
-            .and_then(|bytes| document::parse(&bytes).ok())
-            .map(|case| case.case_id)
-    };
-    // A document that cannot be read still goes by its directory's name, so that its problems can be shown.
-    let name = |directory: &PathBuf| {
-        if harbor::is_task(directory) {
-            harbor::name_of(directory)
-        } else {
-            named(directory).unwrap_or_else(|| name_of(directory))
-        }
-    };
     let mut places: Vec<CaseOrigin> = Vec::new();
     if embedded().iter().any(|case| case.id == id) {
         places.push(CaseOrigin::Embedded);
     }
     let known: Vec<(String, PathBuf)> = directories
         .into_iter()
-        .map(|directory| (name(&directory), directory))
+        .map(|directory| (called(&directory), directory))
         .collect();
     places.extend(
         known
@@ -82,16 +68,25 @@ pub fn find(id: &str, extra_directories: &[PathBuf]) -> Result<LoadedCase, CaseE
 pub(crate) fn known(extra_directories: &[PathBuf]) -> Vec<String> {
     let mut names: Vec<String> = embedded().iter().map(|case| case.id.to_owned()).collect();
     for directory in case_directories(extra_directories) {
-        let named = read_document(&directory)
-            .ok()
-            .and_then(|bytes| document::parse(&bytes).ok())
-            .map(|case| case.case_id);
-        let name = named.unwrap_or_else(|| name_of(&directory));
+        let name = called(&directory);
         if !names.contains(&name) {
             names.push(name);
         }
     }
     names
+}
+
+/// Returns the name that a case directory goes by. A document that cannot be read still goes by its directory's name, so
+/// that its problems can be shown.
+fn called(directory: &Path) -> String {
+    if harbor::is_task(directory) {
+        return harbor::name_of(directory);
+    }
+    let named = read_document(directory)
+        .ok()
+        .and_then(|bytes| document::parse(&bytes).ok())
+        .map(|case| case.case_id);
+    named.unwrap_or_else(|| name_of(directory))
 }
 
 /// Reads one case directory and refuses it with every problem that it has.

@@ -60,6 +60,11 @@ pub(crate) fn close(
     dir.release_reserve();
     // Recovery goes on from what was observed before.
     ending.observations.artifact_failures.extend_from_slice(dir.failures());
+    if dir.required_events().is_empty() {
+        // Not even that could be written before there was room for it.
+        let nonce = dir.nonce_hex();
+        dir.event(EventType::RunStarted, json!({ "nonce": nonce, "late": true }))?;
+    }
     let mut events: Vec<String> = dir.required_events().iter().map(|event| event.name()).collect();
     // The verdict's own event comes after the verdict, so it is counted before it is written; a failure to write it
     // leaves the run unsealed.
@@ -96,6 +101,8 @@ pub(crate) fn close(
     let (text, page) = (markdown(&view), html(&view));
     dir.write_together(&[("report.md", text.as_bytes()), ("report.html", page.as_bytes())])?;
     report::index(&mut report, &dir);
+    // All of it was clean when it was gathered; a place that was forgotten must not leave its digest behind.
+    report = dir.clean("report.json", report)?;
     let own = report.own_digest();
     report.artifact_digests.insert("report.json".to_owned(), own);
     let mut bytes = cto_schema::inert_json(serde_json::to_string_pretty(&report)?).into_bytes();

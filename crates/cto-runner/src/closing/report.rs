@@ -90,6 +90,7 @@ pub(super) fn report(
         case_runtime_model_provider: None,
         model_fallback_used: observed.model.as_ref().is_some_and(|model| !model.fallbacks.is_empty()),
         model: observed.model.clone(),
+        egress: ending.facts.admissions.model.egress.clone(),
         masked_paths: engine.map(|engine| engine.masked.clone()).unwrap_or_default(),
         not_applicable: BTreeMap::new(),
         enforcement: ending.enforcement.cloned(),

@@ -1,19 +1,22 @@
 //! Facts for the control summary: gathered from the ledger, the bundles, the approvals and the engines; nothing starts.
 
+mod documents;
 mod packets;
+mod reader;
 
 use std::collections::BTreeMap;
 
 use cto_evidence::{LedgerEntry, LedgerError, LedgerFilter, begun_runs, read_outcome_beside, unfinished_applies};
 use cto_policy::{ControlFacts, RunFact, control_summary};
 use cto_schema::{
-    ApprovalSource, BlockerCode, BundleSource, BundleState, ControlSummary, EvidenceState, LaneState, LaneStep,
+    ApprovalSource, BlockerCode, BundleSource, BundleState, ControlSummary, EvidenceState, LaneReadiness, LaneStep,
     LaneSummary, RunId, SourceNonMutation, Status, TargetReadOnly,
 };
 
 use crate::admit::{ChainState, EngineChain, engine_chain};
-use crate::ladder::{EngineLadder, EvidenceReader, LadderError, Looked, base, ladder_from};
+use crate::ladder::{EngineLadder, LadderError, engine_ladder};
 use crate::request::Harness;
+use reader::{Looked, Reader};
 
 /// How many of the newest runs are looked at where any one of them answers.
 const TRIES: usize = 5;
@@ -46,7 +49,7 @@ pub fn stage_needs(stage: u8) -> Vec<String> {
         .map(|need| need.name.to_owned())
         .collect();
     if named.is_empty() {
-        return vec!["comparison".to_owned()];
+        return vec!["comparison".to_owned(), "operator-acceptance".to_owned()];
     }
     named
 }
@@ -57,7 +60,7 @@ pub fn believed_operators(harness: &Harness) -> Option<cto_evidence::AllowedSign
 }
 
 fn control_facts(harness: &Harness, candidate: &str, seq: u32) -> Result<ControlFacts, SummaryError> {
-    let reader = EvidenceReader::open(harness)?;
+    let reader = Reader::open(harness)?;
     let names: Vec<String> = harness
         .engines
         .all()
@@ -65,12 +68,16 @@ fn control_facts(harness: &Harness, candidate: &str, seq: u32) -> Result<Control
         .collect();
     let mut ladders: Vec<EngineLadder> = Vec::new();
     for name in &names {
-        ladders.push(ladder_from(&reader, harness, name)?);
+        ladders.push(engine_ladder(harness, name)?);
     }
     let accepted = accepted(&reader, candidate)?;
     let target = target(&reader)?;
     let waiting = waiting(harness, &reader)?;
     let counted = counted(&ladders, &accepted);
+    // What counts on a rung was verified for it; it is looked at here as well, so that the numbers are of one moment.
+    for run in counted.keys() {
+        reader.look(run);
+    }
     let mut bundles = others(&reader, &names, &ladders)?;
     let good = counted.keys().map(|run_id| BundleSource {
         run_id: run_id.clone(),
@@ -86,12 +93,15 @@ fn control_facts(harness: &Harness, candidate: &str, seq: u32) -> Result<Control
         .filter(|run| !run.lives)
         .map(|run| run.run_id.clone())
         .collect();
+    let of_it = ladders.iter().find(|ladder| ladder.engine == candidate);
+    let documents = documents::candidate_documents(harness, candidate, of_it);
     let evidence = store(harness, &reader, begun.len() - dead.len(), dead.len())?;
     Ok(ControlFacts {
         generated_at: cto_evidence::rfc3339(cto_evidence::wall_now()),
         snapshot_seq: seq,
         harness_version: env!("CARGO_PKG_VERSION").to_owned(),
         candidate: candidate.to_owned(),
+        candidate_documents: documents,
         ladders: ladders.into_iter().map(|one| (one.engine, one.rungs)).collect(),
         runs,
         bundles,
@@ -106,22 +116,20 @@ fn control_facts(harness: &Harness, candidate: &str, seq: u32) -> Result<Control
         waiting,
         dead,
         evidence: Some(evidence),
-        ..ControlFacts::default()
     })
 }
 
 /// Returns the runs that count on a rung.
 fn counted(ladders: &[EngineLadder], accepted: &[RunId]) -> BTreeMap<RunId, ()> {
+    // The sixth rung names a document, which is no run.
     let rungs = ladders.iter().flat_map(|ladder| &ladder.rungs);
+    let rungs = rungs.filter(|rung| rung.stage < 6);
     let named = rungs.flat_map(|rung| rung.evidence.values());
     let named = named.filter_map(|run| run.parse::<RunId>().ok());
     named.chain(accepted.iter().cloned()).map(|run| (run, ())).collect()
 }
 
-fn run_facts(
-    reader: &EvidenceReader<'_>,
-    runs: impl Iterator<Item = RunId>,
-) -> Result<BTreeMap<RunId, RunFact>, SummaryError> {
+fn run_facts(reader: &Reader<'_>, runs: impl Iterator<Item = RunId>) -> Result<BTreeMap<RunId, RunFact>, SummaryError> {
     let mut facts = BTreeMap::new();
     for run in runs {
         if let Some(entry) = reader.ledger().find(&run)? {
@@ -136,11 +144,7 @@ fn run_facts(
 }
 
 /// Returns bundles that do not count although their ledger entry says pass, each with the reason.
-fn others(
-    reader: &EvidenceReader<'_>,
-    names: &[String],
-    ladders: &[EngineLadder],
-) -> Result<Vec<BundleSource>, SummaryError> {
+fn others(reader: &Reader<'_>, names: &[String], ladders: &[EngineLadder]) -> Result<Vec<BundleSource>, SummaryError> {
     let mut found: BTreeMap<RunId, BundleSource> = BTreeMap::new();
     for (run_id, looked) in reader.looked() {
         if let Some(source) = not_counted(&run_id, &looked) {
@@ -148,7 +152,8 @@ fn others(
         }
     }
     for (name, ladder) in names.iter().zip(ladders) {
-        for rung in ladder.rungs.iter().filter(|rung| !rung.evidence.contains_key("pass")) {
+        let open = |rung: &&cto_policy::Rung| rung.stage < 6 && !rung.evidence.contains_key("pass");
+        for rung in ladder.rungs.iter().filter(open) {
             let Some(entry) = newest_pass(reader, name, rung.stage)? else {
                 continue;
             };
@@ -168,7 +173,7 @@ fn not_counted(run_id: &RunId, looked: &Looked) -> Option<BundleSource> {
     let (state, detail) = match looked {
         Looked::Gone => (BundleState::Gone, String::new()),
         Looked::Unverifiable(why) => (BundleState::Unverifiable, why.clone()),
-        Looked::Shows(_) | Looked::Nothing => return None,
+        Looked::Verified(..) => return None,
     };
     Some(BundleSource {
         run_id: run_id.clone(),
@@ -177,7 +182,7 @@ fn not_counted(run_id: &RunId, looked: &Looked) -> Option<BundleSource> {
     })
 }
 
-fn newest_pass(reader: &EvidenceReader<'_>, engine: &str, stage: u8) -> Result<Option<LedgerEntry>, SummaryError> {
+fn newest_pass(reader: &Reader<'_>, engine: &str, stage: u8) -> Result<Option<LedgerEntry>, SummaryError> {
     let filter = LedgerFilter {
         status: Some(Status::Pass.word().to_owned()),
         backend: Some(engine.to_owned()),
@@ -189,7 +194,7 @@ fn newest_pass(reader: &EvidenceReader<'_>, engine: &str, stage: u8) -> Result<O
 }
 
 /// Returns accepted, operator-approved runs of stage 5 of the candidate that verify now, newest first.
-fn accepted(reader: &EvidenceReader<'_>, candidate: &str) -> Result<Vec<RunId>, SummaryError> {
+fn accepted(reader: &Reader<'_>, candidate: &str) -> Result<Vec<RunId>, SummaryError> {
     let filter = LedgerFilter {
         stage: Some(5),
         ..LedgerFilter::default()
@@ -199,10 +204,8 @@ fn accepted(reader: &EvidenceReader<'_>, candidate: &str) -> Result<Vec<RunId>, 
     let waits = BlockerCode::MissingOperatorOutcome.name();
     let may = of_it.filter(|entry| entry.first_blocker.as_ref().is_none_or(|code| *code == waits));
     let shows = |entry: &&LedgerEntry| match reader.look(&entry.run_id) {
-        Looked::Shows(evidence) => {
-            evidence.status == Status::Pass && evidence.approval_source == Some(ApprovalSource::Operator)
-        }
-        Looked::Gone | Looked::Unverifiable(_) | Looked::Nothing => false,
+        Looked::Verified(status, source) => status == Status::Pass && source == Some(ApprovalSource::Operator),
+        Looked::Gone | Looked::Unverifiable(_) => false,
     };
     Ok(may
         .take(ACCEPTED)
@@ -213,7 +216,7 @@ fn accepted(reader: &EvidenceReader<'_>, candidate: &str) -> Result<Vec<RunId>, 
 
 /// Returns the newest proof about a target that a run copied and left alone. What the failure matrix plays on its own
 /// ground says nothing about a target.
-fn target(reader: &EvidenceReader<'_>) -> Result<Option<TargetReadOnly>, SummaryError> {
+fn target(reader: &Reader<'_>) -> Result<Option<TargetReadOnly>, SummaryError> {
     let filter = LedgerFilter {
         stage: Some(3),
         ..LedgerFilter::default()
@@ -223,7 +226,7 @@ fn target(reader: &EvidenceReader<'_>) -> Result<Option<TargetReadOnly>, Summary
     Ok(real.take(TRIES).find_map(|entry| target_of(reader, entry)))
 }
 
-fn target_of(reader: &EvidenceReader<'_>, entry: &LedgerEntry) -> Option<TargetReadOnly> {
+fn target_of(reader: &Reader<'_>, entry: &LedgerEntry) -> Option<TargetReadOnly> {
     let name = "source-non-mutation.json";
     let proof: SourceNonMutation = reader.document(&entry.run_id, name)?;
     let (before, after) = (proof.before.as_ref()?, proof.after.as_ref()?);
@@ -245,7 +248,7 @@ fn target_of(reader: &EvidenceReader<'_>, entry: &LedgerEntry) -> Option<TargetR
 }
 
 /// Returns the newest runs whose commit waits for the operator's word.
-fn waiting(harness: &Harness, reader: &EvidenceReader<'_>) -> Result<Vec<RunId>, SummaryError> {
+fn waiting(harness: &Harness, reader: &Reader<'_>) -> Result<Vec<RunId>, SummaryError> {
     let filter = LedgerFilter {
         stage: Some(5),
         ..LedgerFilter::default()
@@ -265,12 +268,7 @@ fn waiting(harness: &Harness, reader: &EvidenceReader<'_>) -> Result<Vec<RunId>,
     Ok(unsaid.map(|entry| entry.run_id).collect())
 }
 
-fn store(
-    harness: &Harness,
-    reader: &EvidenceReader<'_>,
-    live: usize,
-    dead: usize,
-) -> Result<EvidenceState, SummaryError> {
+fn store(harness: &Harness, reader: &Reader<'_>, live: usize, dead: usize) -> Result<EvidenceState, SummaryError> {
     let head = reader.ledger().head()?;
     let seq = head.map_or(0, |head| u32::try_from(head.seq).unwrap_or(u32::MAX));
     let left = unfinished_applies(&harness.home).map_err(|error| SummaryError::State(Box::new(error)))?;
@@ -278,7 +276,7 @@ fn store(
     let looked = reader.looked();
     let verified = looked
         .values()
-        .filter(|one| matches!(one, Looked::Shows(_) | Looked::Nothing))
+        .filter(|one| matches!(one, Looked::Verified(..)))
         .count();
     let unverifiable = looked
         .values()
@@ -322,9 +320,9 @@ fn lane(chain: EngineChain) -> LaneSummary {
     LaneSummary {
         lane: chain.engine.into(),
         status: if stop.is_some() {
-            LaneState::Blocked
+            LaneReadiness::Blocked
         } else {
-            LaneState::Ready
+            LaneReadiness::Ready
         },
         blocker: stop.as_ref().map(|step| step.name.into()),
         rationale: format!("{rationale}{note}").into(),
@@ -332,4 +330,8 @@ fn lane(chain: EngineChain) -> LaneSummary {
         next: stop.map(|step| step.next).unwrap_or_default().into(),
         steps,
     }
+}
+
+fn base(backend: &str) -> &str {
+    backend.split(':').next().unwrap_or_default()
 }

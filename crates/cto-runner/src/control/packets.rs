@@ -5,11 +5,12 @@ use cto_policy::PacketFact;
 use cto_schema::{ApprovalStatement, Status};
 
 use super::SummaryError;
-use crate::ladder::{EvidenceReader, status_with_the_word};
+use super::reader::Reader;
+use crate::ladder::status_with_the_word;
 use crate::request::Harness;
 
 /// Returns every packet, newest first; one that cannot be read is there as such.
-pub(super) fn packets(harness: &Harness, reader: &EvidenceReader<'_>) -> Result<Vec<PacketFact>, SummaryError> {
+pub(super) fn packets(harness: &Harness, reader: &Reader<'_>) -> Result<Vec<PacketFact>, SummaryError> {
     let store = ApprovalStore::open(&harness.home);
     let names = store.list().map_err(|error| SummaryError::State(Box::new(error)))?;
     let mut found = Vec::new();
@@ -24,7 +25,7 @@ pub(super) fn packets(harness: &Harness, reader: &EvidenceReader<'_>) -> Result<
     Ok(found)
 }
 
-fn packet(harness: &Harness, reader: &EvidenceReader<'_>, stored: &StoredApproval) -> Result<PacketFact, SummaryError> {
+fn packet(harness: &Harness, reader: &Reader<'_>, stored: &StoredApproval) -> Result<PacketFact, SummaryError> {
     let packet = &stored.packet;
     let said = stored.decision.as_ref();
     let said = said.and_then(|signed| serde_json::from_str::<ApprovalStatement>(&signed.statement).ok());

@@ -370,7 +370,7 @@ impl Gathering {
         if engine.ladder.proving || !asked {
             return;
         }
-        let admissions = crate::ladder::admissions_of(&self.facts);
+        let admissions = cto_policy::admissions_of(&self.facts);
         let engine = &mut self.facts.engine;
         match crate::ladder::one_rung(harness, &engine.name, stage - 1, &admissions) {
             Ok(rung) => {

@@ -39,7 +39,7 @@ impl Gathering {
                 self.facts.target.clean_start_required = true;
                 let read = self.read_repository(harness, git, Path::new(path), Hold::Alone);
                 // A refusal never shows where the repository is.
-                read.map_err(|problem| problem.replace(path.trim_end_matches('/'), "the target repository"))
+                read.map_err(|problem| without_path(&problem, path.trim_end_matches('/')))
             }
             (_, M::SandboxRepo, None) => Err(
                 "mutation_mode sandbox-repo needs a case (cto run CASE --mode sandbox-repo) or an admitted target_repository".to_owned(),
@@ -81,7 +81,7 @@ impl Gathering {
             }
         }
         self.facts.target.admission = admission;
-        self.facts.approval = gather_approval(harness, request, contract, &self.facts);
+        self.facts.approval = gather_approval(harness, request, contract, &self.facts, self.model.as_ref());
     }
 
     fn read_repository(
@@ -167,5 +167,71 @@ fn has_a_branch(source: &SourceRepository) -> Result<(), String> {
             "{branch} is checked out in {place}, too; check another one out there"
         )),
         None => Ok(()),
+    }
+}
+
+/// Says a problem without where the repository is, and without where a link in its path leads.
+fn without_path(problem: &str, path: &str) -> String {
+    // What to write instead is the place itself.
+    let problem = match problem.split_once("; write ") {
+        Some((said, rest)) if rest.ends_with(" instead") => {
+            format!("{said}; admit it, and write it in the contract, by its real path")
+        }
+        _ => problem.to_owned(),
+    };
+    let named = "the target repository";
+    let (mut shown, mut rest) = (String::new(), problem.as_str());
+    while let Some((before, after)) = rest.split_once(path) {
+        // A longer name only begins like this one, and is another place.
+        let goes_on = after.starts_with(|c: char| c.is_alphanumeric() || "._-".contains(c));
+        shown.push_str(before);
+        shown.push_str(if goes_on { "another place" } else { named });
+        rest = if goes_on {
+            after.trim_start_matches(|c: char| !c.is_whitespace() && !":;,\"'`".contains(c))
+        } else {
+            after
+        };
+    }
+    shown.push_str(rest);
+    for said_twice in [
+        "the repository the target repository",
+        "target repository the target repository",
+        "the target repository as target repository",
+    ] {
+        shown = shown.replace(said_twice, named);
+    }
+    shown.replace("the the target", "the target")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_path;
+
+    #[test]
+    fn a_problem_is_said_without_the_place_and_in_whole_words() {
+        let path = "/srv/shop";
+        for (problem, said) in [
+            (
+                "read the repository /srv/shop: it is torn; run `git fsck` there",
+                "read the target repository: it is torn; run `git fsck` there",
+            ),
+            (
+                "use /srv/shop as target repository: a part of the path is a symbolic link, which could be swapped; write /srv/shop.real instead",
+                "use the target repository: a part of the path is a symbolic link, which could be swapped; admit it, and write it in the contract, by its real path",
+            ),
+            (
+                "find the target repository /srv/shop: nothing is there",
+                "find the target repository: nothing is there",
+            ),
+            (
+                "read /srv/shop/.git/config: denied",
+                "read the target repository/.git/config: denied",
+            ),
+            ("read /srv/shop.git: denied", "read another place: denied"),
+        ] {
+            let shown = without_path(problem, path);
+            assert_eq!(shown, said);
+            assert!(!shown.contains("/srv"), "{shown}");
+        }
     }
 }

@@ -1,23 +1,19 @@
 //! Reading evidence: runs that the ledger lists, each bundle verified again before it counts.
 
-use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use cto_evidence::{
     Bundle, KeyError, Keys, Ledger, LedgerEntry, LedgerError, LedgerFilter, LedgerSnapshot, SnapshotError, TrustedKeys,
-    verify_bundle,
+    taken_back, verify_bundle,
 };
-use cto_policy::{RungEvidence, needs};
-use cto_schema::{
-    ApprovalProof, BlockerCode, EligibilityDecision, Facts, JournalEvent, JournalRecord, Report, RunId, Status,
-};
+use cto_policy::{RungEvidence, RungQuestion, admissions_of, needs, needs_shown};
+use cto_schema::{ApprovalProof, BlockerCode, EligibilityDecision, Facts, JournalEvent, JournalRecord, Report, Status};
 
-use super::admissions_of;
 use crate::approval::operators;
 use crate::request::Harness;
 
-/// How many bundles with one blocker are tried before there is none that verifies.
-const TRIES: usize = 5;
+/// Largest document that is looked into before its bundle is verified, in bytes.
+const CLAIM_MAX: u64 = 64 << 20;
 
 /// Why the ladder could not be computed.
 #[derive(Debug, thiserror::Error)]
@@ -33,145 +29,93 @@ pub enum LadderError {
     Keys(#[from] KeyError),
 }
 
-/// What one bundle of the ledger turned out to be.
-#[derive(Clone, Debug)]
-pub(crate) enum Looked {
-    /// Its directory is not there.
-    Gone,
-    /// It cannot be read, or a check does not hold; which.
-    Unverifiable(String),
-    /// It verifies and shows this.
-    Shows(Box<RungEvidence>),
-    /// It verifies and shows nothing that a rung could use.
-    Nothing,
-}
-
-/// The evidence of an installation at one moment. Each bundle is verified at most once, however many rungs ask for it.
-#[derive(Debug)]
-pub(crate) struct EvidenceReader<'a> {
-    harness: &'a Harness,
-    ledger: Ledger,
-    trusted: TrustedKeys,
-    snapshot: LedgerSnapshot,
-    looked: RefCell<BTreeMap<RunId, Looked>>,
-}
-
-impl<'a> EvidenceReader<'a> {
-    pub(crate) fn open(harness: &'a Harness) -> Result<Self, LadderError> {
-        let ledger = Ledger::open(&harness.home)?;
-        let keys = Keys::open(&harness.home)?;
-        let mut trusted = TrustedKeys::of_installation(&keys)?;
-        if let Ok(signers) = operators(harness) {
-            trusted = trusted.with_signers(signers);
-        }
-        let snapshot = LedgerSnapshot::read(&ledger, &harness.home)?;
-        Ok(Self {
-            harness,
-            ledger,
-            trusted,
-            snapshot,
-            looked: RefCell::default(),
-        })
-    }
-
-    pub(crate) fn ledger(&self) -> &Ledger {
-        &self.ledger
-    }
-
-    /// Says where the ledger's chain is broken.
-    pub(crate) fn chain_error(&self) -> Option<&str> {
-        self.snapshot.chain_error.as_deref()
-    }
-
-    /// Returns every bundle that was looked at so far.
-    pub(crate) fn looked(&self) -> BTreeMap<RunId, Looked> {
-        self.looked.borrow().clone()
-    }
-
-    /// Returns what the bundles of one stage show about an engine, newest first. Of many with the same end, a few are
-    /// read.
-    pub(crate) fn of_stage(&self, engine: &str, stage: u8) -> Result<Vec<RungEvidence>, LadderError> {
-        let mut found: Vec<LedgerEntry> = Vec::new();
-        // What the harness does when a run fails is shown at stage 2 for stage 1, where nothing runs.
-        let stages: &[u8] = if stage == 1 {
-            &[1, 2]
-        } else {
-            std::slice::from_ref(&stage)
+/// Returns what the bundles of one stage show about an engine, newest first: for each need the newest bundle that shows it,
+/// which was verified for that. However many others there are takes no rung away; a bundle is read again only where it would
+/// show, if it verifies, what none before it did.
+pub(crate) fn evidence_of_stage(
+    harness: &Harness,
+    question: &RungQuestion<'_>,
+    stage: u8,
+) -> Result<Vec<RungEvidence>, LadderError> {
+    let ledger = Ledger::open(&harness.home)?;
+    let mut found: Vec<LedgerEntry> = Vec::new();
+    // What the harness does when a run fails is shown at stage 2 for stage 1, where nothing runs.
+    let stages: &[u8] = if stage == 1 {
+        &[1, 2]
+    } else {
+        std::slice::from_ref(&stage)
+    };
+    for stage in stages {
+        let filter = LedgerFilter {
+            stage: Some(*stage),
+            ..LedgerFilter::default()
         };
-        for stage in stages {
-            let filter = LedgerFilter {
-                stage: Some(*stage),
-                ..LedgerFilter::default()
-            };
-            found.extend(self.ledger.list(&filter)?);
-        }
-        let wanted: Vec<String> = needs(stage).iter().filter_map(|need| Some(need.code?.name())).collect();
-        let mut tried: BTreeMap<(String, String), usize> = BTreeMap::new();
-        found.retain(|entry| {
-            let base = base(&entry.backend).to_owned();
-            let end = entry.first_blocker.clone().unwrap_or_else(|| "pass".to_owned());
-            let counts = base == engine || base == "fake";
-            let useful = end == "pass" || wanted.contains(&end);
-            let tries = tried.entry((base, end)).or_default();
-            *tries += 1;
-            counts && useful && *tries <= TRIES
-        });
-        let shown = found.iter().filter_map(|entry| match self.look(&entry.run_id) {
-            Looked::Shows(evidence) => Some(*evidence),
-            Looked::Gone | Looked::Unverifiable(_) | Looked::Nothing => None,
-        });
-        Ok(shown.collect())
+        found.extend(ledger.list(&filter)?);
     }
-
-    /// Verifies one bundle of the ledger, once.
-    pub(crate) fn look(&self, run_id: &RunId) -> Looked {
-        if let Some(known) = self.looked.borrow().get(run_id) {
-            return known.clone();
+    let mut wanted: BTreeSet<&str> = needs(stage).iter().map(|need| need.name).collect();
+    let ends: Vec<String> = needs(stage).iter().filter_map(|need| Some(need.code?.name())).collect();
+    found.retain(|entry| {
+        let base = base(&entry.backend);
+        let waits = BlockerCode::MissingOperatorOutcome.name();
+        let end = entry.first_blocker.as_ref();
+        (base == question.engine || base == "fake")
+            && end.is_none_or(|end| ends.contains(end) || (stage == 5 && *end == waits))
+    });
+    let trusted = trusted_keys(harness)?;
+    let snapshot = LedgerSnapshot::read(&ledger, &harness.home)?;
+    let mut shown = Vec::new();
+    for entry in &found {
+        if wanted.is_empty() {
+            break;
         }
-        let found = self.look_again(run_id);
-        self.looked.borrow_mut().insert(run_id.clone(), found.clone());
-        found
-    }
-
-    fn look_again(&self, run_id: &RunId) -> Looked {
-        let place = self.harness.home.run(run_id);
-        if !place.exists() {
-            return Looked::Gone;
-        }
-        let bundle = match Bundle::open(&place) {
-            Ok(bundle) => bundle,
-            Err(error) => return Looked::Unverifiable(crate::run::chain(&error)),
+        let would_show = |one: &RungEvidence| {
+            needs_shown(question, stage, one)
+                .iter()
+                .any(|need| wanted.contains(need))
         };
-        let verified = verify_bundle(&bundle, &self.trusted, Some(&self.snapshot));
-        if let Some(check) = verified.failed().next() {
-            return Looked::Unverifiable(format!("check {} failed", check.name));
+        if !claimed_by(harness, entry).iter().any(would_show) {
+            continue;
         }
-        let shown = verified.effective_status.and_then(|status| shown_by(&bundle, status));
-        shown.map_or(Looked::Nothing, |evidence| Looked::Shows(Box::new(evidence)))
-    }
-
-    /// Reads a verified bundle's document; nothing is read from one that does not verify.
-    pub(crate) fn document<T: serde::de::DeserializeOwned>(&self, run_id: &RunId, name: &str) -> Option<T> {
-        match self.look(run_id) {
-            Looked::Shows(_) | Looked::Nothing => {}
-            Looked::Gone | Looked::Unverifiable(_) => return None,
+        if let Some(one) = shown_by(harness, entry, &trusted, &snapshot) {
+            for need in needs_shown(question, stage, &one) {
+                wanted.remove(need);
+            }
+            shown.push(one);
         }
-        read(&Bundle::open(&self.harness.home.run(run_id)).ok()?, name)
     }
+    Ok(shown)
 }
 
-/// Returns what the bundles of one stage show about an engine, newest first.
-pub(crate) fn evidence_of_stage(harness: &Harness, engine: &str, stage: u8) -> Result<Vec<RungEvidence>, LadderError> {
-    EvidenceReader::open(harness)?.of_stage(engine, stage)
+/// Returns whether an operator's word lies beside a run; whether it counts is another question.
+pub(crate) fn has_a_word(harness: &Harness, entry: &LedgerEntry) -> bool {
+    harness.home.runs().join(format!("{}.outcome", entry.run_id)).is_dir()
 }
 
-/// Returns the status of a run with the operator's word on it. Only a run that waits for that word is read again.
+/// Returns the keys and the operators that this installation believes.
+pub(crate) fn trusted_keys(harness: &Harness) -> Result<TrustedKeys, KeyError> {
+    let trusted = TrustedKeys::of_installation(&Keys::open(&harness.home)?)?;
+    Ok(match operators(harness) {
+        Ok(signers) => trusted.with_signers(signers),
+        Err(_) => trusted,
+    })
+}
+
+/// Returns the status of a run with the operator's word on it, and without what was taken back. Only a run that waits for
+/// that word is read again.
 pub fn status_with_the_word(harness: &Harness, entry: &LedgerEntry) -> Option<Status> {
     let waits = BlockerCode::MissingOperatorOutcome.name();
+    let sealed = [Status::Pass, Status::Fail, Status::Blocked]
+        .into_iter()
+        .find(|status| status.word() == entry.status);
+    let is_owned = entry.stage == Some(5);
+    if is_owned && sealed == Some(Status::Pass) && taken_back(&harness.home, &entry.run_id).is_some() {
+        return Some(Status::Blocked);
+    }
     if entry.first_blocker.as_deref() != Some(waits.as_str()) {
-        return [Status::Pass, Status::Fail, Status::Blocked]
-            .into_iter()
-            .find(|status| status.word() == entry.status);
+        return sealed;
+    }
+    if taken_back(&harness.home, &entry.run_id).is_some() {
+        return Some(Status::Blocked);
     }
     let keys = Keys::open(&harness.home).ok()?;
     let trusted = TrustedKeys::of_installation(&keys).ok()?;
@@ -180,16 +124,47 @@ pub fn status_with_the_word(harness: &Harness, entry: &LedgerEntry) -> Option<St
     verify_bundle(&bundle, &trusted, None).effective_status
 }
 
-pub(crate) fn base(backend: &str) -> &str {
+fn base(backend: &str) -> &str {
     backend.split(':').next().unwrap_or_default()
 }
 
-/// Turns a bundle that verified into what it shows.
-fn shown_by(bundle: &Bundle, status: Status) -> Option<RungEvidence> {
-    let report: Report = read(bundle, "report.json")?;
-    let decision: Option<EligibilityDecision> = read(bundle, "decision.json");
-    let approval: Option<ApprovalProof> = read(bundle, "approval.json");
-    let facts = facts(bundle)?;
+/// A bundle that does not verify shows nothing.
+fn shown_by(
+    harness: &Harness,
+    entry: &LedgerEntry,
+    keys: &TrustedKeys,
+    ledger: &LedgerSnapshot,
+) -> Option<RungEvidence> {
+    let bundle = Bundle::open(&harness.home.run(&entry.run_id)).ok()?;
+    let verified = verify_bundle(&bundle, keys, Some(ledger));
+    if !verified.ok() {
+        return None;
+    }
+    let document = |name: &str| bundle.document(name).map(<[u8]>::to_vec);
+    as_evidence(&document, Some(verified.effective_status?))
+}
+
+/// Returns what a bundle would show if it verified, once as it was sealed and once with an operator's yes. Nothing is
+/// believed of it; only reading is saved.
+fn claimed_by(harness: &Harness, entry: &LedgerEntry) -> Vec<RungEvidence> {
+    let directory = harness.home.run(&entry.run_id);
+    let document = |name: &str| {
+        let path = directory.join(name);
+        let meta = path.symlink_metadata().ok()?;
+        (meta.is_file() && meta.len() <= CLAIM_MAX).then(|| std::fs::read(path).ok())?
+    };
+    let sealed = as_evidence(&document, None);
+    let accepted = as_evidence(&document, Some(Status::Pass));
+    sealed.into_iter().chain(accepted).collect()
+}
+
+/// Reads what one bundle shows; `status` is its status with the operator's word, or as it was sealed.
+fn as_evidence(document: &dyn Fn(&str) -> Option<Vec<u8>>, status: Option<Status>) -> Option<RungEvidence> {
+    let report: Report = read(document, "report.json")?;
+    let decision: Option<EligibilityDecision> = read(document, "decision.json");
+    let approval: Option<ApprovalProof> = read(document, "approval.json");
+    let facts = facts(document)?;
+    let status = status.unwrap_or(report.status);
     let refused_by = decision.map(|decision| decision.missing_gates).unwrap_or_default();
     Some(RungEvidence {
         run_id: report.run_id,
@@ -210,12 +185,13 @@ fn shown_by(bundle: &Bundle, status: Status) -> Option<RungEvidence> {
     })
 }
 
-fn read<T: serde::de::DeserializeOwned>(bundle: &Bundle, name: &str) -> Option<T> {
-    serde_json::from_slice(bundle.document(name)?).ok()
+fn read<T: serde::de::DeserializeOwned>(document: &dyn Fn(&str) -> Option<Vec<u8>>, name: &str) -> Option<T> {
+    serde_json::from_slice(&document(name)?).ok()
 }
 
-fn facts(bundle: &Bundle) -> Option<Facts> {
-    let lines = bundle.document("journal.jsonl")?.split(|byte| *byte == b'\n');
+fn facts(document: &dyn Fn(&str) -> Option<Vec<u8>>) -> Option<Facts> {
+    let journal = document("journal.jsonl")?;
+    let lines = journal.split(|byte| *byte == b'\n');
     lines
         .rev()
         .find_map(|line| match serde_json::from_slice::<JournalRecord>(line).ok()?.event {

@@ -1,5 +1,6 @@
 //! The ladder as this installation's own bundles show it, and the validators that put them on record.
 
+mod candidate;
 mod compare;
 mod evidence;
 mod play;
@@ -8,14 +9,15 @@ mod validate;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 
-use cto_policy::{Rung, RungEvidence, RungQuestion, rung};
-use cto_schema::{Facts, Sha256Digest};
+use cto_policy::{Rung, RungQuestion, admissions_of, candidate_rung, rung};
 
 pub use compare::{StageComparison, StageField};
-pub(crate) use evidence::{EvidenceReader, Looked, base, evidence_of_stage};
 pub use evidence::{LadderError, status_with_the_word};
+pub(crate) use evidence::{evidence_of_stage, has_a_word, trusted_keys};
+pub(crate) use play::play_need;
 pub use validate::{StageCheck, StageValidation, Who, validate_stage};
 
+use crate::comparison::{comparison_of, newest_comparison};
 use crate::request::{Harness, RunRequest, Task};
 
 /// How high an engine stands.
@@ -25,27 +27,18 @@ pub struct EngineLadder {
     pub engine: String,
     /// The highest stage up to which every stage is validated; 0 when none is.
     pub stands_on: u8,
-    /// Stages 1 to 5.
+    /// Stages 1 to 6.
     pub rungs: Vec<Rung>,
 }
 
 /// Computes an engine's ladder from the bundles of this installation; each is verified again.
 pub fn engine_ladder(harness: &Harness, engine: &str) -> Result<EngineLadder, LadderError> {
-    ladder_from(&EvidenceReader::open(harness)?, harness, engine)
-}
-
-/// Computes an engine's ladder from evidence that several ladders share.
-pub(crate) fn ladder_from(
-    reader: &EvidenceReader<'_>,
-    harness: &Harness,
-    engine: &str,
-) -> Result<EngineLadder, LadderError> {
     let admissions = current_admissions(harness, engine, &[]);
     let mut rungs = Vec::new();
     for stage in 1..=5 {
-        let evidence = reader.of_stage(engine, stage)?;
-        rungs.push(rung_of(harness, engine, stage, &admissions, &evidence));
+        rungs.push(one_rung(harness, engine, stage, &admissions)?);
     }
+    rungs.push(sixth_rung(harness, engine, &admissions));
     let stands_on = rungs.iter().take_while(|rung| rung.validated()).count();
     Ok(EngineLadder {
         engine: engine.to_owned(),
@@ -61,24 +54,27 @@ pub(crate) fn one_rung(
     stage: u8,
     admissions: &BTreeMap<String, String>,
 ) -> Result<Rung, LadderError> {
-    let evidence = evidence_of_stage(harness, engine, stage)?;
-    Ok(rung_of(harness, engine, stage, admissions, &evidence))
-}
-
-fn rung_of(
-    harness: &Harness,
-    engine: &str,
-    stage: u8,
-    admissions: &BTreeMap<String, String>,
-    evidence: &[RungEvidence],
-) -> Rung {
     let question = RungQuestion {
         engine,
         harness_version: env!("CARGO_PKG_VERSION"),
         admissions,
         proving: harness.validator.is_some(),
     };
-    rung(&question, stage, evidence)
+    let evidence = evidence_of_stage(harness, &question, stage)?;
+    Ok(rung(&question, stage, &evidence))
+}
+
+/// Computes the sixth rung, which no run shows: a comparison that verifies with all that it rests on, and an operator's
+/// word on it.
+pub(crate) fn sixth_rung(harness: &Harness, engine: &str, admissions: &BTreeMap<String, String>) -> Rung {
+    let question = RungQuestion {
+        engine,
+        harness_version: env!("CARGO_PKG_VERSION"),
+        admissions,
+        proving: false,
+    };
+    let shown = newest_comparison(harness, engine).as_ref().and_then(comparison_of);
+    candidate_rung(&question, shown.as_ref(), cto_evidence::wall_now().as_second())
 }
 
 /// Returns the digests of the records that an engine would run under now.
@@ -91,30 +87,4 @@ pub(crate) fn current_admissions(harness: &Harness, engine: &str, command: &[OsS
     request.command = command.to_vec();
     let (facts, _) = crate::facts::look_at_engine(harness, &request);
     admissions_of(&facts)
-}
-
-/// Names the records that make an engine what it is; one that is not there is not named.
-pub(crate) fn admissions_of(facts: &Facts) -> BTreeMap<String, String> {
-    let program = facts
-        .engine
-        .climbs_as
-        .clone()
-        .map(|program| ("program".to_owned(), program));
-    // A changed manifest makes another engine of the same program.
-    let manifest = facts
-        .engine
-        .manifest_digest
-        .map(|digest| ("manifest".to_owned(), digest.to_string()));
-    let facts = &facts.admissions;
-    let named = |name: &str, digest: Option<Sha256Digest>| digest.map(|digest| (name.to_owned(), digest.to_string()));
-    [
-        named("model", facts.model.admission.digest),
-        named("source", facts.source.digest),
-        named("build", facts.build.digest),
-    ]
-    .into_iter()
-    .flatten()
-    .chain(program)
-    .chain(manifest)
-    .collect()
 }

@@ -17,7 +17,7 @@ use crate::watch::{RunObserver, Stop};
 const BRIEF_SECONDS: u32 = 2;
 
 /// Plays a need of a stage by name, and returns the run. What it ended with is for the ladder to judge.
-pub(super) fn play_need(harness: &Harness, who: Who<'_>, stage: u8, name: &str) -> Result<RunId, String> {
+pub(crate) fn play_need(harness: &Harness, who: Who<'_>, stage: u8, name: &str) -> Result<RunId, String> {
     let case = find(ACCEPTED, &[]).map_err(|error| chain(&error))?;
     let own = matches!(name, "pass" | "runs-nothing");
     let engine = match name {

@@ -403,6 +403,15 @@ mod tests {
     }
 
     #[test]
+    fn the_rows_are_those_that_a_comparison_looks_for() {
+        let played = ROWS.iter().map(|row| (row.name, row.blocker, row.status, row.starts));
+        let looked_for = cto_policy::FAILURE_ROWS
+            .iter()
+            .map(|row| (row.name, row.blocker, row.status, row.starts));
+        assert!(played.eq(looked_for));
+    }
+
+    #[test]
     fn the_rows_agree_with_the_codes_own_table() {
         for row in ROWS {
             for patch_exists in [false, true] {

@@ -138,6 +138,10 @@ pub(crate) fn gather_admissions(
     facts.model.providers = reached.iter().map(|reached| reached.facts.clone()).collect();
     facts.model.runtime_provider = wire.and_then(|wire| wire.runtime_provider.clone());
     let plan = make_plan(harness, &facts, reached);
+    if let Some(plan) = &plan {
+        facts.model.egress = plan.egress.iter().map(|host| escape(host.as_bytes(), 300)).collect();
+        facts.model.provider_tools = plan.provider_tool_words();
+    }
     (facts, plan)
 }
 
@@ -181,6 +185,8 @@ fn model_facts(harness: &Harness, request: &RunRequest, manifest: &EngineManifes
         admission,
         providers: vec![],
         runtime_provider: None,
+        egress: vec![],
+        provider_tools: vec![],
     }
 }
 

@@ -61,6 +61,32 @@ impl ModelPlan {
             .collect()
     }
 
+    /// Returns the provider's tools that may be used, as they are written in settings.
+    pub(crate) fn provider_tool_words(&self) -> Vec<String> {
+        let word = |tool: &ProviderTool| serde_json::to_value(tool).ok()?.as_str().map(str::to_owned);
+        self.provider_tools.iter().filter_map(word).collect()
+    }
+
+    /// Returns what is said of each address and its credential without showing them; `seal` makes an address unreadable.
+    pub(crate) fn bound_endpoints(&self, seal: &dyn Fn(&str) -> String) -> Vec<String> {
+        let one = |route: &PlannedRoute| {
+            let host = if route.endpoint.is_loopback() {
+                "this machine"
+            } else {
+                "another machine"
+            };
+            let way = if route.endpoint.is_encrypted() { "https" } else { "http" };
+            format!(
+                "{}/{} on {host} over {way} with credential {} ({})",
+                route.pair.provider,
+                route.pair.model,
+                super::settings::credential_class(&route.credential),
+                seal(route.endpoint.reveal())
+            )
+        };
+        self.planned.iter().map(one).collect()
+    }
+
     /// Returns the gateway's order for a run with a budget.
     pub fn order(&self, budget: Budget) -> GatewayOrder {
         GatewayOrder {

@@ -292,3 +292,8 @@ fn private_file(path: &Path) -> Result<(), String> {
 pub(crate) fn is_built_in(name: &str) -> bool {
     BUILT_IN.iter().any(|provider| provider.name == name)
 }
+
+/// Returns the variables that hold the credentials of built-in providers.
+pub(super) fn built_in_credentials() -> impl Iterator<Item = &'static str> {
+    BUILT_IN.iter().filter_map(|provider| provider.credential)
+}

@@ -1,13 +1,13 @@
 //! Settings about models: providers, the gateway, and run profiles. None holds a secret.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cto_gateway::{CredentialSource, Dialect, GatewayLimits, Price, ProviderTool};
 use cto_schema::{ModelName, ProviderName};
 use serde::{Deserialize, Serialize};
 
 use super::endpoint::Endpoint;
-use super::provider::is_built_in;
+use super::provider::{built_in_credentials, is_built_in};
 use crate::settings::Settings;
 
 /// A provider of models, by name in `providers:`.
@@ -21,7 +21,7 @@ pub struct ProviderSettings {
     /// The variable that holds its base address.
     pub base_url_env: Option<String>,
     /// Where the gateway takes its credential from.
-    #[serde(serialize_with = "as_class")]
+    #[serde(serialize_with = "as_class", deserialize_with = "source")]
     pub credential: Option<CredentialSource>,
     /// Whether its credential may go over plain http to another machine; only for a network that is the operator's own.
     pub plain_http: bool,
@@ -29,6 +29,19 @@ pub struct ProviderSettings {
     pub dialects: Vec<Dialect>,
     /// Prices by model, in millionths of a US dollar for a million tokens.
     pub prices: BTreeMap<String, Price>,
+}
+
+/// Reads a credential's source. What stands in its place may be the credential: no error repeats it.
+fn source<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<CredentialSource>, D::Error> {
+    let read = serde_json::Value::deserialize(deserializer)
+        .ok()
+        .and_then(|value| serde_json::from_value(value).ok());
+    read.ok_or_else(|| {
+        serde::de::Error::custom(
+            "credential says where the credential lies, and never what it is: {environment: NAME}, {file: /PATH}, \
+             {keyring: {service: …, account: …}}, {command: [/PROGRAM, …]} or none",
+        )
+    })
 }
 
 #[expect(clippy::ref_option, reason = "serde hands fields over by reference")]
@@ -120,6 +133,19 @@ impl Settings {
             .values()
             .filter_map(|provider| provider.base_url_env.as_deref());
         named.collect()
+    }
+
+    /// Returns the names of the variables that hold a provider's credential, by the settings or built in.
+    pub fn credential_variables(&self) -> BTreeSet<String> {
+        let named = self
+            .providers
+            .values()
+            .filter_map(|provider| match &provider.credential {
+                Some(CredentialSource::Environment(name)) => Some(name.as_str()),
+                _ => None,
+            });
+        let named = named.map(str::to_owned);
+        named.chain(built_in_credentials().map(str::to_owned)).collect()
     }
 
     /// Returns what is wrong with the settings about models.

@@ -9,6 +9,7 @@ use cto_schema::{Blocker, BlockerCode, EventType, JournalEvent, MutationMode, Ta
 use serde_json::{Value, json};
 
 use super::markers::marker;
+use super::secrets::public_values;
 use super::{Halt, Journey};
 use crate::baseline::ObjectSource;
 use crate::engine::{Engine, Installation};
@@ -50,10 +51,16 @@ impl Journey<'_> {
         if let Err(error) = &gathering.engine {
             self.span("engine.find", from, &super::chain(error), "");
         }
-        let decision = decide(self.contract.as_ref().map_err(String::as_str), &self.facts);
+        self.know_public(&public_values(&self.facts));
+        // Journal and decision tell of the same texts, so that the gates can be asked again.
+        let facts = self.dir.clean("decision.json", self.facts.clone())?;
+        let decision = decide(self.contract.as_ref().map_err(String::as_str), &facts);
         let admitted = decision.selected_backend != "none";
-        if !admitted {
+        if admitted {
+            self.facts = facts;
+        } else {
             self.hide_target();
+            self.facts = self.dir.clean("decision.json", self.facts.clone())?;
         }
         self.dir.journal(JournalEvent::FactsGathered {
             facts: Box::new(self.facts.clone()),
@@ -163,7 +170,7 @@ impl Journey<'_> {
     /// Returns what the event of a gate that said no holds: nothing of the engine ran.
     pub(super) fn gate_blocked(&self, gate: &str, reason: &str) -> Value {
         json!({
-            "backend": self.request.engine,
+            "backend": self.backend,
             "gate": gate,
             "reason": reason,
             "mutation_mode": self.contract.as_ref().ok().map(|contract| contract.mutation_mode),
@@ -209,7 +216,7 @@ impl Journey<'_> {
         for (name, details) in markers {
             self.dir.write(name, format!("{}\n", details.join("\n")).as_bytes())?;
         }
-        let engine = self.request.engine.split(':').next().unwrap_or_default();
+        let engine = self.backend.split(':').next().unwrap_or_default();
         let safe: String = engine.chars().filter(|c| c.is_ascii_alphanumeric()).take(40).collect();
         self.dir.write(&format!("backend/{safe}-gate.log"), log.as_bytes())?;
         Ok(())

@@ -59,6 +59,7 @@ impl Journey<'_> {
             return Ok(());
         }
         self.look_at_target();
+        self.clean_seen()?;
         if !self.may_apply() {
             return Ok(());
         }
@@ -91,6 +92,7 @@ impl Journey<'_> {
             self.seen.applied = Some(seen);
             return Ok(());
         }
+        self.know_public(std::slice::from_ref(&made.commit));
         self.dir.journal(JournalEvent::ApplyIntent {
             target_commit: made.commit.clone(),
             branch: branch.clone(),
@@ -215,7 +217,7 @@ impl Journey<'_> {
             cto_schema::escape(contract.title.as_bytes(), 200),
             self.dir.run_id(),
             contract.task_id,
-            cto_schema::escape(self.request.engine.as_bytes(), 80),
+            cto_schema::escape(self.backend.as_bytes(), 80),
             approved.unwrap_or_default(),
         )
     }

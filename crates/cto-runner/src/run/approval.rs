@@ -62,12 +62,12 @@ impl Journey<'_> {
         });
         match spent {
             Ok((stored, consumption)) => {
-                let facts = self.facts.approval.clone();
-                leave_approval(&mut self.dir, &facts, &stored, &consumption)?.map_err(Halt::Ignorant)?;
-                self.settle_branch(contract)?;
+                // First that it is spent: whatever cannot be done after this, it does not work again.
                 let data = self.about_approval(contract);
                 self.dir.event(EventType::ApprovalGranted, data)?;
-                Ok(())
+                let facts = self.facts.approval.clone();
+                leave_approval(&mut self.dir, &facts, &stored, &consumption)?.map_err(Halt::Ignorant)?;
+                self.settle_branch(contract)
             }
             Err(_) => {
                 let mut data = self.about_approval(contract);
@@ -123,12 +123,20 @@ pub(crate) fn leave_approval(
     };
     let mut proof = serde_json::to_vec_pretty(&proof).unwrap_or_default();
     proof.push(b'\n');
-    for (name, bytes) in [
+    let files = [
         ("approval/packet.json", stored.packet.canonical()),
         ("approval/statement.json", signed.statement.clone().into_bytes()),
         ("approval/statement.json.sig", signed.signature.clone().into_bytes()),
         ("approval.json", proof),
-    ] {
+    ];
+    // What is signed cannot be shown without a part of it.
+    if let Some(finding) = files.iter().find_map(|(name, bytes)| dir.scan_own(name, bytes).pop()) {
+        return Ok(Err(format!(
+            "{} holds what looks like a credential ({}); no secret belongs in an approval",
+            finding.artifact, finding.rule
+        )));
+    }
+    for (name, bytes) in files {
         if !dir.exists(name) {
             dir.write(name, &bytes)?;
         }

@@ -11,7 +11,7 @@ use serde_json::json;
 use super::engine_run::Exited;
 use super::names::{self, Shown};
 use super::workspace::Workspace;
-use super::{Halt, Journey, chain};
+use super::{Halt, Journey, chain, secrets};
 use crate::clean_room::integrity::{self, ChangedFile};
 use crate::collect::{Collection, patched_tree, sandbox_change};
 use crate::patch::{make_patch, round_trip};
@@ -41,6 +41,7 @@ impl Journey<'_> {
         let collected = read_write_set(&self.harness.git, &workspace, &supervised.exports, &staging)?;
         self.keep_workspace(&supervised, workspace.contract.limits.disk_mib);
         let patch = self.make_patch(&workspace, &collected)?;
+        self.know_public(&secrets::content_ids(&patch));
         let clean = names::without_secrets(&self.dir, &collected.write_set, &patch);
         let renamed = clean.is_some();
         let (write_set, bytes) = match &clean {

@@ -75,7 +75,7 @@ impl Journey<'_> {
             Err(error) => return Err(self.bound_refused(&error)?),
         };
         self.look_at_start(&workspace, jail.exports())?;
-        let enforcement = enforcement(jail.enforcement());
+        let enforcement = self.dir.clean("enforcement.json", enforcement(jail.enforcement()))?;
         let enforcement_digest = self.write_json("enforcement.json", &enforcement)?;
         self.enforcement = Some(enforcement);
         self.dir.journal(JournalEvent::EngineReady { enforcement_digest })?;
@@ -136,8 +136,7 @@ impl Journey<'_> {
                 self.span("gateway", from, "refused", &reason);
                 let data = self.gate_blocked("model-gateway", &reason);
                 self.dir.event(EventType::BackendGateBlocked, data)?;
-                self.leave_model_markers(&seen)?;
-                self.seen.model = Some(*seen);
+                self.note_model(*seen)?;
                 Err(Halt::Refused)
             }
         }
@@ -244,7 +243,8 @@ impl Journey<'_> {
     }
 
     /// Leaves the markers that name what went wrong with the provider.
-    fn leave_model_markers(&mut self, seen: &ModelObservation) -> Result<(), Halt> {
+    fn leave_model_markers(&mut self) -> Result<(), Halt> {
+        let Some(seen) = &self.seen.model else { return Ok(()) };
         let ends = seen.unavailable.iter().chain(&seen.violations).chain(&seen.last);
         let mut details: Vec<&str> = ends.map(|end| end.detail.as_str()).collect();
         details.extend(
@@ -269,9 +269,13 @@ impl Journey<'_> {
         for (kind, data) in events {
             self.dir.event(kind, data)?;
         }
-        self.leave_model_markers(&seen)?;
+        self.note_model(seen)
+    }
+
+    fn note_model(&mut self, seen: ModelObservation) -> Result<(), Halt> {
         self.seen.model = Some(seen);
-        Ok(())
+        self.clean_seen()?;
+        self.leave_model_markers()
     }
 
     /// Writes the raw logs, the quoted stream and the refusals; notes what the verdict needs.
@@ -297,6 +301,7 @@ impl Journey<'_> {
             forbidden,
             workspace.contract.limits.disk_mib,
         ));
+        self.clean_seen()?;
         for (kind, data) in std::mem::take(&mut normalized.events).into_iter().chain(refusals) {
             let data = self.redact_event(data);
             self.dir.event(kind, data)?;

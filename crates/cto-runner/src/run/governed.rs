@@ -1,6 +1,6 @@
 //! What stages 4 and 5 leave besides: disposition, admission, the operator's word, and the proof that names them all.
 
-use cto_evidence::{check_outcome, read_outcome};
+use cto_evidence::{hear_outcome, read_outcome};
 use cto_policy::{Disposition, repository_stage_proof, sandbox_disposition, target_admission};
 use cto_schema::{
     MutationMode, OperatorOutcome, OutcomeObservation, OutcomeProof, SchemaId, SignedStatement, TaskContract,
@@ -38,9 +38,19 @@ impl Journey<'_> {
             Err(error) => return Err(Halt::Ignorant(super::chain(&error))),
         };
         let signers = operators(self.harness).map_err(|error| Halt::Ignorant(super::chain(&error)))?;
-        let checked = check_outcome(&signed, &signers);
+        let checked = hear_outcome(&signed, &signers);
         let (statement, key) =
             checked.map_err(|problem| Halt::Ignorant(format!("the outcome does not count: {problem}")))?;
+        if let Some(finding) = self
+            .dir
+            .scan_own("operator-outcome.json", signed.statement.as_bytes())
+            .pop()
+        {
+            return Err(Halt::Ignorant(format!(
+                "the outcome does not count: it holds what looks like a credential ({})",
+                finding.rule
+            )));
+        }
         // Nobody can speak about a run that has not begun; whoever checks the bundle asks the same.
         if statement.decided_at.unix_seconds() < self.dir.clock().started_at().as_second() {
             return Err(Halt::Ignorant(format!(

@@ -12,6 +12,7 @@ mod markers;
 mod names;
 mod open;
 mod outfit;
+mod secrets;
 mod serving;
 mod target;
 mod verification;
@@ -30,6 +31,7 @@ use crate::watch::{RunObserver, Stage, Stop};
 pub(crate) use approval::{about_approval, leave_approval};
 pub use open::OpenError;
 pub(crate) use open::read_task;
+pub(crate) use secrets::public_values;
 pub(crate) use workspace::open_scratch_path;
 
 /// A run that ended without a sealed bundle.
@@ -111,6 +113,8 @@ struct Journey<'a> {
     signer: Signer,
     ledger: Ledger,
     case_id: String,
+    /// The engine as it was asked for, as evidence may show it.
+    backend: String,
     contract: Result<TaskContract, String>,
     decision: Option<EligibilityDecision>,
     source: Option<SourceRepository>,
@@ -205,13 +209,14 @@ impl Journey<'_> {
 
     /// Records a span that ends now.
     fn span(&mut self, name: &str, start_ns: u64, outcome: &str, detail: &str) {
-        self.spans.push(Span {
+        let span = Span {
             name: name.to_owned(),
             start_ns: start_ns.to_string(),
             end_ns: self.now().to_string(),
             outcome: outcome.to_owned(),
             detail: detail.to_owned(),
-        });
+        };
+        self.spans.extend(self.dir.clean("trace.jsonl", span));
         // A trace that cannot be written is on record as a failed artifact.
         drop(self.dir.span(name, start_ns, outcome, detail));
     }
@@ -234,7 +239,7 @@ impl Journey<'_> {
         };
         let ending = Ending {
             case_id: &self.case_id,
-            backend: &self.request.engine,
+            backend: &self.backend,
             contract: self.contract.as_ref().ok(),
             decision,
             facts: &self.facts,

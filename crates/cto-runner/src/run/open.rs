@@ -1,12 +1,12 @@
 //! Stops 1 to 3: read the bytes, parse them, and open the evidence before any gate is asked.
 
 use cto_evidence::{
-    HomeError, KeyError, Keys, Ledger, LedgerError, OpenedInfo, RunClock, RunDir, RunDirError, fresh_run_id,
+    HomeError, KeyError, Keys, Ledger, LedgerError, OpenedInfo, Redactor, RunClock, RunDir, RunDirError, fresh_run_id,
 };
 use cto_schema::{EventType, MutationMode, Observations, RunId, TaskContract, parse_contract};
 use serde_json::json;
 
-use super::{Halt, Journey, Watch};
+use super::{Halt, Journey, Watch, secrets};
 use crate::request::{Harness, RunRequest, Task};
 use crate::watch::Stage;
 
@@ -27,6 +27,9 @@ pub enum OpenError {
     RunDir(#[from] RunDirError),
 }
 
+/// Stands for the name of a task that cannot be read or shown.
+const UNREADABLE: &str = "unreadable";
+
 /// Returns the part of a run id that no other run has; names of cages and cgroups start with it.
 pub(crate) fn unique_part(run_id: &RunId) -> &str {
     let text = run_id.as_str();
@@ -37,20 +40,22 @@ impl<'a> Journey<'a> {
     /// Opens the run's evidence: marker, directory, journal, nonce.
     pub(super) fn open(harness: &'a Harness, request: &'a RunRequest, watch: Watch<'a>) -> Result<Self, OpenError> {
         let (case_id, contract) = read_task(harness, request);
+        let secrets = secrets::known(harness, request);
+        let backend = secrets::clean(&Redactor::with_known(&secrets), &request.engine);
         let clock = RunClock::start();
         let signer = Keys::open(&harness.home)?.ensure_signing_key()?;
         let ledger = Ledger::open(&harness.home)?;
         let run_id = fresh_run_id(&clock, &case_id)?;
         let opened = OpenedInfo {
             case_id: case_id.clone(),
-            backend: request.engine.clone(),
+            backend: backend.clone(),
             harness_version: env!("CARGO_PKG_VERSION").to_owned(),
             contract_digest: contract.as_ref().ok().map(TaskContract::digest),
             ledger_head: ledger.head()?.map(|head| head.digest),
             cgroup_prefix: unique_part(&run_id).to_owned(),
         };
         let mut dir = RunDir::create(&harness.home, run_id, opened, clock)?;
-        dir.know_secrets(&harness.secrets);
+        dir.know_secrets(&secrets);
         let journey = Self {
             harness,
             request,
@@ -59,6 +64,7 @@ impl<'a> Journey<'a> {
             signer,
             ledger,
             case_id,
+            backend,
             contract,
             decision: None,
             source: None,
@@ -92,19 +98,10 @@ impl<'a> Journey<'a> {
         let started = json!({
             "nonce": nonce,
             "harness_version": env!("CARGO_PKG_VERSION"),
-            "backend": self.request.engine,
+            "backend": self.backend,
             "case_id": self.case_id,
         });
         self.dir.event(EventType::RunStarted, started)?;
-        if let Ok(contract) = &self.contract {
-            let found = self.dir.scan("contract.json", &contract.canonical());
-            if let Some(finding) = found.first() {
-                self.contract = Err(format!(
-                    "the contract holds what looks like a credential ({}); no secret belongs in a contract",
-                    finding.rule
-                ));
-            }
-        }
         let data = match &self.contract {
             Ok(contract) => {
                 // Where a refusal must not show the target, nothing is written before the gates were asked.
@@ -140,7 +137,7 @@ pub(crate) fn read_task(harness: &Harness, request: &RunRequest) -> (String, Res
             Ok(contract) => (contract.task_id.clone(), Ok(contract)),
             Err(error) => {
                 let name = cto_schema::escape(path.as_os_str().as_encoded_bytes(), 400);
-                ("unreadable".to_owned(), Err(format!("{name}: {error}")))
+                (UNREADABLE.to_owned(), Err(format!("{name}: {error}")))
             }
         },
     };
@@ -158,7 +155,24 @@ pub(crate) fn read_task(harness: &Harness, request: &RunRequest) -> (String, Res
         }
         contract
     });
+    let redactor = Redactor::with_known(&secrets::known(harness, request));
+    let contract = contract
+        .map_err(|reason| secrets::clean(&redactor, &reason))
+        .and_then(|contract| without_credential(&redactor, contract));
+    let is_shown = redactor.scan("", case_id.as_bytes()).is_empty();
+    let case_id = if is_shown { case_id } else { UNREADABLE.to_owned() };
     (case_id, contract)
+}
+
+/// A contract is shown to the agent and sealed as it is.
+fn without_credential(redactor: &Redactor, contract: TaskContract) -> Result<TaskContract, String> {
+    match redactor.scan("contract.json", &contract.canonical()).first() {
+        None => Ok(contract),
+        Some(finding) => Err(format!(
+            "the contract holds what looks like a credential ({}); no secret belongs in a contract",
+            finding.rule
+        )),
+    }
 }
 
 /// On ground that the harness makes to prove an engine, the limits are not below what that engine needs.

@@ -7,18 +7,24 @@ use serde::Serialize;
 
 use super::{Halt, Journey, chain};
 
+/// The proof that the target is as it was.
+const PROOF: &str = "source-non-mutation.json";
+
 impl Journey<'_> {
     /// Reads the target again and compares; a fixture has none.
     pub(super) fn look_at_target(&mut self) {
         let before = self.facts.target.before.clone();
+        let unknown = |detail: String| TargetAfter {
+            state: None,
+            unchanged: false,
+            detail,
+        };
         let after = match (&self.source, &before) {
-            (Some(source), Some(_)) if !source.is_in_place() => TargetAfter {
-                state: None,
-                unchanged: false,
-                detail: "another directory lies where the source repository was".to_owned(),
-            },
-            (Some(source), Some(before)) => match source.state() {
-                Ok(state) => {
+            (Some(source), Some(_)) if !source.is_in_place() => {
+                unknown("another directory lies where the source repository was".to_owned())
+            }
+            (Some(source), Some(before)) => match source.state().map(|state| self.dir.clean(PROOF, state)) {
+                Ok(Ok(state)) => {
                     let commit = self
                         .seen
                         .applied
@@ -42,11 +48,8 @@ impl Journey<'_> {
                         detail,
                     }
                 }
-                Err(error) => TargetAfter {
-                    state: None,
-                    unchanged: false,
-                    detail: chain(&error),
-                },
+                Ok(Err(error)) => unknown(chain(&error)),
+                Err(error) => unknown(chain(&error)),
             },
             _ if self.facts.target.kind == "fixture" => TargetAfter {
                 state: None,
@@ -60,6 +63,8 @@ impl Journey<'_> {
 
     /// Writes what every run has besides its journey; failures are on record as failed artifacts.
     pub(super) fn leave_required_artifacts(&mut self) {
+        // What cannot be cleaned cannot be told; the closing tries again and says so.
+        drop(self.clean_seen());
         // Each artifact stands for itself: one that fails must not keep the others away.
         drop(self.leave_logs());
         drop(self.leave_proofs());
@@ -73,9 +78,9 @@ impl Journey<'_> {
                 (None, false, Some(decision)) => decision.reasons.join("; "),
                 (None, false, None) => "the run ended before a decision".to_owned(),
             };
-            self.test_log = format!("no verification command was run: {reason}\n").into_bytes();
-            let log = self.test_log.clone();
-            self.dir.write("test.log", &log)?;
+            let log = format!("no verification command was run: {reason}\n");
+            self.dir.write("test.log", log.as_bytes())?;
+            self.test_log = self.dir.read("test.log")?.unwrap_or_default();
         }
         if self.never_tried("patch.diff") {
             self.dir.write("patch.diff", b"")?;
@@ -136,7 +141,7 @@ impl Journey<'_> {
                 after: after.state,
                 detail: after.detail,
             };
-            proofs.push(document("source-non-mutation.json", &proof)?);
+            proofs.push(document(PROOF, &proof)?);
         }
         if self.enforcement.is_some() {
             self.stage_proofs(&mut proofs)?;

@@ -111,6 +111,7 @@ impl Journey<'_> {
         };
         self.fixture_objects = Some(admitted.objects);
         let (commit, tree) = (baseline.commit().to_owned(), baseline.tree().to_owned());
+        self.know_public(&[commit.clone(), tree.clone()]);
         self.baseline = Some((commit.clone(), tree.clone()));
         self.dir.journal(JournalEvent::WorkspaceIntent {
             workspace: kind.word().to_owned(),

@@ -3,6 +3,7 @@
 mod branch;
 mod config;
 mod dirty;
+mod history;
 mod open;
 mod refs;
 mod staged;

@@ -42,6 +42,12 @@ pub struct ModelFacts {
     pub providers: Vec<ProviderReach>,
     /// The provider's name inside the engine, where it differs.
     pub runtime_provider: Option<String>,
+    /// Hosts with port that programs of the engine may reach through the gateway besides the model, escaped.
+    #[serde(default)]
+    pub egress: Vec<String>,
+    /// Tools of the provider that may reach a network, as they are written in settings.
+    #[serde(default)]
+    pub provider_tools: Vec<String>,
 }
 
 /// How a provider can be reached, without saying where.

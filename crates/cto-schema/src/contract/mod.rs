@@ -347,9 +347,12 @@ pub struct Timeouts {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Budget {
-    /// Most tokens through the gateway.
+    /// Most tokens through the gateway, input and output together. Calls at the same time go on only while what is used
+    /// up and what they may still use fits: a token for each byte of the request, and the largest answer that it allows
+    /// (`max_tokens`). Any other call waits and goes alone, if anything is left; so the most that is used is less than
+    /// this and one call, by the provider's own count.
     pub tokens: Option<u32>,
-    /// Most cost through the gateway, in millionths of a US dollar.
+    /// Most cost through the gateway, in millionths of a US dollar; kept like `tokens`.
     pub cost_micro_usd: Option<u32>,
     /// Most wall time of the engine in seconds.
     pub wall_seconds: Option<u32>,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{ControlSummary, GovernedState, LaneState, ProofState};
+use super::{ControlSummary, GovernedState, LaneReadiness, ProofState};
 use crate::strict::{StrictLimits, parse_strict};
 use crate::version::{SchemaId, check_schema};
 
@@ -81,7 +81,7 @@ fn lanes(summary: &ControlSummary) -> Option<String> {
     }
     summary.lanes.iter().find_map(|lane| {
         let explained = lane.blocker.is_some() && !lane.rationale.as_str().is_empty();
-        let holds = lane.status == LaneState::Ready || explained;
+        let holds = lane.status == LaneReadiness::Ready || explained;
         unless(holds, &format!("lane {} is blocked without a rationale", lane.lane))
     })
 }

@@ -15,7 +15,7 @@ pub use check::{SUMMARY_MAX_BYTES, check_summary};
 pub use constant::{AlwaysFalse, AlwaysTrue};
 pub use parts::{
     ApprovalPosture, BundleSource, BundleState, ControlAttention, ControlPacket, EngineProof, EvidenceState,
-    GovernedExecution, GovernedState, LaneState, LaneStep, LaneSummary, NextAction, ProofStage, ProofState,
+    GovernedExecution, GovernedState, LaneReadiness, LaneStep, LaneSummary, NextAction, ProofStage, ProofState,
     TargetReadOnly,
 };
 pub use text::{ApprovalCommand, ControlText, InvalidControlText, ReplayPath};
@@ -26,9 +26,6 @@ use crate::version::SchemaId;
 
 /// Version of the control summary. 1.0: first version.
 pub const SUMMARY_VERSION: &str = "1.0";
-
-/// How many fresh, accepted runs of stage 5 repeatability needs (spec 08).
-pub const REPEATABILITY_REQUIRED: u32 = 2;
 
 /// `GET /api/cto/control-summary`, `cto summary --json`, `webui-summary.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -105,7 +105,7 @@ pub struct LaneSummary {
     /// The engine.
     pub lane: ControlText,
     /// Whether it may run.
-    pub status: LaneState,
+    pub status: LaneReadiness,
     /// Where its chain stops; null when it does not.
     pub blocker: Option<ControlText>,
     /// Why; required when blocked.
@@ -121,14 +121,14 @@ pub struct LaneSummary {
 /// Whether a lane may run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum LaneState {
+pub enum LaneReadiness {
     /// It may, up to its stage.
     Ready,
     /// It may not; execution is not attempted.
     Blocked,
 }
 
-impl LaneState {
+impl LaneReadiness {
     /// Returns the word used in documents.
     pub fn word(self) -> &'static str {
         match self {

@@ -5,8 +5,8 @@ use std::io::{BufRead as _, IsTerminal as _, Write as _};
 
 use cto_evidence::{ApprovalError, ApprovalStore, Ledger, StoredApproval, packet_text};
 use cto_runner::{
-    Harness, PacketError, PacketOptions, SayError, Saying, Signing, allowed_signers_path, make_packet, say,
-    status_with_the_word,
+    Harness, PacketError, PacketOptions, SayError, Saying, Signing, allowed_signers_path, decision_problem,
+    make_packet, say, status_with_the_word,
 };
 use cto_schema::{ApprovalDecision, ApprovalSource, ApprovalStatement, ExitClass, Status};
 use serde_json::json;
@@ -265,7 +265,7 @@ pub(super) fn approvals(global: &Global, packet: Option<&str>, output: &Output) 
     for row in &rows {
         let text = |name: &str| row[name].as_str().unwrap_or("-").to_owned();
         let about = if row["problem"].is_string() {
-            text("problem")
+            cto_schema::escape(text("problem").as_bytes(), 1000)
         } else {
             match row["approval_source"].as_str() {
                 Some("validator") => format!("(a validator's own) {}", text("sentence")),
@@ -297,6 +297,9 @@ fn show(harness: &Harness, packet: &str, output: &Output) -> Result<Exit, Comman
     {
         output.note(&format!("  see: {replay}"));
     }
+    if let Some(problem) = row["problem"].as_str() {
+        output.note(&cto_schema::escape(problem.as_bytes(), 1000));
+    }
     if row["execution_allowed"] == json!(true) {
         let command = cto_schema::escape(stored.packet.run_command.as_bytes(), 8000);
         output.note(&format!("run it with: {command}"));
@@ -317,6 +320,9 @@ fn row(harness: &Harness, stored: &StoredApproval) -> serde_json::Value {
         let entry = entry.ok().flatten();
         entry.is_some_and(|entry| status_with_the_word(harness, &entry) == Some(Status::Pass))
     });
+    let problem = decision_problem(harness, stored);
+    // A word that nobody who may approve has signed is none: it grants nothing, and denies nothing.
+    let said = said.filter(|_| problem.is_none());
     let expired = cto_evidence::wall_now().as_second() >= packet.expires_at.unix_seconds();
     let granted = said
         .as_ref()
@@ -352,6 +358,7 @@ fn row(harness: &Harness, stored: &StoredApproval) -> serde_json::Value {
         "execution_allowed": state == "approved",
         "execution_scope": packet.execution_scope,
         "run_id": run,
+        "problem": problem.map(|problem| format!("the decision on it does not count: {problem}")),
         "replay": replay,
     })
 }

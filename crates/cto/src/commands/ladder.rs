@@ -42,11 +42,18 @@ pub(super) fn ladder(global: &Global, engine: Option<&str>, output: &Output) -> 
     Ok(Exit(ExitClass::Pass))
 }
 
-fn next(ladder: &EngineLadder) -> String {
+/// What to type to climb on.
+pub(super) fn next(ladder: &EngineLadder) -> String {
     let Some(rung) = ladder.rungs.iter().find(|rung| !rung.validated()) else {
-        return "stage 6 compares bundles".to_owned();
+        return "cto refresh checks the accepted runs again; nothing makes an engine the default".to_owned();
     };
     let engine = &ladder.engine;
+    if rung.stage == 6 {
+        return match rung.evidence.get("comparison") {
+            Some(comparison) => format!("cto outcome {comparison} accept --reason WHY"),
+            None => format!("cto compare --candidate {engine} --play-missing"),
+        };
+    }
     let (stage, others) = (rung.stage, rung.missing.iter().any(|name| *name != "pass"));
     if stage >= 4 && !others {
         return format!(
@@ -83,7 +90,10 @@ fn print(ladder: &EngineLadder, whole: bool, output: &Output) {
     {
         let (mark, color) = if rung.validated() { ("✔", "32") } else { ("✘", "31") };
         let detail = if rung.validated() {
-            format!("{} bundles on record verify", rung.evidence.len())
+            match rung.evidence.get("comparison") {
+                Some(comparison) => format!("{comparison} verifies, and an operator accepted it"),
+                None => format!("{} bundles on record verify", rung.evidence.len()),
+            }
         } else {
             format!("missing: {}", rung.missing.join(", "))
         };
@@ -136,7 +146,11 @@ pub(super) fn stage(global: &Global, action: &StageAction, output: &Output) -> R
 
 fn told(found: &StageValidation, output: &Output) {
     for check in &found.checked {
-        let (mark, color) = if check.ok { ("✔", "32") } else { ("✘", "31") };
+        let (mark, color) = match (check.left_to_operator, check.ok) {
+            (true, _) => ("·", "2"),
+            (false, true) => ("✔", "32"),
+            (false, false) => ("✘", "31"),
+        };
         output.print(&format!(
             "{} {:<26} {}\n",
             output.paint(color, mark),
@@ -147,6 +161,10 @@ fn told(found: &StageValidation, output: &Output) {
     let verdict = if found.ok { "holds" } else { "does not hold" };
     output.print(&format!("stage {} of {}: {verdict}\n", found.stage, found.engine));
     if found.ok && found.stage >= 4 {
-        output.note("the stage counts once a run with an operator's approval passes: docs/guides/the-ladder.md");
+        output.note(if found.stage == 6 {
+            "the stage counts once an operator accepts a comparison: docs/guides/candidate-default.md"
+        } else {
+            "the stage counts once a run with an operator's approval passes: docs/guides/the-ladder.md"
+        });
     }
 }

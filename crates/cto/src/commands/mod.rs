@@ -3,7 +3,9 @@
 mod admission;
 mod admit;
 mod approvals;
+mod audit;
 mod cases;
+mod compare;
 mod completions;
 mod config;
 mod decide;
@@ -22,7 +24,9 @@ mod key;
 mod ladder;
 mod matrix;
 mod outcome;
+mod packet;
 mod recover;
+mod refresh;
 mod run;
 mod runs;
 mod serve;
@@ -49,6 +53,10 @@ pub(crate) fn dispatch(cli: &Cli, output: &Output) -> Result<Exit, CommandError>
         Command::Health => health::health(global, output),
         Command::Ladder { engine } => ladder::ladder(global, engine.as_deref(), output),
         Command::Stage { action } => ladder::stage(global, action, output),
+        Command::Compare(args) => compare::compare(global, args, output),
+        Command::Refresh(args) => refresh::refresh(global, args, output),
+        Command::Packet { action } => packet::packet(global, action, output),
+        Command::Audit => audit::audit(global, output),
         Command::Outcome(args) => outcome::outcome(global, args, output),
         Command::Rollback { run } => outcome::rollback(global, run, output),
         Command::Approvals { packet } => approvals::approvals(global, packet.as_deref(), output),

@@ -23,6 +23,12 @@ pub(super) fn run(global: &Global, args: &RunArgs, output: &Output) -> Result<Ex
     let mut request = request(&harness, &args.task)?;
     request.keep_workspace = args.keep_workspace;
     request.approval.clone_from(&args.approval);
+    if request.approval.is_some() && cto_runner::approval_needed(&harness, &request) == Some(false) {
+        return Err(CommandError::usage(
+            "--approval names an approval, and this run needs none, so it would not be spent",
+        )
+        .hint("leave --approval out; or set approval_required in the contract, and ask anew with cto request"));
+    }
     request.await_outcome = args
         .await_outcome
         .map(|seconds| std::time::Duration::from_secs(seconds.into()));

@@ -108,7 +108,13 @@ fn events(bundle: &Path, output: &Output) -> Result<(), CommandError> {
 /// Draws one event as a line.
 pub(super) fn event_line(event: &cto_schema::Event) -> String {
     let ms = event.mono_ns.parse::<u64>().unwrap_or(0) / 1_000_000;
-    let data = cto_schema::escape(told_first(&event.data).as_bytes(), 160);
+    // A call is told whole: its digests and tokens are what a reader compares.
+    let cap = if event.kind == cto_schema::EventType::ModelRequest {
+        4000
+    } else {
+        160
+    };
+    let data = cto_schema::escape(told_first(&event.data).as_bytes(), cap);
     format!("{ms:>8} ms  {:<26} {data}\n", event.kind.name())
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use cto_runner::{CANDIDATE, ChainState, EngineChain, engine_chain, summarise};
+use cto_runner::{CANDIDATE, ChainState, EngineChain, EngineLadder, Harness, engine_chain, engine_ladder, summarise};
 use cto_schema::ExitClass;
 use serde_json::json;
 
@@ -36,7 +36,10 @@ pub(super) fn status(
     };
     let all: Vec<EngineChain> = names.iter().filter_map(|name| engine_chain(&harness, name)).collect();
     if output.json() {
-        let rows: Vec<_> = all.iter().map(row).collect();
+        let rows: Vec<_> = all
+            .iter()
+            .map(|status| row(status, ladder_of(&harness, status, engine).as_ref()))
+            .collect();
         output.document(&json!({ "engines": rows }));
         return Ok(Exit(ExitClass::Pass));
     }
@@ -49,11 +52,24 @@ pub(super) fn status(
     }
     for status in &all {
         print(status, engine.is_some(), output);
+        if let Some(ladder) = ladder_of(&harness, status, engine) {
+            output.print(&format!(
+                "  on the ladder: stage {}; next: {}\n",
+                ladder.stands_on,
+                super::ladder::next(&ladder)
+            ));
+        }
     }
     Ok(Exit(ExitClass::Pass))
 }
 
-fn row(status: &EngineChain) -> serde_json::Value {
+/// Computing a rung checks bundles, so it is done for an engine that is named and that nothing stands in the way of.
+fn ladder_of(harness: &Harness, status: &EngineChain, named: Option<&str>) -> Option<EngineLadder> {
+    let ready = named.is_some() && status.stops_at().is_none();
+    ready.then(|| engine_ladder(harness, &status.engine).ok()).flatten()
+}
+
+fn row(status: &EngineChain, ladder: Option<&EngineLadder>) -> serde_json::Value {
     let steps: Vec<_> = status
         .steps
         .iter()
@@ -66,7 +82,8 @@ fn row(status: &EngineChain) -> serde_json::Value {
         "stage": status.stage,
         "ready": stop.is_none(),
         "stops_at": stop.map(|step| step.name),
-        "next": stop.map(|step| &step.next),
+        "next": stop.map(|step| step.next.clone()).or_else(|| ladder.map(super::ladder::next)),
+        "stands_on": ladder.map(|ladder| ladder.stands_on),
         "steps": steps,
     })
 }

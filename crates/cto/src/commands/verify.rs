@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use cto_evidence::{
-    AllowedSigners, CheckState, Home, Keys, KnownKey, Ledger, LedgerSnapshot, LedgerView, TrustedKeys, Verified,
-    verify_many,
+    AllowedSigners, Check, CheckState, DocumentSeen, Home, Keys, KnownKey, Ledger, LedgerSnapshot, LedgerView,
+    TrustedKeys, VerificationOutcome, Verified, document_path, documents, verify_many,
 };
 use cto_runner::{Links, SIGNERS_MAX, read_authority};
-use cto_schema::ExitClass;
+use cto_schema::{DocumentKind, ExitClass, NotActivated, NotPromoted};
 use serde_json::json;
 
 use crate::cli::{Global, VerifyArgs};
@@ -26,6 +26,7 @@ pub(super) fn verify(global: &Global, args: &VerifyArgs, output: &Output) -> Res
     let paths = if args.all {
         let mut all = all_runs(&home)?;
         all.extend(all_imports(&home)?);
+        all.extend(all_documents(&home)?);
         all
     } else {
         args.bundles.iter().map(|path| locate(&home, path)).collect()
@@ -176,6 +177,15 @@ fn bundles_in(place: &Path) -> Result<Vec<PathBuf>, CommandError> {
     Ok(paths)
 }
 
+fn all_documents(home: &Home) -> Result<Vec<PathBuf>, CommandError> {
+    let mut paths = Vec::new();
+    for kind in DocumentKind::ALL {
+        let ids = documents(home, kind).map_err(|error| CommandError::failed(&error))?;
+        paths.extend(ids.iter().map(|id| home.document(kind, id)));
+    }
+    Ok(paths)
+}
+
 /// Runs that the ledger lists and that are not here, and a ledger that is gone from beside its runs.
 fn gone(home: &Home, ledger: Option<&LedgerSnapshot>) -> Result<Vec<String>, CommandError> {
     let Some(ledger) = ledger else {
@@ -207,12 +217,19 @@ fn locate(home: &Home, typed: &Path) -> PathBuf {
     let found = typed
         .to_str()
         .and_then(|typed| crate::find::bundle_of(home, typed).ok());
-    found.unwrap_or_else(|| typed.to_owned())
+    let document = typed
+        .to_str()
+        .and_then(|typed| match document_path(home, typed).as_slice() {
+            [(_, _, path)] => Some(path.clone()),
+            _ => None,
+        });
+    found.or(document).unwrap_or_else(|| typed.to_owned())
 }
 
 fn row(result: &Verified, home: &Home) -> serde_json::Value {
     let import = super::runs::imported(home, &result.path).ok().flatten();
     match &result.result {
+        Ok(outcome) if outcome.document.is_some() => document_row(result, outcome),
         Ok(outcome) => json!({
             "path": result.path,
             "ok": outcome.ok(),
@@ -220,20 +237,50 @@ fn row(result: &Verified, home: &Home) -> serde_json::Value {
             "import": import,
             "status": outcome.status,
             "effective_status": outcome.effective_status,
-            "operator_outcome": outcome.outcome.as_ref().map(|said| json!({
-                "outcome": said.outcome, "actor": said.actor, "reason": said.reason, "problem": said.problem,
-            })),
+            "operator_outcome": said(outcome),
+            "bundle_verifies": outcome.bundle_verifies(),
+            "taken_back": outcome.taken_back,
             "keyid": outcome.keyid,
             "signer": outcome.signer,
             "manifest_digest": outcome.manifest_digest,
-            "checks": outcome.checks.iter().map(|check| json!({
-                "name": check.name, "state": check.state.word(), "detail": check.detail,
-            })).collect::<Vec<_>>(),
+            "checks": checks(outcome),
         }),
         Err(error) => {
             json!({ "path": result.path, "ok": false, "error": chain(error) })
         }
     }
+}
+
+/// A document has no verdict of a run; what is effective of it is told where an operator's word decides that.
+fn document_row(result: &Verified, outcome: &VerificationOutcome) -> serde_json::Value {
+    let seen = outcome.document.as_ref();
+    json!({
+        "path": result.path,
+        "ok": outcome.ok(),
+        "kind": seen.map(|seen| seen.kind),
+        "document_id": seen.map(|seen| &seen.id),
+        "made_at": seen.map(|seen| &seen.predicate.made_at),
+        "rests_on": seen.map(|seen| seen.predicate.rests_on.len()),
+        "candidate_default_eligible": outcome.candidate_default_eligible(),
+        "runtime_default_activation": NotActivated,
+        "core_promotion_status": NotPromoted,
+        "operator_outcome": said(outcome),
+        "keyid": outcome.keyid,
+        "signer": outcome.signer,
+        "manifest_digest": outcome.manifest_digest,
+        "checks": checks(outcome),
+    })
+}
+
+fn said(outcome: &VerificationOutcome) -> Option<serde_json::Value> {
+    outcome.outcome.as_ref().map(
+        |said| json!({ "outcome": said.outcome, "actor": said.actor, "reason": said.reason, "problem": said.problem }),
+    )
+}
+
+fn checks(outcome: &VerificationOutcome) -> Vec<serde_json::Value> {
+    let row = |check: &Check| json!({ "name": check.name, "state": check.state.word(), "detail": check.detail });
+    outcome.checks.iter().map(row).collect()
 }
 
 fn print(result: &Verified, verbose: bool, output: &Output) {
@@ -250,7 +297,8 @@ fn print(result: &Verified, verbose: bool, output: &Output) {
         }
     };
     let verdict = outcome.status.map_or("unknown", cto_schema::Status::word);
-    let head = if outcome.ok() {
+    // What lies beside a bundle is no part of it: that nobody can believe it says nothing against the bundle.
+    let head = if outcome.bundle_verifies() {
         output.paint("32", "✔ verifies")
     } else {
         output.paint("31", "✘ does not verify")
@@ -277,14 +325,40 @@ fn print(result: &Verified, verbose: bool, output: &Output) {
         };
         output.print(&line);
     }
-    if outcome.ok() && outcome.effective_status != outcome.status {
+    if let (Some(seen), true) = (&outcome.document, outcome.ok()) {
+        told_of_document(seen, outcome, output);
+        return;
+    }
+    if outcome.outcome.is_none()
+        && let Some(commit) = &outcome.taken_back
+    {
+        output.print(&format!("  the change was taken back by commit {commit}\n"));
+    }
+    if outcome.bundle_verifies() && outcome.effective_status != outcome.status {
         let effective = outcome.effective_status.map_or("unknown", cto_schema::Status::word);
         output.print(&format!("  with it the run's effective status is {effective}\n"));
     }
-    if outcome.ok() {
+    if outcome.bundle_verifies() {
         let signer = outcome.signer.as_deref().or(outcome.keyid.as_deref()).unwrap_or("?");
         output.print(&format!(
             "  the run's verdict is {verdict}, signed by {signer}\n  this proves that the holder of that key said so; not that its host was sound, nor that the change is right\n"
         ));
     }
+}
+
+fn told_of_document(seen: &DocumentSeen, outcome: &VerificationOutcome, output: &Output) {
+    match outcome.candidate_default_eligible() {
+        Some(true) => {
+            output.print("  its candidate is eligible as default; it is not active, and nothing is promoted\n");
+        }
+        Some(false) => output.print("  its candidate is not eligible as default\n"),
+        None => {}
+    }
+    let signer = outcome.signer.as_deref().or(outcome.keyid.as_deref()).unwrap_or("?");
+    output.print(&format!(
+        "  {} {}, signed by {signer}, rests on {} bundles and documents\n  this proves that the holder of that key wrote it over these; not that its host was sound\n",
+        seen.kind.word(),
+        seen.id,
+        seen.predicate.rests_on.len()
+    ));
 }

@@ -695,3 +695,36 @@ fn settings_show_classes_and_origins_and_profiles_fix_what_flags_leave_open() {
     assert_eq!(output.status.code(), Some(2));
     assert!(text(&output).contains("uses no model"), "{}", text(&output));
 }
+
+#[test]
+fn a_model_record_that_no_run_could_use_is_not_written() {
+    let installation = Installation::new();
+    let path = record(&installation, "pi", "model");
+    let same = ["--fallback", "scripted/scripted-fix"];
+    for (pair, more, why) in [
+        (
+            "scripted/scripted-fix",
+            &["--expires", "2001-01-01"][..],
+            "ends before it begins",
+        ),
+        (
+            "scripted/scripted-fix",
+            &["--network-class", "moonbase"],
+            "neither local nor external",
+        ),
+        (
+            "scripted/scripted-fix",
+            &["--network-class", "non-local"],
+            "say what is allowed",
+        ),
+        ("scripted/scripted-fix", &same, "names a pair twice"),
+        ("nobody/scripted-fix", &[], "is not known"),
+    ] {
+        let output = admit_model(&installation, "pi", pair, &[&["--yes"], more].concat());
+        assert_eq!(output.status.code(), Some(2), "{more:?}: {}", text(&output));
+        assert!(text(&output).contains(why) && !path.exists(), "{}", text(&output));
+    }
+    // One that denies need not be of use.
+    let output = admit_model(&installation, "pi", "nobody/scripted-fix", &["--yes", "--deny"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+}

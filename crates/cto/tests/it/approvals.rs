@@ -384,3 +384,71 @@ fn a_packet_that_shows_something_else_than_its_contract_is_not_approved() {
     fs::write(&path, whole).unwrap();
     assert_eq!(approve(&installation, &operator, &packet).0, 0);
 }
+
+/// A file that somebody put there is no decision.
+#[test]
+fn what_a_stranger_signed_is_shown_as_not_counting() {
+    let (installation, operator) = climbed();
+    let (asked, said) = (request(&installation), request(&installation));
+    assert_eq!(approve(&installation, &operator, &said).0, 0);
+    let shown = || {
+        let (_, row) = installation.json(&["approvals", id(&asked)]);
+        (
+            row["state"].clone(),
+            row["execution_allowed"].clone(),
+            row["problem"].clone(),
+        )
+    };
+    assert_eq!(shown(), (json!("requested"), json!(false), Value::Null));
+    // The operator's statement, about the other packet, under a stranger's signature and under none of the approvals.
+    let place = |packet: &Value| installation.home().join("approvals").join(id(packet));
+    let decision: Value = serde_json::from_slice(&fs::read(place(&said).join("decision.json")).unwrap()).unwrap();
+    let mut statement: Value = serde_json::from_str(decision["statement"].as_str().unwrap()).unwrap();
+    let sums = Command::new("sha256sum")
+        .arg(place(&asked).join("packet.json"))
+        .output()
+        .unwrap();
+    let digest = String::from_utf8_lossy(&sums.stdout)[..64].to_owned();
+    statement["packet_id"] = asked["packet_id"].clone();
+    statement["packet_digest"] = json!(format!("sha256:{digest}"));
+    statement["expires_at"] = asked["expires_at"].clone();
+    let text = statement.to_string();
+    let stranger = Operator::stranger(&installation, "stranger");
+    for (key, namespace, counts) in [
+        (&stranger.key, "cto-approval@v1", false),
+        (&operator.key, "git", false),
+        (&operator.key, "cto-approval@v1", true),
+    ] {
+        let file = installation.dir.path().join("statement");
+        write(&file, text.as_bytes());
+        let sig = file.with_extension("sig");
+        drop(fs::remove_file(&sig));
+        let signed = Command::new("ssh-keygen")
+            .args(["-q", "-Y", "sign", "-n", namespace, "-f"])
+            .arg(key)
+            .arg(&file)
+            .status();
+        assert!(signed.unwrap().success());
+        let signature = fs::read_to_string(&sig).unwrap();
+        let forged = json!({ "statement": text, "signature": signature });
+        write(&place(&asked).join("decision.json"), forged.to_string().as_bytes());
+        let (state, allowed, problem) = shown();
+        assert_eq!((&allowed, problem.is_null()), (&json!(counts), counts), "{problem}");
+        assert_eq!(state, if counts { "approved" } else { "requested" });
+        let text = String::from_utf8_lossy(&installation.cto(&["approvals", id(&asked)]).stderr).into_owned();
+        assert_eq!(text.contains("run it with"), counts, "{text}");
+        assert_eq!(text.contains("does not count"), !counts, "{text}");
+        fs::remove_file(place(&asked).join("decision.json")).unwrap();
+    }
+}
+
+#[test]
+fn an_approval_for_a_run_that_needs_none_is_not_ignored() {
+    let installation = Installation::new();
+    let words = ["run", "r1-string-slugify", "--approval", "ap-aaaaaaaaaaaaaaaa"];
+    let output = installation.cto(&words);
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{told}");
+    assert!(told.contains("needs none"), "{told}");
+    assert_eq!(installation.cto(&words[..2]).status.code(), Some(0));
+}

@@ -106,7 +106,9 @@ fn a_matrix_is_run_stopped_and_reported_by_pasting() {
 #[test]
 fn the_ladder_is_climbed_by_pasting() {
     let guide = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/guides/the-ladder.md");
-    let mut all = blocks(&fs::read_to_string(guide).unwrap());
+    let mut all = blocks(&fs::read_to_string(&guide).unwrap());
+    // The next guide goes on where this one ends.
+    let next = fs::read_to_string(guide.with_file_name("candidate-default.md")).unwrap();
     let with_agent = all.iter().position(|block| block.heading.starts_with("## `pi`"));
     let agents: Option<PathBuf> = std::env::var_os("CTO_TEST_AGENTS").and_then(|place| fs::canonicalize(place).ok());
     let mut engines = vec!["fake", "pi"];
@@ -115,10 +117,12 @@ fn the_ladder_is_climbed_by_pasting() {
         engines.pop();
     }
     assert!(with_agent.unwrap() > 10, "the blocks were found");
+    all.extend(blocks(&next));
     let installation = Installation::new();
     run(&installation, &all, &engines, agents.as_deref());
     for engine in engines {
-        assert_eq!(stands_on(&installation, engine), 5, "{engine}");
+        let expected = if engine == "fake" { 6 } else { 5 };
+        assert_eq!(stands_on(&installation, engine), expected, "{engine}");
     }
     // Only then: the climb with `fake` is proved without an agent as well.
     lacks("agents", agents.is_some());

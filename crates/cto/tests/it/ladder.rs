@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::{Value, json};
 
 use crate::operator::{Operator, climbed, gated};
-use crate::support::{Installation, codes};
+use crate::support::{GOOD, Installation, codes, contract};
 
 fn stands_on(installation: &Installation, engine: &str) -> Value {
     let (code, found) = installation.json(&["ladder", "--engine", engine]);
@@ -125,4 +125,33 @@ fn a_stage_is_held_against_fake_and_against_the_one_below_field_by_field() {
         assert!(fields.iter().all(|field| field["holds"] == true), "{compared:#}");
         assert_ne!(compared["report_path"], compared["baseline_report_path"]);
     }
+}
+
+/// Only a bundle that is gone, or that does not verify, costs a rung.
+#[test]
+fn no_number_of_other_passes_takes_a_rung_away() {
+    let (installation, _) = climbed();
+    let ask = || {
+        let words = [
+            "request",
+            "r1-string-slugify",
+            "--mode",
+            "sandbox-repo",
+            "--engine",
+            "command",
+        ];
+        let agent = ["--", "/bin/sh", "-c", crate::operator::FIX];
+        gated(&installation, "command", 4, &[&words[..], &agent].concat())
+    };
+    assert_eq!(ask().0, 0);
+    let repository = installation.scripted("others");
+    let contract = installation.contract(&contract("OTHERS", &repository));
+    for _ in 0..6 {
+        let words = ["run", "--contract", contract.to_str().unwrap(), "--engine", "command"];
+        let agent = ["--", "/usr/bin/bash", "-c", GOOD];
+        let (code, report) = installation.json(&[&words[..], &agent].concat());
+        assert_eq!(code, 0, "{report:#}");
+    }
+    let (code, packet) = ask();
+    assert_eq!(code, 0, "{packet:#}");
 }

@@ -131,6 +131,24 @@ pub const FIX: &str = r#"sed -i 's/return .*/return "-".join(text.lower().split(
 /// Returns a copy of an installation in which `fake` stands on stage 3 and `/bin/sh`, as engine `command`, on stage 4; and
 /// the operator who approved that. The climb is made once for a program, and each test gets its own copy.
 pub fn climbed() -> (Installation, Operator) {
+    shared("climbed", &climb)
+}
+
+/// The same with every row of the failure matrix on record, and stage 5 as far as it needs no operator.
+pub fn with_every_row() -> (Installation, Operator) {
+    shared("rows", &|installation| {
+        climb(installation);
+        let (_, found) = installation.json(&[
+            "stage", "validate", "5", "--engine", "command", "--", "/bin/sh", "-c", FIX,
+        ]);
+        assert_eq!(found["ok"], true, "{found:#}");
+        let (code, found) = installation.json(&["compare", "--candidate", "command", "--play-missing"]);
+        assert_eq!(code, 1, "nothing was accepted yet: {found:#}");
+        assert_eq!(found["play_problems"], json!([]), "{found:#}");
+    })
+}
+
+fn shared(kind: &str, make: &dyn Fn(&Installation)) -> (Installation, Operator) {
     let installation = Installation::new();
     let program = std::fs::metadata(crate::support::program()).unwrap();
     let stamp = program
@@ -138,20 +156,20 @@ pub fn climbed() -> (Installation, Operator) {
         .unwrap()
         .duration_since(std::time::UNIX_EPOCH)
         .unwrap();
-    let name = format!("climbed-{}-{}", program.len(), stamp.as_nanos());
+    let name = format!("{kind}-{}-{}", program.len(), stamp.as_nanos());
     let shared = Path::new(env!("CARGO_TARGET_TMPDIR"));
     std::fs::create_dir_all(shared).unwrap();
-    let lock = std::fs::File::create(shared.join("climbed.lock")).unwrap();
+    let lock = std::fs::File::create(shared.join(format!("{kind}.lock"))).unwrap();
     lock.lock().unwrap();
     let top = shared.join(&name);
     if top.exists() {
         copy(&top, installation.dir.path());
     } else {
         let old = std::fs::read_dir(shared).unwrap().filter_map(Result::ok);
-        for entry in old.filter(|entry| entry.file_name().to_string_lossy().starts_with("climbed-")) {
+        for entry in old.filter(|entry| entry.file_name().to_string_lossy().starts_with(&format!("{kind}-"))) {
             std::fs::remove_dir_all(entry.path()).unwrap();
         }
-        climb(&installation);
+        make(&installation);
         copy(installation.dir.path(), &top);
     }
     drop(lock);

@@ -243,16 +243,15 @@ fn a_rejected_change_is_taken_back_unless_the_repository_has_moved_on() {
     assert_eq!(installation.cto(&["rollback", run_id]).status.code(), Some(3), "once");
 }
 
-#[test]
-fn an_outcome_that_is_said_while_the_run_is_held_open_is_sealed_in() {
-    let (installation, operator, repository) = world();
-    let asked = ask(&installation, &repository, "OWN-3", &SCRIPT);
-    approve(&installation, &operator, &asked.packet);
-    let (code, report) = std::thread::scope(|scope| {
-        let held = scope.spawn(|| run(&installation, &asked, &["--await-outcome", "120"], &SCRIPT));
+/// Runs what was approved, and accepts it while it is held open.
+pub fn held_and_accepted(installation: &Installation, operator: &Operator, asked: &Asked) -> (i32, Value) {
+    let task = asked.packet["contract"]["task_id"].as_str().unwrap().to_lowercase();
+    let task = format!("-{task}-");
+    std::thread::scope(|scope| {
+        let held = scope.spawn(|| run(installation, asked, &["--await-outcome", "120"], &SCRIPT));
         let runs = installation.home().join("runs");
         let applied = |path: &Path| {
-            let ours = path.to_string_lossy().contains("-own-3-");
+            let ours = path.to_string_lossy().contains(&task);
             ours && fs::read_to_string(path.join("journal.jsonl"))
                 .is_ok_and(|text| text.contains("\"type\":\"applied\""))
         };
@@ -264,16 +263,24 @@ fn an_outcome_that_is_said_while_the_run_is_held_open_is_sealed_in() {
                 .map(|entry| entry.path());
             entries.into_iter().find(|path| applied(path))
         });
-        let bundle = found.expect("the run came to hold");
+        let bundle = found.unwrap_or_else(|| panic!("the run never came to hold"));
         let run_id = bundle.file_name().unwrap().to_str().unwrap();
         let (code, said) = say(
-            &installation,
-            &operator,
+            installation,
+            operator,
             &["outcome", run_id, "accept", "--reason", "looked at it"],
         );
         assert_eq!(code, 0, "{said}");
         held.join().unwrap()
-    });
+    })
+}
+
+#[test]
+fn an_outcome_that_is_said_while_the_run_is_held_open_is_sealed_in() {
+    let (installation, operator, repository) = world();
+    let asked = ask(&installation, &repository, "OWN-3", &SCRIPT);
+    approve(&installation, &operator, &asked.packet);
+    let (code, report) = held_and_accepted(&installation, &operator, &asked);
     assert_eq!(code, 0, "{report:#}");
     assert_eq!(report["status"], "pass");
     let proof = installation.document(&report, "stage5-owned-repo-proof.json");

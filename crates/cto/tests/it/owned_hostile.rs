@@ -97,6 +97,39 @@ fn a_run_that_is_killed_while_it_is_held_is_interrupted_and_nothing_worse() {
     assert_eq!(installation.json(&["rollback", run_id]).0, 0);
 }
 
+/// As on a disk where the harness died between the branch and its own record of it.
+#[test]
+fn a_change_that_recovery_found_in_can_be_spoken_about() {
+    let (installation, operator, repository) = world();
+    let asked = ask(&installation, &repository, "KILL-3", &SCRIPT);
+    approve(&installation, &operator, &asked.packet);
+    let (mut child, bundle) = start(&installation, &asked, &["--await-outcome"], &SCRIPT, "applied");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let journal = bundle.join("journal.jsonl");
+    let text = fs::read_to_string(&journal).unwrap();
+    let without = text.split("\n").filter(|line| !line.contains("\"type\":\"applied\""));
+    write(&journal, without.collect::<Vec<_>>().join("\n").as_bytes());
+    let run_id = bundle.file_name().unwrap().to_str().unwrap();
+    let reject = ["outcome", run_id, "reject", "--reason", "not so"];
+    let (code, said) = say(&installation, &operator, &reject);
+    assert!(code == 3 && said.contains("not in yet"), "{said}");
+    let report = recovered(&installation, &bundle);
+    assert_eq!(codes(&report), ["harness_interrupted"], "{report:#}");
+    let commit = head(&repository);
+    assert_eq!(report["governed"]["target_commit"], commit.as_str());
+    let shown = fs::read_to_string(bundle.join("report.md")).unwrap();
+    assert!(shown.contains(&commit), "{shown}");
+    assert!(!shown.contains("was not reached"), "{shown}");
+    let (code, said) = say(&installation, &operator, &reject);
+    assert_eq!(code, 0, "{said}");
+    assert_eq!(
+        verified(&installation, &report)["operator_outcome"]["outcome"],
+        "rejected"
+    );
+    assert_eq!(installation.json(&["rollback", run_id]).0, 0);
+}
+
 /// What a dead run has written is what its verdict can be made from, however little it is.
 #[test]
 fn a_run_that_is_killed_as_soon_as_it_has_written_something_verifies_as_what_it_is() {

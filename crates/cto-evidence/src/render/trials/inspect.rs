@@ -3,6 +3,7 @@
 //! An `.eval` log is a zip of JSON files: `header.json`, a file for each sample, and `summaries.json`; `_journal/` holds
 //! what Inspect itself writes while an evaluation runs. Written after version 2 of the format, as inspect-ai 0.3 has it.
 
+use std::collections::BTreeMap;
 use std::io::{Cursor, Write as _};
 
 use cto_schema::{CellState, Matrix, MatrixCell, TrialSummary};
@@ -87,9 +88,11 @@ impl<'a> Log<'a> {
     }
 
     fn id(&self, cell: &MatrixCell) -> String {
+        // The id is part of a file's name in the log.
+        let case_id = cell.case_id.replace('/', "-");
         match self.engine {
-            Some(_) => cell.case_id.clone(),
-            None => format!("{}@{}", cell.case_id, cell.engine),
+            Some(_) => case_id,
+            None => format!("{case_id}@{}", cell.engine),
         }
     }
 
@@ -151,7 +154,7 @@ impl<'a> Log<'a> {
             "stats": {
                 "started_at": matrix.created_at,
                 "completed_at": matrix.reported_at,
-                "model_usage": {},
+                "model_usage": self.usage_of_all(),
                 "role_usage": {},
             },
             "invalidated": false,
@@ -237,21 +240,41 @@ impl<'a> Log<'a> {
         sample
     }
 
+    /// Tokens of every sample that knows them, by engine.
+    fn usage_of_all(&self) -> Value {
+        let mut sums: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
+        for cell in self.cells() {
+            if let Some((input, output)) = tokens(cell) {
+                let sum = sums.entry(&cell.engine).or_default();
+                *sum = (sum.0.saturating_add(input), sum.1.saturating_add(output));
+            }
+        }
+        let all = sums
+            .into_iter()
+            .map(|(engine, (input, output))| (self.model(Some(engine)), usage(input, output)));
+        Value::Object(all.collect())
+    }
+
     fn usage(&self, cell: &MatrixCell) -> Value {
-        let count = |text: &str| text.parse::<u64>().ok();
-        let known = cell
-            .tokens
-            .as_ref()
-            .and_then(|tokens| Some((count(&tokens.input)?, count(&tokens.output)?)));
-        match known {
+        match tokens(cell) {
             None => json!({}),
-            Some((input, output)) => json!({ self.model(Some(&cell.engine)): {
-                "input_tokens": input,
-                "output_tokens": output,
-                "total_tokens": input.saturating_add(output),
-            }}),
+            Some((input, output)) => json!({ self.model(Some(&cell.engine)): usage(input, output) }),
         }
     }
+}
+
+/// Returns input and output tokens of a cell that knows them.
+fn tokens(cell: &MatrixCell) -> Option<(u64, u64)> {
+    let tokens = cell.tokens.as_ref()?;
+    Some((tokens.input.parse().ok()?, tokens.output.parse().ok()?))
+}
+
+fn usage(input: u64, output: u64) -> Value {
+    json!({
+        "input_tokens": input,
+        "output_tokens": output,
+        "total_tokens": input.saturating_add(output),
+    })
 }
 
 fn plan() -> Value {

@@ -285,6 +285,8 @@ fn an_inspect_log_has_a_sample_for_each_cell_that_was_tried() {
     let sample = member(&mut own, "samples/case-000_epoch_2.json");
     assert_eq!((&sample["id"], &sample["epoch"]), (&"case-000".into(), &2.into()));
     assert_eq!(sample["model_usage"]["cto/pi"]["total_tokens"], 1234);
+    let header = member(&mut own, "header.json");
+    assert_eq!(header["stats"]["model_usage"]["cto/pi"]["total_tokens"], 6 * 1234);
     assert_eq!(member(&mut own, "summaries.json").as_array().unwrap().len(), 6);
     let blocked = archive(inspect_log(view, Some("codex")).unwrap());
     assert_eq!(samples(&blocked), 0);

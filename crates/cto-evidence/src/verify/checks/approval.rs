@@ -19,13 +19,17 @@ const DOCUMENT: StrictLimits = StrictLimits { bytes: 4 << 20 };
 pub(super) fn approval(context: &Context<'_>) -> Finding {
     let report = context.report()?;
     let has = |kind| -> Result<bool, String> { Ok(context.events()?.iter().any(|(event, _)| event.kind == kind)) };
+    if context.contract()?.is_none() && context.unwritten("contract.json")? {
+        return not_applicable("contract.json could not be written, and the verdict says so");
+    }
     let required = context.contract()?.is_some_and(cto_policy::needs_approval);
     let granted = has(EventType::ApprovalGranted)?;
     let denied = has(EventType::ApprovalDenied)?;
     let holds = match report.approval_status {
         ApprovalStatus::NotRequired => !required && !granted && !denied,
         ApprovalStatus::Requested => required && !granted && !denied,
-        ApprovalStatus::Granted => granted && !denied,
+        // It is spent from the moment that it was taken, also where that could not be told any more.
+        ApprovalStatus::Granted => (granted || context.stopped_at_a_write()?) && !denied,
         ApprovalStatus::Denied => required && !granted,
     };
     if !holds {
@@ -34,6 +38,9 @@ pub(super) fn approval(context: &Context<'_>) -> Finding {
     if required && report.case_process_started && !granted {
         return Err("an engine was started without the approval that the run needs".to_owned());
     }
+    if report.approval_status == ApprovalStatus::Granted && unwritten(context)? {
+        return not_applicable("the approval was spent and could not be written down whole, and the verdict says so");
+    }
     if !granted {
         return match required {
             true => yes("it follows from contract and events"),
@@ -41,6 +48,15 @@ pub(super) fn approval(context: &Context<'_>) -> Finding {
         };
     }
     consumed(context)
+}
+
+/// Whether the run stopped at a part of the approval, or at telling of it, that could not be written.
+fn unwritten(context: &Context<'_>) -> Result<bool, String> {
+    let is_there = |name: &str| context.bundle.files().contains_key(name);
+    let whole = [PACKET, STATEMENT, SIGNATURE, "approval.json"]
+        .into_iter()
+        .all(is_there);
+    Ok(!whole && context.stopped_at_a_write()?)
 }
 
 /// Returns the digest of the packet that the run consumed.

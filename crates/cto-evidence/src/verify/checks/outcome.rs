@@ -65,7 +65,11 @@ fn sealed_in(context: &Context<'_>, said: Option<&OutcomeObservation>, proof: &O
     let word = statement.outcome.word();
     match context.signers() {
         Some(signers) => {
+            // Its own time, and that of the installation, which told of it when it heard it.
             checked.belongs_to(&statement.actor, signers, statement.decided_at.unix_seconds())?;
+            if let Some(heard) = heard_at(context)? {
+                checked.belongs_to(&statement.actor, signers, heard)?;
+            }
             yes(format!("{word}, signed by {actor}, an allowed signer"))
         }
         None => yes(format!(
@@ -118,6 +122,20 @@ pub(in crate::verify) fn said_in_time(report: &Report, decided_at: &Moment) -> R
         return Err(format!("it was signed as of {decided_at}, before the run started"));
     }
     Ok(())
+}
+
+/// When the one event tells that the word came in, in seconds of the installation's clock.
+fn heard_at(context: &Context<'_>) -> Result<Option<i64>, String> {
+    let told = context
+        .events()?
+        .iter()
+        .find(|(event, _)| event.kind == EventType::OperatorOutcome);
+    told.map(|(event, _)| {
+        let at: Result<Moment, _> = event.ts.parse();
+        at.map(|at| at.unix_seconds())
+            .map_err(|_| "the event operator.outcome has no time".to_owned())
+    })
+    .transpose()
 }
 
 /// The data of the one event that tells of the word.

@@ -189,6 +189,14 @@ pub(super) fn observations(context: &Context<'_>) -> Finding {
     };
     differing(&[
         (
+            "egress",
+            report.egress
+                == context
+                    .facts()?
+                    .map(|facts| facts.admissions.model.egress.clone())
+                    .unwrap_or_default(),
+        ),
+        (
             "case_process_started",
             report.case_process_started == engine.is_some_and(|e| e.started),
         ),

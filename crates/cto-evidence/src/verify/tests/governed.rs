@@ -32,7 +32,7 @@ fn an_honest_run_on_an_owned_repository_passes_with_the_word_inside_and_with_the
             .filter(|c| c.state == CheckState::NotApplicable)
             .map(|c| c.name)
             .collect();
-        assert_eq!(skipped, ["model", "ledger"]);
+        assert_eq!(skipped, ["model", "ledger", "outcome-beside"]);
     }
     let made = World::owned_as(pending()).make();
     let outcome = with_signers(&made, 1, "");
@@ -394,7 +394,15 @@ fn a_word_beside_counts_only_where_none_was_sealed_in_and_all_else_holds() {
     for (index, edit) in edits.into_iter().enumerate() {
         let made = World::owned_as(pending()).make();
         say_beside(&made, 1, edit);
-        assert_eq!(effective(&made), Some(Status::Blocked), "{index}");
+        let seen = with_signers(&made, 1, "");
+        assert_eq!(seen.effective_status, Some(Status::Blocked), "{index}");
+        // A rejection is a word; the others are about something else, and nobody may put that there.
+        let forged: &[&str] = if index == 0 { &[] } else { &["outcome-beside"] };
+        assert_eq!(
+            (failed(&seen), seen.bundle_verifies()),
+            (forged.to_vec(), true),
+            "{index}"
+        );
     }
     // Said after the commit and before the seal, too late to be sealed in: it names all that the seal is about.
     let made = World::owned_as(pending()).make();
@@ -403,6 +411,11 @@ fn a_word_beside_counts_only_where_none_was_sealed_in_and_all_else_holds() {
     let made = World::owned_as(pending()).make();
     say_beside(&made, 9, |_| {});
     assert_eq!(effective(&made), Some(Status::Blocked), "a stranger");
+    assert_eq!(failed(&with_signers(&made, 1, "")), ["outcome-beside"]);
+    // Whose key it is cannot be told by who does not know the operators; that is no forgery.
+    let unasked = outcome(&made);
+    assert_eq!(failed(&unasked), Vec::<&str>::new());
+    assert!(unasked.outcome.unwrap().problem.unwrap().contains("was not asked"));
     // A rejection that was sealed in stays one.
     let made = rejected().make();
     assert_eq!(failed(&outcome(&made)), Vec::<&str>::new(), "{:#?}", outcome(&made));
@@ -421,6 +434,153 @@ fn a_word_beside_counts_only_where_none_was_sealed_in_and_all_else_holds() {
     assert_eq!(failed(&seen), ["stage-proofs"]);
     assert_eq!(seen.outcome.unwrap().outcome, OperatorOutcome::Accepted);
     assert_eq!(seen.effective_status, None);
+}
+
+/// Files beside a bundle that say nothing anybody signed.
+#[test]
+fn what_lies_beside_and_is_not_what_it_claims_fails_by_name_and_leaves_the_bundle() {
+    let good = |made: &Made| {
+        say_beside(made, 1, |_| {});
+        std::fs::read(beside(made).join("operator-outcome.json")).unwrap()
+    };
+    let edits: [fn(&Path, Vec<u8>); 5] = [
+        |file, _| std::fs::write(file, b"").unwrap(),
+        |file, bytes| std::fs::write(file, [bytes, b"x".to_vec()].concat()).unwrap(),
+        |file, bytes| {
+            let text = String::from_utf8(bytes)
+                .unwrap()
+                .replace("looked at it", "looked At it");
+            std::fs::write(file, text).unwrap()
+        },
+        |file, _| {
+            std::fs::remove_file(file).unwrap();
+            std::os::unix::fs::symlink("/etc/passwd", file).unwrap()
+        },
+        |file, _| {
+            std::fs::remove_file(file).unwrap();
+            std::fs::create_dir(file).unwrap()
+        },
+    ];
+    for (index, edit) in edits.into_iter().enumerate() {
+        let made = World::owned_as(pending()).make();
+        let bytes = good(&made);
+        assert_eq!(failed(&with_signers(&made, 1, "")), Vec::<&str>::new());
+        edit(&beside(&made).join("operator-outcome.json"), bytes);
+        let seen = with_signers(&made, 1, "");
+        assert_eq!(failed(&seen), ["outcome-beside"], "{index}");
+        assert!(!seen.ok() && seen.bundle_verifies(), "{index}");
+        assert_eq!(seen.effective_status, Some(Status::Blocked), "{index}");
+    }
+}
+
+#[test]
+fn a_pass_whose_change_was_taken_back_is_none_whoever_says_so() {
+    let signer = crate::keys::Signer::new(super::fixture::key()).unwrap();
+    let stranger = crate::keys::Signer::generate().unwrap();
+    let statement = |run: &str, commit: &str| RollbackStatement {
+        kind: STATEMENT_TYPE.to_owned(),
+        subject: vec![CommitSubject {
+            name: run.to_owned(),
+            digest: CommitDigest {
+                git_commit: commit.to_owned(),
+            },
+        }],
+        predicate_type: ROLLBACK_PREDICATE_TYPE.to_owned(),
+        predicate: RollbackPredicate {
+            schema: SchemaId::ROLLBACK.to_string(),
+            run_id: run.to_owned(),
+            reverted: commit.to_owned(),
+            commit: "2".repeat(40),
+            rolled_back_at: "2026-11-20T09:10:00Z".to_owned(),
+        },
+    };
+    let made = World::owned().make();
+    let (run, commit) = (
+        made.report.run_id.clone(),
+        made.report.governed.clone().unwrap().target_commit.unwrap(),
+    );
+    let envelope = |statement: &RollbackStatement, signer: &crate::keys::Signer| {
+        serde_json::to_vec(&signer.envelope(&serde_json::to_vec(statement).unwrap())).unwrap()
+    };
+    let honest = envelope(&statement(&run, &commit), &signer);
+    for (index, (bytes, is_sound)) in [
+        (honest.clone(), true),
+        (envelope(&statement("other", &commit), &signer), false),
+        (envelope(&statement(&run, "other"), &signer), false),
+        (envelope(&statement(&run, &commit), &stranger), false),
+        (b"{\"reverted\":\"x\"}".to_vec(), false),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let made = World::owned().make();
+        std::fs::create_dir_all(beside(&made)).unwrap();
+        std::fs::write(beside(&made).join("rollback.json"), bytes).unwrap();
+        let seen = outcome(&made);
+        assert_eq!((seen.ok(), seen.bundle_verifies()), (is_sound, true), "{index}");
+        assert_eq!(
+            (seen.status, seen.effective_status),
+            (Some(Status::Pass), Some(Status::Blocked)),
+            "{index}"
+        );
+    }
+    // The installation's own journal says so, whatever lies beside the bundle.
+    let mut ledger = crate::verify::LedgerSnapshot::default();
+    ledger.taken_back.insert(run, "2".repeat(40));
+    let bundle = Bundle::open(&made.path).unwrap();
+    let seen = verify_bundle(&bundle, &trusted(), Some(&ledger));
+    assert_eq!(seen.effective_status, Some(Status::Blocked), "{seen:#?}");
+}
+
+#[test]
+fn a_key_that_has_ended_accepts_nothing_unless_the_installation_heard_it_in_time() {
+    let ends = ",valid-before=\"20261120100000Z\"";
+    let judged = |heard: Option<&str>| {
+        let made = World::owned_as(pending()).make();
+        say_beside(&made, 1, |_| {});
+        if let Some(heard) = heard {
+            let word = std::fs::read(beside(&made).join("operator-outcome.json")).unwrap();
+            let statement = HeardStatement {
+                kind: STATEMENT_TYPE.to_owned(),
+                subject: vec![Subject::new("operator-outcome.json", &Sha256Digest::of(&word))],
+                predicate_type: HEARD_PREDICATE_TYPE.to_owned(),
+                predicate: HeardPredicate {
+                    schema: SchemaId::OUTCOME_HEARD.to_string(),
+                    run_id: made.report.run_id.clone(),
+                    heard_at: heard.to_owned(),
+                },
+            };
+            let signer = crate::keys::Signer::new(super::fixture::key()).unwrap();
+            let envelope = signer.envelope(&serde_json::to_vec(&statement).unwrap());
+            std::fs::write(beside(&made).join("heard.json"), serde_json::to_vec(&envelope).unwrap()).unwrap();
+        }
+        (made, ends)
+    };
+    for (heard, counts) in [
+        (None, false),
+        (Some("2026-11-20T09:05:00Z"), true),
+        (Some("2026-11-20T10:00:00Z"), false),
+        (Some("never"), false),
+    ] {
+        let (made, ends) = judged(heard);
+        let seen = with_signers(&made, 1, ends);
+        let status = if counts { Status::Pass } else { Status::Blocked };
+        assert_eq!(seen.effective_status, Some(status), "{heard:?}: {seen:#?}");
+        assert_eq!(seen.ok(), counts, "{heard:?}");
+        if counts {
+            assert!(detail(&seen, "outcome-beside").contains("installation's clock"));
+        }
+    }
+    // With another word in its place, what was heard is not this one.
+    let (made, ends) = judged(Some("2026-11-20T09:05:00Z"));
+    say_beside(&made, 1, |s| s.reason = "another".into());
+    assert_eq!(failed(&with_signers(&made, 1, ends)), ["outcome-beside"]);
+}
+
+fn beside(made: &Made) -> std::path::PathBuf {
+    let mut place = made.path.clone().into_os_string();
+    place.push(".outcome");
+    place.into()
 }
 
 fn rejected() -> World {

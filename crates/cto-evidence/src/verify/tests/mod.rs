@@ -63,7 +63,15 @@ fn an_honest_bundle_passes_every_check() {
         .collect();
     assert_eq!(
         skipped,
-        ["approval", "model", "proofs", "stage-proofs", "outcome", "ledger"]
+        [
+            "approval",
+            "model",
+            "proofs",
+            "stage-proofs",
+            "outcome",
+            "ledger",
+            "outcome-beside"
+        ]
     );
 }
 

@@ -23,6 +23,9 @@ fn models_are_listed_for_the_clients_of_either_vendor() {
     assert_eq!(list["first_id"], data[0]["id"]);
     assert_eq!(data[0]["id"], "scripted-fix");
     assert!(data.iter().any(|model| model["id"] == "scripted-gzip-bomb"));
+    for name in ["scripted-cut-at-2", "scripted-hang-at-9", "scripted-500-once"] {
+        assert!(data.iter().any(|model| model["id"] == name), "{name}");
+    }
     for model in data {
         assert_eq!((&model["object"], &model["type"]), (&json!("model"), &json!("model")));
     }

@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 
 use super::bench::{Site, git};
 use super::child::snapshot;
-use crate::apply::{ApplyOutcome, Expected, Refusal};
+use crate::apply::{ApplyOutcome, Expected, RecoveredApply, Refusal, fault, recover_applies};
 use crate::baseline::sample::{Node, Tree, file, tree, write};
 use crate::source::SourceRepository;
 
@@ -199,6 +199,52 @@ fn a_ref_or_log_that_leads_elsewhere_is_not_written_through() {
         });
         assert!(matches!(refusal, Refusal::Unsupported { .. }), "{name}: {refusal}");
     }
+}
+
+/// Makes every directory of loose objects that is not there yet a link to one elsewhere.
+fn link_fans(site: &Site) -> std::path::PathBuf {
+    let elsewhere = site.bench.place("elsewhere");
+    for fan in 0..=255 {
+        let place = site.target.join(format!(".git/objects/{fan:02x}"));
+        if !place.exists() {
+            symlink(&elsewhere, place).unwrap();
+        }
+    }
+    elsewhere
+}
+
+#[test]
+fn objects_are_not_written_through_a_link() {
+    let mut elsewhere = None;
+    let refusal = refused(|site| elsewhere = Some(link_fans(site)));
+    let Refusal::Unsupported { what } = refusal else {
+        panic!("{refusal}")
+    };
+    assert!(what.contains("objects"), "{what}");
+}
+
+#[test]
+fn recovery_undoes_what_was_begun_where_objects_became_links() {
+    let (base, end) = small();
+    let site = Site::new(&base);
+    let made = site.commit(&base, &end);
+    let head = git(&site.target, &["rev-parse", "HEAD"]);
+    // Dead after the index was locked, and nothing that could be undone on the way.
+    fault::arm(Some(Box::new(|name, _| {
+        if name == "index locked" {
+            std::panic::panic_any("dead");
+        }
+        Ok(())
+    })));
+    let dead = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| site.apply(&made)));
+    fault::arm(None);
+    assert!(dead.is_err() && site.target.join(".git/index.lock").exists());
+    let elsewhere = link_fans(&site);
+    let recovered = recover_applies(&site.home, &site.bench.git).unwrap();
+    assert_eq!(recovered[0].outcome, RecoveredApply::RolledBack, "{recovered:?}");
+    assert!(!site.target.join(".git/index.lock").exists());
+    assert_eq!(git(&site.target, &["rev-parse", "HEAD"]), head);
+    assert_eq!(fs::read_dir(elsewhere).unwrap().count(), 0);
 }
 
 #[test]

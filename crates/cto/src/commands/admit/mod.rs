@@ -6,7 +6,7 @@ mod source;
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::path::PathBuf;
 
-use cto_runner::{EngineManifest, Harness, WriteRecordError, record_place, write_record};
+use cto_runner::{EngineManifest, Harness, WriteRecordError, check_model, record_place, write_record};
 use cto_schema::{
     BuildAdmission, DEFAULT_FORBIDDEN_PATHS, ExitClass, FORBIDDEN_ACTIONS, ModelAdmission, ProviderDecision,
     RecordError, RecordKind, RepositoryAdmission, SourceAdmission, read_record,
@@ -40,7 +40,40 @@ pub(super) fn admit(global: &Global, action: &AdmitAction, output: &Output) -> R
         AdmitAction::Repository(args) => (RecordKind::Repository, repository(args)?),
         AdmitAction::Decision(args) => (RecordKind::Decision, decision(args)),
     };
+    if let AdmitAction::Model(args) = action {
+        usable(&harness, manifest, args, &record)?;
+    }
     finish(&harness, manifest, common, kind, &record, output)
+}
+
+/// A record that admits has to admit something: one that every run refuses is not written.
+fn usable(harness: &Harness, manifest: &EngineManifest, args: &AdmitModel, record: &Value) -> Result<(), CommandError> {
+    if args.deny {
+        return Ok(());
+    }
+    for pair in std::iter::once(&args.model).chain(&args.fallback) {
+        let (class, _) = cto_runner::provider_classes(harness, manifest, &pair.provider);
+        if class.is_empty() {
+            let shown = cto_schema::escape(pair.provider.as_bytes(), 80);
+            return Err(CommandError::usage(format!(
+                "failed to make the model record: provider '{shown}' is not known"
+            ))
+            .hint("say what it is under providers: in harness.yaml first"));
+        }
+    }
+    // What cannot be read is said where it is read back.
+    let Ok(read) = read_record::<ModelAdmission>(record.to_string().as_bytes()) else {
+        return Ok(());
+    };
+    let checked = check_model(read);
+    if checked.admits {
+        return Ok(());
+    }
+    Err(CommandError::usage(format!(
+        "failed to make a model record that a run can use: {}",
+        checked.reasons.join("; ")
+    ))
+    .hint("mend what it names; --deny writes a record that admits nothing"))
 }
 
 /// Removes what was not given, so that the record has no field more than it needs.
@@ -179,6 +212,8 @@ fn finish(
     let written = write_record(&path, text.as_bytes(), common.replace).map_err(|error| match &error {
         WriteRecordError::Exists { .. } => CommandError::refused(crate::error::chain(&error))
             .hint("look at it, then add --replace; the old record is kept in history/ beside it"),
+        WriteRecordError::NotAFile { .. } => CommandError::refused(crate::error::chain(&error))
+            .hint("name a file with --file, or remove what lies there"),
         WriteRecordError::Io { .. } => CommandError::failed(&error),
     })?;
     said(
@@ -203,6 +238,9 @@ fn said(output: &Output, kind: RecordKind, record: &Value, path: &PathBuf, diges
     output.note(&format!("written to {} ({digest})", shown(path)));
     if let Some(kept) = kept {
         output.note(&format!("the record before it is kept in {}", shown(kept)));
+        if kind == RecordKind::Repository {
+            output.note("an engine has one admitted repository: the one of that record is not admitted any more");
+        }
     }
 }
 
