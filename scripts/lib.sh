@@ -45,3 +45,19 @@ agents() {
   npm ci --prefix "$CTO_TEST_AGENTS" --ignore-scripts --no-audit --no-fund --silent
   printf '%s' "$wanted" > "$CTO_TEST_AGENTS/installed"
 }
+
+# browser: installs what drives and judges the panel in the tests, pinned and checked by its integrity hashes.
+browser() {
+  local wanted
+  CTO_TEST_BROWSER=${CTO_TEST_BROWSER:-${XDG_CACHE_HOME:-$HOME/.cache}/cto-test-browser}
+  export CTO_TEST_BROWSER
+  need chromium chromium
+  wanted=$(sha256sum scripts/browser/package-lock.json | cut -d' ' -f1)
+  if [ "$(cat "$CTO_TEST_BROWSER/installed" 2>/dev/null)" = "$wanted" ]; then return 0; fi
+  need npm npm
+  say "installing the browser's driver from npm into $CTO_TEST_BROWSER"
+  mkdir -p "$CTO_TEST_BROWSER"
+  cp scripts/browser/package.json scripts/browser/package-lock.json "$CTO_TEST_BROWSER/"
+  npm ci --prefix "$CTO_TEST_BROWSER" --ignore-scripts --no-audit --no-fund --silent
+  printf '%s' "$wanted" > "$CTO_TEST_BROWSER/installed"
+}

@@ -14,6 +14,7 @@ mod import;
 mod keys;
 mod ledger;
 mod live;
+mod live_look;
 mod manifest;
 mod matrices;
 mod outcome;
@@ -49,8 +50,12 @@ pub use export::{ExportError, Exported, export};
 pub use home::{Home, HomeError};
 pub use import::{ImportError, Imported, import, imported_run, sweep_imports};
 pub use keys::{KeyError, Keys, Signer, TrustedKey, public_key};
-pub use ledger::{ImportEntry, Ledger, LedgerEntry, LedgerError, LedgerFilter, LedgerHead, NewEntry};
+pub use ledger::{
+    ImportEntry, Ledger, LedgerEntry, LedgerError, LedgerFilter, LedgerHead, NewEntry, RunOrder, RunPage, RunPlace,
+    RunQuery,
+};
 pub use live::{LiveError, LiveMarker, MarkerInfo, OpenedInfo, is_live, unfinished, unfinished_run};
+pub use live_look::{BegunRun, begun_runs};
 pub use manifest::ManifestError;
 pub use matrices::{
     CellMarks, MatrixDir, MatrixError, check_new_file, check_report_place, list_matrices, write_new_file, write_report,
@@ -61,8 +66,9 @@ pub use outcome::{
 };
 pub use redact::{KnownSecret, Redactor};
 pub use render::{
-    DrawError, DrawnMatrix, InspectError, MatrixView, ReportView, comparison_markdown, decision_markdown, draw_matrix,
-    html, inspect_log, markdown, mend, packet_text, percent, refresh_markdown, runs_reference,
+    DiffFile, DiffLine, DrawError, DrawnMatrix, InspectError, MatrixView, ReportView, comparison_markdown,
+    decision_markdown, diff, draw_matrix, html, inspect_log, line_text, markdown, mend, packet_text, percent,
+    refresh_markdown, runs_reference,
 };
 pub use reopen::{Interrupted, ReopenError, Reopened, reopen};
 pub use run_dir::name::is_artifact_name;

@@ -261,7 +261,11 @@ pub(crate) fn describe(run_id: &RunId, opened: OpenedInfo, boot_id: String, cloc
 }
 
 fn start_ticks() -> Option<u64> {
-    let stat = std::fs::read("/proc/self/stat").ok()?;
+    start_ticks_of(&std::fs::read("/proc/self/stat").ok()?)
+}
+
+/// Reads the start of a process from its `stat`.
+pub(crate) fn start_ticks_of(stat: &[u8]) -> Option<u64> {
     // The second field, the program's name in parentheses, may itself hold spaces and parentheses.
     let after = stat.iter().rposition(|byte| *byte == b')')? + 1;
     let rest = std::str::from_utf8(&stat[after..]).ok()?;

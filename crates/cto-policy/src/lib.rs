@@ -11,6 +11,7 @@ mod candidate;
 mod comparison;
 mod complete;
 mod completion;
+mod control;
 mod eligibility;
 mod gates;
 mod governed;
@@ -43,6 +44,7 @@ pub use candidate::{
 pub use comparison::{ComparedField, ComparedRun, compare_runs};
 pub use complete::{missing_artifacts, missing_report_fields, secret_shaped_key};
 pub use completion::missing_events;
+pub use control::{CANDIDATE, CandidateDocuments, ControlFacts, PacketFact, RunFact, control_summary, governed_state};
 pub use eligibility::{decide, target_refusals, undecided};
 pub use gates::{GATES, Gate, GateInput, Phase, Refusal};
 pub use governed::{

@@ -16,6 +16,7 @@ mod clean_room;
 mod closing;
 mod collect;
 mod comparison;
+mod control;
 mod engine;
 mod facts;
 mod fixture;
@@ -80,7 +81,9 @@ pub use comparison::{
     PacketRequest, PinRequest, ReadError, RefreshRequest, audit, collect_missing, compare, make_decision_packet,
     newest_comparison, prose_of, read_checked, refresh, say_about_document,
 };
+pub use control::{SummaryError, believed_operators, stage_needs, summarise};
 pub use cto_gateway::{GATEWAY_ARGUMENT, gateway_main, scripted};
+pub use cto_policy::CANDIDATE;
 pub use cto_policy::PlannedCell;
 pub use cto_sandbox::{Ability, INNER_ARGUMENT, MachineReport, probe_machine};
 pub use engine::{

@@ -14,6 +14,7 @@ mod bundle_facts;
 mod candidate;
 mod case;
 mod contract;
+mod control;
 mod decision;
 mod digest;
 mod enforcement;
@@ -75,6 +76,12 @@ pub use contract::{
     BaselineExpectation, Budget, ContractError, DEFAULT_FORBIDDEN_PATHS, DEFAULT_SCRATCH_PATHS, DependencyLayer,
     Enforce, FORBIDDEN_ACTIONS, ForbiddenPathException, HIDDEN_PATH, History, LimitName, Limits, MutationMode,
     RiskClass, TaskContract, Timeouts, parse_contract,
+};
+pub use control::{
+    AlwaysFalse, AlwaysTrue, ApprovalCommand, ApprovalPosture, BundleSource, BundleState, ControlAttention,
+    ControlPacket, ControlSummary, ControlText, EngineProof, EvidenceState, GovernedExecution, GovernedState,
+    InvalidControlText, LaneReadiness, LaneStep, LaneSummary, NextAction, ProofStage, ProofState, ReplayPath,
+    SUMMARY_MAX_BYTES, SUMMARY_VERSION, TargetReadOnly, check_summary,
 };
 pub use decision::{BackendDenial, EligibilityDecision, Escalation, GateOutcome};
 pub use digest::Sha256Digest;

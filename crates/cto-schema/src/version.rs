@@ -60,6 +60,8 @@ impl SchemaId {
     pub const APPROVAL_PACKET: Self = Self::new("approval-packet");
     /// What an operator says about a packet. 1.0: first version.
     pub const APPROVAL: Self = Self::new("approval");
+    /// The control summary. 1.0: first version.
+    pub const CONTROL_SUMMARY: Self = Self::new("control-summary");
     /// What an operator says after a run. 1.0: first version.
     pub const OPERATOR_OUTCOME: Self = Self::new("operator-outcome");
     /// That an installation heard an operator's word. 1.0: first version.

@@ -12,6 +12,7 @@ use crate::cli_governed::{ApproveArgs, DenyArgs, OutcomeArgs, RequestArgs, Stage
 use crate::cli_guard::GuardArgs;
 use crate::cli_import::ImportArgs;
 use crate::cli_matrix::MatrixArgs;
+use crate::cli_panel::{ServeArgs, SummaryArgs, WatchArgs};
 use crate::cli_workspace::WorkspaceAction;
 
 /// Hand code-change work to AI coding agents without losing authority over your repositories.
@@ -142,6 +143,12 @@ pub(crate) enum Command {
         #[arg(long, value_name = "DIR")]
         toolchain: Vec<PathBuf>,
     },
+    /// Print the control summary: what may be done now, what is proven, on which evidence.
+    Summary(SummaryArgs),
+    /// Follow a run that is under way, event by event; where none is, show the summary.
+    Watch(WatchArgs),
+    /// Serve the read-only web panel on this machine.
+    Serve(ServeArgs),
     /// Write an admission record: shows it, asks, and keeps what it replaces.
     Admit {
         #[command(subcommand)]

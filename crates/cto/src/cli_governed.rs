@@ -38,6 +38,9 @@ pub(crate) struct ApproveArgs {
     /// The sentence, to the byte; asked for on the terminal when absent.
     #[arg(long, value_name = "TEXT")]
     pub(crate) sentence: Option<String>,
+    /// The contract that you read, as 64 hexadecimal digits; another one is refused.
+    #[arg(long, value_name = "HEX")]
+    pub(crate) contract_sha256: Option<String>,
     #[command(flatten)]
     pub(crate) signer: SignerArgs,
 }

@@ -8,6 +8,7 @@ mod cli_governed;
 mod cli_guard;
 mod cli_import;
 mod cli_matrix;
+mod cli_panel;
 mod cli_workspace;
 mod commands;
 mod credentials;

@@ -5,6 +5,7 @@
 
 mod entry;
 mod imports;
+mod page;
 mod query;
 mod schema;
 #[cfg(test)]
@@ -13,6 +14,7 @@ mod tests;
 pub use entry::{LedgerEntry, NewEntry};
 pub use imports::ImportEntry;
 pub(crate) use imports::Origin;
+pub use page::{RunOrder, RunPage, RunPlace, RunQuery};
 pub use query::{LedgerFilter, LedgerHead};
 
 use std::io;

@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, ToSql, params};
 
 use crate::ledger::{Ledger, LedgerEntry, LedgerError};
 
-const COLUMNS: &str = "seq, run_id, case_id, backend, stage, mutation_mode, status, first_blocker, started_at, \
+pub(super) const COLUMNS: &str = "seq, run_id, case_id, backend, stage, mutation_mode, status, first_blocker, started_at, \
                        finished_at, duration_ms, manifest_digest, attestation_digest, prev_digest, entry_digest";
 
 /// The newest entry.
@@ -151,7 +151,7 @@ pub(crate) fn insert(connection: &Connection, entry: &LedgerEntry) -> rusqlite::
     Ok(())
 }
 
-fn read(row: &Row<'_>) -> Result<LedgerEntry, LedgerError> {
+pub(super) fn read(row: &Row<'_>) -> Result<LedgerEntry, LedgerError> {
     let seq: i64 = row.get(0).unwrap_or(0);
     let unfit = |error: rusqlite::Error| LedgerError::Entry {
         seq,

@@ -3,7 +3,7 @@
 use rusqlite::Connection;
 
 use crate::home::Home;
-use crate::ledger::{Ledger, LedgerEntry, LedgerError, LedgerFilter};
+use crate::ledger::{Ledger, LedgerEntry, LedgerError, LedgerFilter, RunOrder, RunQuery};
 use crate::test_child::{order, start_child};
 use crate::test_support::{entry, place};
 
@@ -189,4 +189,85 @@ fn the_file_is_private_and_leaves_nothing_beside_it_and_a_newer_version_is_refus
         Ledger::open(&home),
         Err(LedgerError::Version { found: 9, .. })
     ));
+}
+
+#[test]
+fn pages_show_every_run_once_in_any_order_and_count_exactly() {
+    let place = place();
+    let home = Home::open(&place.path().join("home")).unwrap();
+    assert!(
+        Ledger::open_to_read(&home).unwrap().is_none(),
+        "reading makes no ledger"
+    );
+    assert!(!home.ledger().exists());
+    let ledger = Ledger::open(&home).unwrap();
+    for number in 0..25_u64 {
+        let mut new = entry(&format!("run-{number:02}"));
+        new.duration_ms = number % 4;
+        new.backend = if number % 2 == 0 {
+            "fake:no-diff".to_owned()
+        } else {
+            "fakery".to_owned()
+        };
+        ledger.append(&new).unwrap();
+    }
+    let reader = Ledger::open_to_read(&home).unwrap().unwrap();
+    assert!(reader.append(&entry("another")).is_err(), "a reader cannot append");
+    for order in [RunOrder::Newest, RunOrder::Oldest, RunOrder::Longest] {
+        let mut query = RunQuery {
+            order,
+            limit: 7,
+            ..RunQuery::default()
+        };
+        let mut seen = Vec::new();
+        loop {
+            let page = reader.page(&query).unwrap();
+            assert_eq!(page.total, 25);
+            seen.extend(page.entries.iter().map(|entry| (entry.duration_ms, entry.seq)));
+            query.after = page.next;
+            if page.next.is_none() {
+                break;
+            }
+        }
+        let mut expected = seen.clone();
+        match order {
+            RunOrder::Newest => expected.sort_by_key(|(_, seq)| -seq),
+            RunOrder::Oldest => expected.sort_by_key(|(_, seq)| *seq),
+            RunOrder::Longest => expected.sort_by_key(|(duration, seq)| (-duration, -seq)),
+        }
+        assert_eq!(seen, expected, "{order:?}");
+        expected.dedup();
+        assert_eq!(expected.len(), 25, "{order:?}");
+    }
+    let count = |query: RunQuery| reader.page(&RunQuery { limit: 3, ..query }).unwrap().total;
+    let text = |text: &str| Some(text.to_owned());
+    assert_eq!(
+        count(RunQuery {
+            engine: text("fake"),
+            ..RunQuery::default()
+        }),
+        13
+    );
+    assert_eq!(
+        count(RunQuery {
+            text: text("RUN-1"),
+            ..RunQuery::default()
+        }),
+        10
+    );
+    assert_eq!(
+        count(RunQuery {
+            text: text("%"),
+            ..RunQuery::default()
+        }),
+        0
+    );
+    assert_eq!(
+        count(RunQuery {
+            status: text("no' OR 1=1 --"),
+            ..RunQuery::default()
+        }),
+        0
+    );
+    assert_eq!(reader.words().unwrap().1, ["fake", "fakery"]);
 }

@@ -10,27 +10,27 @@ const LINES: usize = 5_000;
 const LINE_BYTES: usize = 1_000;
 
 /// One file of a patch.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct DiffFile {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DiffFile {
     /// The header's paths, escaped.
-    pub(super) title: String,
+    pub title: String,
     /// Its lines.
-    pub(super) lines: Vec<DiffLine>,
+    pub lines: Vec<DiffLine>,
 }
 
 /// One line.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct DiffLine {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DiffLine {
     /// `add`, `del`, `hunk`, `meta` or `same`: the class of its style.
-    pub(super) class: &'static str,
+    pub class: &'static str,
     /// What a screen reader says before it.
-    pub(super) word: &'static str,
+    pub word: &'static str,
     /// The line with its sign, escaped.
-    pub(super) text: String,
+    pub text: String,
 }
 
 /// Returns the files of a patch and what was cut, in words; empty when nothing was.
-pub(super) fn diff(patch: &[u8]) -> (Vec<DiffFile>, String) {
+pub fn diff(patch: &[u8]) -> (Vec<DiffFile>, String) {
     let mut files: Vec<DiffFile> = Vec::new();
     let (mut shown, mut all_files, mut all_lines) = (0, 0, 0);
     // Inside a hunk a line is what its header counts, whatever it looks like.
@@ -94,7 +94,7 @@ pub(super) fn diff(patch: &[u8]) -> (Vec<DiffFile>, String) {
 }
 
 /// Escapes one line of output; a tab becomes blanks, because the page may hold no control character.
-pub(super) fn line_text(line: &[u8]) -> String {
+pub fn line_text(line: &[u8]) -> String {
     let parts: Vec<String> = line
         .split(|b| *b == b'\t')
         .take(200)

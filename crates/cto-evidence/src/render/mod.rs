@@ -21,6 +21,7 @@ use cto_schema::{Report, Span, Status, TaskContract, WriteSet};
 
 pub use candidate::comparison_markdown;
 pub use decision::decision_markdown;
+pub use diff::{DiffFile, DiffLine, diff, line_text};
 pub use html::html;
 pub use markdown::markdown;
 pub use mend::mend;

@@ -248,6 +248,17 @@ pub enum RiskClass {
     High,
 }
 
+impl RiskClass {
+    /// Returns the word used in documents.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+        }
+    }
+}
+
 /// Whether path bounds are judged afterwards or also kept by the kernel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

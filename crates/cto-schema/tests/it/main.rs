@@ -39,6 +39,7 @@ fn documents() -> Vec<(&'static str, String)> {
         ("contract", schema::<s::TaskContract>()),
         ("core-conflicts", schema::<s::ConflictList>()),
         ("core-route", schema::<s::RouteRecord>()),
+        ("control-summary", schema::<s::ControlSummary>()),
         ("decision", schema::<s::EligibilityDecision>()),
         ("enforcement", schema::<s::Enforcement>()),
         ("engine", schema::<s::EngineDocument>()),

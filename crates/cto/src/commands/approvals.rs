@@ -123,6 +123,11 @@ pub(super) fn approve(global: &Global, args: &ApproveArgs, output: &Output) -> R
     if !output.json() {
         output.print(&format!("{}\n", packet_text(&stored.packet)));
     }
+    let held = stored.packet.contract_digest.hex();
+    if args.contract_sha256.as_ref().is_some_and(|read| *read != held) {
+        let text = "the packet's contract is not the one that you name, and nothing was approved";
+        return Err(CommandError::refused(text).hint(format!("cto approvals {} shows the packet", args.packet)));
+    }
     let sentence = match &args.sentence {
         Some(sentence) => sentence.clone(),
         None => asked(output)?,

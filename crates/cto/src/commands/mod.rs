@@ -29,9 +29,12 @@ mod recover;
 mod refresh;
 mod run;
 mod runs;
+mod serve;
 mod show;
 mod status;
+mod summary;
 mod verify;
+mod watch;
 mod workspace;
 
 use crate::cli::{Cli, Command};
@@ -66,6 +69,9 @@ pub(crate) fn dispatch(cli: &Cli, output: &Output) -> Result<Exit, CommandError>
         Command::Engines { toolchain } => engines::engines(global, toolchain, output),
         Command::Engine { action } => engine::engine(global, action, output),
         Command::Status { engine, toolchain } => status::status(global, engine.as_deref(), toolchain, output),
+        Command::Watch(args) => watch::watch(global, args, output),
+        Command::Serve(args) => serve::serve(global, args, output),
+        Command::Summary(args) => summary::summary(global, args, output),
         Command::Admit { action } => admit::admit(global, action, output),
         Command::Admission { action } => admission::admission(action, output),
         Command::Cases { action } => cases::cases(global, action.as_ref(), output),

@@ -100,17 +100,22 @@ fn events(bundle: &Path, output: &Output) -> Result<(), CommandError> {
         let Ok(event) = serde_json::from_str::<cto_schema::Event>(line) else {
             continue;
         };
-        let ms = event.mono_ns.parse::<u64>().unwrap_or(0) / 1_000_000;
-        // A call is told whole: its digests and tokens are what a reader compares.
-        let cap = if event.kind == cto_schema::EventType::ModelRequest {
-            4000
-        } else {
-            160
-        };
-        let data = cto_schema::escape(told_first(&event.data).as_bytes(), cap);
-        output.print(&format!("{ms:>8} ms  {:<26} {data}\n", event.kind.name()));
+        output.print(&event_line(&event));
     }
     Ok(())
+}
+
+/// Draws one event as a line.
+pub(super) fn event_line(event: &cto_schema::Event) -> String {
+    let ms = event.mono_ns.parse::<u64>().unwrap_or(0) / 1_000_000;
+    // A call is told whole: its digests and tokens are what a reader compares.
+    let cap = if event.kind == cto_schema::EventType::ModelRequest {
+        4000
+    } else {
+        160
+    };
+    let data = cto_schema::escape(told_first(&event.data).as_bytes(), cap);
+    format!("{ms:>8} ms  {:<26} {data}\n", event.kind.name())
 }
 
 /// What a reader of a call looks for, in this order; digests and the rest follow.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use cto_runner::{ChainState, EngineChain, EngineLadder, Harness, engine_chain, engine_ladder};
+use cto_runner::{CANDIDATE, ChainState, EngineChain, EngineLadder, Harness, engine_chain, engine_ladder, summarise};
 use cto_schema::ExitClass;
 use serde_json::json;
 
@@ -42,6 +42,13 @@ pub(super) fn status(
             .collect();
         output.document(&json!({ "engines": rows }));
         return Ok(Exit(ExitClass::Pass));
+    }
+    if engine.is_none() {
+        // The same words as the summary and the panel; what cannot be computed is said, and the chains are shown all the same.
+        match summarise(&harness, CANDIDATE, 1) {
+            Ok(summary) => output.print(&super::summary::head(&summary, output)),
+            Err(error) => output.note(&crate::error::chain(&error)),
+        }
     }
     for status in &all {
         print(status, engine.is_some(), output);

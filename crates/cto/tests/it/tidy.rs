@@ -8,9 +8,10 @@ use serde_json::Value;
 
 /// Normal dependencies among our crates, exactly (docs/design/0001-crates.md).
 const EDGES: &[(&str, &[&str])] = &[
-    ("cto", &["cto-evidence", "cto-runner", "cto-schema"]),
+    ("cto", &["cto-evidence", "cto-panel", "cto-runner", "cto-schema"]),
     ("cto-evidence", &["cto-policy", "cto-schema"]),
     ("cto-gateway", &[]),
+    ("cto-panel", &["cto-evidence", "cto-schema"]),
     ("cto-policy", &["cto-schema"]),
     (
         "cto-runner",
