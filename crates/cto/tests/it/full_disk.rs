@@ -4,6 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use serde_json::Value;
+
 use crate::lacks::lacks;
 use crate::operator::approve;
 use crate::owned::{SCRIPT, ask, head, run, world};
@@ -75,12 +77,6 @@ fn an_approved_run_whose_evidence_finds_no_room_is_sealed_and_verifies() {
     let (installation, operator, repository) = world();
     let disk = Disk::over(&installation.home());
     let before = head(&repository);
-    // Around the first records, and around the parts of the approval.
-    let sizes: Vec<u64> = if all() {
-        (513..=640).collect()
-    } else {
-        vec![516, 520, 524, 528, 585, 590, 594, 598, 602, 606, 612]
-    };
     let runs = installation.home().join("runs");
     let known = || -> std::collections::BTreeSet<PathBuf> {
         fs::read_dir(&runs)
@@ -89,8 +85,10 @@ fn an_approved_run_whose_evidence_finds_no_room_is_sealed_and_verifies() {
             .collect()
     };
     let mut stopped: Vec<String> = Vec::new();
-    for (index, free) in sizes.into_iter().enumerate() {
-        let asked = ask(&installation, &repository, &format!("FULL-{index}"), &SCRIPT);
+    let mut number = 0;
+    let mut meet = |free: u64| -> Value {
+        number += 1;
+        let asked = ask(&installation, &repository, &format!("FULL-{number}"), &SCRIPT);
         assert_eq!(approve(&installation, &operator, &asked.packet).0, 0);
         let earlier = known();
         disk.leave(free);
@@ -108,6 +106,23 @@ fn an_approved_run_whose_evidence_finds_no_room_is_sealed_and_verifies() {
         if head(&repository) != before {
             crate::support::git(&repository, &["reset", "--quiet", "--hard", &before]);
         }
+        report
+    };
+    // At the first records; then where the approval is just spent, wherever that is by now, and a page further each time.
+    for free in [516, 520, 524, 528] {
+        meet(free);
+    }
+    let (mut none, mut spent) = (528_u64, 900);
+    while spent - none > 4 {
+        let middle = none.midpoint(spent);
+        if meet(middle)["approval_status"] == "granted" {
+            spent = middle;
+        } else {
+            none = middle;
+        }
+    }
+    for page in 0..if all() { 40 } else { 4 } {
+        meet(spent + 4 * page);
     }
     assert_eq!(installation.json(&["verify", "--all"]).0, 0);
     let at = |part: &str| stopped.iter().any(|detail| detail.contains(part));
